@@ -1,0 +1,49 @@
+# make demo, make test: all the set-up anybody types. Both make a .venv beside this file first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# What the end-to-end tests need from Debian, beyond Python and make.
+SYSTEM_PACKAGES := git
+
+.PHONY: demo test check system-packages format clean
+
+demo: .venv/installed
+	@$(BIN)/python docs/demo.py
+
+test: .venv/tested
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+check: .venv/tested
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# As root, on Debian or Ubuntu: installs what is missing and nothing else.
+system-packages:
+	@missing=""; for package in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	@echo "Installing gitops-registry into .venv (once, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/tested: pyproject.toml | .venv/bin/python
+	@echo "Installing gitops-registry and what its tests need into .venv (once, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ .venv/installed
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
