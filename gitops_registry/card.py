@@ -1,0 +1,132 @@
+"""Model cards: one version's facts and words as Markdown.
+
+A rendered card is a function of the version's folder, the template and the language, and of nothing else, so
+that anybody can render it again and compare. Stages and aliases, which move, are not on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gitops_registry.manifest.kinds import Card, Version, plain
+from gitops_registry.snapshot import Reference
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+REQUIRED = ("description", "intended_use", "limitations", "training_data")
+"""The words a version must have before it serves."""
+_PLACEHOLDER = re.compile(
+    r"^\W*(todo|tbd|tba|fixme|n/?a|none|xxx+|lorem ipsum.*|\[?more information needed\]?|未記入|要記入|未定|記入してください)\W*$",
+    re.IGNORECASE,
+)
+
+WORDS: dict[str, dict[str, str]] = {
+    "en": {
+        "facts": "Facts", "metrics": "Metrics", "params": "Parameters", "artifacts": "Artifacts", "signature": "Inputs and outputs",
+        "confusion_matrix": "Confusion matrix", "environment": "Environment", "created": "Created", "author": "Author", "task": "Task",
+        "model_type": "Model type", "framework": "Framework", "release": "Release", "evaluation": "Evaluated on", "rows": "rows",
+        "trained_on": "Trained on", "true_class": "true \\ predicted", "name": "Name", "value": "Value", "type": "Type", "file": "File",
+        "size": "Bytes", "required": "required", "optional": "optional", "inputs": "Inputs", "outputs": "Outputs", "parity": "Agreement",
+        "description": "Description", "intended_use": "Intended use", "out_of_scope": "Out of scope", "limitations": "Limitations",
+        "training_data": "Training data", "ethical_considerations": "Ethical considerations", "license": "Licence", "contact": "Contact",
+        "missing": "Not written yet.", "version": "version",
+    },
+    "ja": {
+        "facts": "概要", "metrics": "評価指標", "params": "パラメータ", "artifacts": "成果物", "signature": "入出力",
+        "confusion_matrix": "混同行列", "environment": "実行環境", "created": "作成日時", "author": "作成者", "task": "タスク",
+        "model_type": "モデル種別", "framework": "フレームワーク", "release": "リリース", "evaluation": "評価データ", "rows": "行",
+        "trained_on": "学習データ", "true_class": "正解 \\ 予測", "name": "名前", "value": "値", "type": "型", "file": "ファイル",
+        "size": "バイト数", "required": "必須", "optional": "任意", "inputs": "入力", "outputs": "出力", "parity": "一致率",
+        "description": "説明", "intended_use": "想定用途", "out_of_scope": "対象外の用途", "limitations": "制限事項",
+        "training_data": "学習データの説明", "ethical_considerations": "倫理的配慮", "license": "ライセンス", "contact": "連絡先",
+        "missing": "まだ書かれていません。", "version": "バージョン",
+    },
+}  # fmt: skip
+"""The card's own words per language."""
+
+_PROSE = (
+    "description",
+    "intended_use",
+    "out_of_scope",
+    "limitations",
+    "training_data",
+    "ethical_considerations",
+    "license",
+    "contact",
+)
+
+
+def unfinished(card: Card) -> list[str]:
+    """Return the required fields that are empty or hold a placeholder, in order."""
+    return [
+        field
+        for field in REQUIRED
+        if not getattr(card, field).strip() or _PLACEHOLDER.match(getattr(card, field).strip())
+    ]
+
+
+def card_data(reference: Reference, version: Version, card: Card) -> dict[str, Any]:
+    """Return everything that is on a card as JSON-ready data."""
+    return {"name": reference.name, "number": reference.number, "version": plain(version), "card": plain(card)}
+
+
+def render(reference: Reference, version: Version, card: Card, *, template: str, language: str) -> bytes:
+    """Return the card as Markdown in UTF-8. Text of the version is escaped, so it cannot become markup of ours."""
+    data = card_data(reference, version, card)
+    words = WORDS.get(language, WORDS["en"])
+    text = _compiled(template).render(words=words, prose=_PROSE, **data)
+    return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Template:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    environment.filters["cell"] = cell
+    environment.filters["number"] = _number
+    environment.filters["text"] = prose_text
+    return environment.from_string(template)
+
+
+def cell(value: Any) -> str:
+    """Return a value as the text of one table cell: one line, no markup."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", text)
+
+
+def prose_text(value: str) -> str:
+    """Return people's words as they wrote them, without HTML: Markdown is theirs to use, tags are not.
+
+    Nor are headings, which would look like ours, or a code block without an end, which would swallow what follows.
+    """
+    shown, fence = [], ""
+    for line in value.split("\n"):
+        text = "".join(sign if sign.isprintable() or sign == "\t" else " " for sign in line)
+        mark = re.match(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)$", text)
+        if fence:
+            fence = "" if mark and mark[1].startswith(fence) and not mark[2].strip() else fence
+        elif mark:
+            fence = mark[1]
+        else:
+            text = re.sub(r"^( {0,3})(?=#|(=+|-+)\s*$)", r"\1\\", text)
+        shown.append(text.replace("&", "&amp;").replace("<", "&lt;"))
+    return "\n".join([*shown, *([fence] if fence else [])])
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) < 1e6 else f"{value:.6g}"

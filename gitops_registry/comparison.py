@@ -1,0 +1,123 @@
+"""Two versions side by side: what differs, and by how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gitops_registry.manifest.kinds import Version, plain
+
+Section = Literal["facts", "metrics", "params", "signature", "environment", "artifacts"]
+_LOWER_IS_BETTER = frozenset({"false", "mae", "rmse", "mse", "mape", "loss", "error", "brier", "latency"})
+_HIGHER_IS_BETTER = frozenset(
+    {"accuracy", "precision", "recall", "f1", "auc", "r2", "specificity", "sensitivity", "kappa", "mcc", "true"}
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison. `difference` and `percent` (of the left value) only where both sides are numbers."""
+
+    section: Section
+    name: str
+    left: Any
+    right: Any
+    difference: float | None = None
+    percent: float | None = None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both sides are equal."""
+        return bool(self.left == self.right)
+
+    @property
+    def verdict(self) -> Literal["better", "worse", ""]:
+        """Whether the right side of a metric is better or worse, by what its name means; empty where that is not known."""
+        if self.section != "metrics" or not self.difference:
+            return ""
+        words = set(re.split(r"[^a-z0-9]+", self.name.lower()))
+        lower = bool(words & _LOWER_IS_BETTER)
+        if not lower and not words & _HIGHER_IS_BETTER:
+            return ""
+        return "better" if (self.difference < 0) == lower else "worse"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as JSON-ready data."""
+        return {
+            "section": self.section,
+            "name": self.name,
+            "left": self.left,
+            "right": self.right,
+            "difference": self.difference,
+            "percent": self.percent,
+        }
+
+
+_LARGEST = 1e100
+"""Numbers beyond it are shown and not subtracted: floats end somewhere, and nobody compares what is there."""
+
+
+def compare(left: Version, right: Version) -> list[Row]:
+    """Return all lines of the comparison, sections in a fixed order, names in the order of the left side, then the right's."""
+    one, other = plain(left), plain(right)
+    rows = [*_rows("facts", _facts(one), _facts(other))]
+    rows += _rows("metrics", one["metrics"], other["metrics"])
+    rows += _rows("params", one["params"], other["params"])
+    rows += _rows("signature", _columns(one), _columns(other))
+    rows += _rows("environment", _environment(one), _environment(other))
+    rows += _rows("artifacts", _artifacts(one), _artifacts(other))
+    return rows
+
+
+def _rows(section: Section, left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Row]:
+    for name in dict.fromkeys((*left, *right)):
+        one, other = left.get(name), right.get(name)
+        if one is not None and other is not None and _is_number(one) and _is_number(other):
+            difference = round(other - one, 12)
+            percent = None if one == 0 else 100 * difference / abs(one)
+            yield Row(section, name, one, other, difference, percent)
+        else:
+            yield Row(section, name, one, other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _facts(version: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {key: version[key] for key in ("release", "created", "task", "model_type")}
+    framework = version["framework"]
+    facts["framework"] = f"{framework['name']} {framework['version']}".strip() if framework else None
+    facts["evaluated on"] = (version["evaluation"] or {}).get("dataset") or None
+    facts["evaluation rows"] = (version["evaluation"] or {}).get("rows")
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _columns(version: Mapping[str, Any]) -> dict[str, Any]:
+    signature = version["signature"] or {"inputs": [], "outputs": []}
+    inputs = {f"input {column['name']}": _column(column) for column in signature["inputs"]}
+    return inputs | {f"output {column['name']}": _column(column) for column in signature["outputs"]}
+
+
+def _column(column: Mapping[str, Any]) -> str:
+    shape = f" {column['shape']}" if column["shape"] else ""
+    return f"{column['type']}{shape}{'' if column['required'] else ', optional'}"
+
+
+def _environment(version: Mapping[str, Any]) -> dict[str, Any]:
+    environment = version["environment"]
+    if not environment:
+        return {}
+    pinned = dict(requirement.split("==", 1) for requirement in environment["requirements"] if "==" in requirement)
+    return {"python": environment["python"], "platform": environment["platform"], **pinned}
+
+
+def _artifacts(version: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for artifact in version["artifacts"]:
+        found[f"{artifact['name']} format"] = artifact["format"]
+        found[f"{artifact['name']} bytes"] = artifact["size"]
+        found[f"{artifact['name']} sha256"] = artifact["sha256"][:12]
+    return found

@@ -1,0 +1,127 @@
+"""Running the rules: pure, in a fixed order, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gitops_registry import paths
+from gitops_registry.changes import Change, diff, is_unmanaged
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
+from gitops_registry.policy import decisions, invariants
+from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
+from gitops_registry.snapshot import PathChange, Reference, Snapshot
+
+INVARIANTS: dict[str, Rule] = {
+    "modes": invariants.modes,
+    "names": invariants.names,
+    "stages": invariants.stages,
+    "aliases": invariants.aliases,
+    "pointers": invariants.pointers,
+    "store": invariants.store,
+    "presence": invariants.presence,
+    "cards": invariants.cards,
+}
+"""Rules about any revision, by the name that findings carry."""
+
+DECISIONS: dict[str, Rule] = {
+    "immutable": decisions.immutable,
+    "numbering": decisions.numbering,
+    "kept": decisions.kept,
+    "emptied": decisions.emptied,
+    "stage-order": decisions.stage_order,
+    "floors": decisions.floors,
+    "approvals": decisions.approvals,
+    "permissions": decisions.permissions,
+    "strangers": decisions.strangers,
+    "governance": decisions.governance,
+}
+"""Rules about a change, by the name that findings carry."""
+
+
+Gather = Callable[[Snapshot, Sequence[Change]], Facts]
+"""Finds out, for the registry after a change and the change itself, what the rules need to know."""
+
+
+def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gather: Gather) -> Report:
+    """Judge the change from `before` to `after`, whose differing paths are `changed`.
+
+    Stages, floors, roles and approvals are read from `before`. Where a changed manifest cannot be read, the report
+    says so and nothing else, for nothing else could be known. Raises ManifestError where `before` cannot be read.
+    """
+    first = before.read(paths.CONSTITUTION) is None
+    managed = [path for path in changed if not is_unmanaged(path.path, () if first else before.constitution.unmanaged)]
+    unreadable = _unreadable(after, managed)
+    if unreadable:
+        return Report(unreadable, (), ("schema",))
+    changes = diff(before, after, changed)
+    judgement = Judgement(
+        before, after, changes, managed, gather(after, changes),
+        law=after.constitution if first else before.constitution,
+        access=before.access,
+        models=tuple(sorted({change.model for change in changes if change.model})),
+        versions=_touched(changes),
+    )  # fmt: skip
+    report = _run(judgement, {"schema": invariants.schema, **INVARIANTS, **DECISIONS})
+    return replace(report, findings=(*report.findings, *_left_to_others(changed, managed)))
+
+
+def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) -> Report:
+    """Judge a registry as it stands, without a change: every model and every version.
+
+    `files` are all its files, as changes from nothing.
+    """
+    managed = [path for path in files if not is_unmanaged(path.path, after.constitution.unmanaged)]
+    unreadable = _unreadable(after, managed)
+    if unreadable:
+        return Report(unreadable, (), ("schema",))
+    strangers = [
+        Change("unknown_file_changed", place.model, place.version, path.path, None, path.new_oid, (path,))
+        for path in managed
+        if (place := paths.place_of(path.path)).role == "unknown"
+    ]
+    models = tuple(name for name in after.children(paths.MODELS) if after.children(f"{paths.MODELS}/{name}"))
+    versions = tuple(Reference(name, number) for name in models for number in after.versions(name))
+    facts = gather(after, strangers)
+    judgement = Judgement(None, after, strangers, managed, facts, after.constitution, after.access, models, versions)
+    return _run(judgement, {"schema": invariants.schema, **INVARIANTS, "strangers": decisions.strangers})
+
+
+def _left_to_others(changed: Sequence[PathChange], managed: Sequence[PathChange]) -> list[Finding]:
+    """Say which files land unjudged, for they stand in no plan: `unmanaged` leaves them to other people's rules."""
+    judged = {path.path for path in managed}
+    others = [path.path for path in changed if path.path not in judged]
+    if not others:
+        return []
+    some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+    message = f"{len(others)} file(s) that registry.yaml leaves to others change too, unjudged: {some}"
+    return [Finding.warning("unmanaged", message, "look at them with git diff before they land", Spot())]
+
+
+def _touched(changes: Sequence[Change]) -> tuple[Reference, ...]:
+    kinds = {"version_registered", "stage_transition", "card_updated", "evaluation_added", "immutable_violated"}
+    return tuple(
+        sorted(
+            {Reference(change.model, change.version) for change in changes if change.kind in kinds and change.version}
+        )
+    )
+
+
+def _unreadable(after: Snapshot, changed: Sequence[PathChange]) -> tuple[Finding, ...]:
+    if after.read(paths.CONSTITUTION) is None:
+        return (
+            Finding.error(
+                "schema",
+                "the registry would have no registry.yaml",
+                "restore it: git checkout BASE -- registry.yaml",
+                Spot(paths.CONSTITUTION, 1, 1),
+            ),
+        )
+    judgement = Judgement(None, after, (), changed, Facts(), Constitution(stages=DEFAULT_STAGES), None)
+    return tuple(finding for finding in invariants.schema(judgement) if finding.result == "error")
+
+
+def _run(judgement: Judgement, rules: dict[str, Rule]) -> Report:
+    found = {finding for rule in rules.values() for finding in rule(judgement)}
+    ordered = sorted(found, key=lambda f: (f.result != "error", f.path, f.line, f.rule, f.message))
+    return Report(tuple(ordered), tuple(judgement.changes), tuple(rules))

@@ -1,0 +1,302 @@
+"""Rules about a change: what may follow what, and what must be shown before a version serves.
+
+Stages, floors, roles and approvals are those of the base, never what the change itself writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from shlex import quote
+
+from gitops_registry import paths
+from gitops_registry.access import holds, needed
+from gitops_registry.changes import Change, is_in_our_folders
+from gitops_registry.manifest.kinds import Constitution, Stage, Version
+from gitops_registry.policy import invariants
+from gitops_registry.policy.report import Finding, Judgement, Spot
+from gitops_registry.snapshot import Reference
+
+
+def immutable(judgement: Judgement) -> Iterator[Finding]:
+    """Facts, pointers and measurements are written once."""
+    for change in judgement.changes:
+        if change.kind == "immutable_violated":
+            hint = "restore it: git checkout BASE -- FILE; to change a model, register a new version"
+            yield Finding.error(
+                "immutable",
+                "must never change once it is registered",
+                hint,
+                Spot(change.subject, 1, 1, change.model, change.version),
+            )
+
+
+def numbering(judgement: Judgement) -> Iterator[Finding]:
+    """Versions count up by one, numbers are never used again, and what was deleted is remembered."""
+    before = judgement.before
+    if before is None:
+        return
+    registered, deleted = _numbers(judgement, "version_registered"), _numbers(judgement, "version_deleted")
+    for name in judgement.models:
+        new, gone = registered.get(name, []), set(deleted.get(name, ()))
+        old, model = before.model(name), judgement.after.model(name)
+        highest = max((0, *before.versions(name), *(old.deleted if old else ())))
+        for expected, number in enumerate(new, highest + 1):
+            if number != expected:
+                yield Finding.error(
+                    "numbering",
+                    f"version {number} should be {expected}: numbers count up and are never used again",
+                    f"move it to versions/{expected}",
+                    Spot(paths.version_path(name, number), 1, 1, name, number),
+                )
+                break
+        forgotten = (gone | set(old.deleted if old else ())) - set(model.deleted if model else ())
+        invented = set(model.deleted if model else ()) - set(old.deleted if old else ()) - gone
+        if model and (forgotten or invented):
+            numbers = ", ".join(map(str, sorted(forgotten or invented)))
+            problem = (
+                f"deleted must list {numbers}"
+                if forgotten
+                else f"deleted lists {numbers}, which this change does not delete"
+            )
+            yield Finding.error(
+                "numbering",
+                problem,
+                "numbers that existed once are never used again",
+                Spot(paths.model_path(name), 1, 1, name),
+            )
+
+
+def _numbers(judgement: Judgement, kind: str) -> dict[str, list[int]]:
+    """Return model → the numbers in order of its changes of that kind."""
+    found: dict[str, list[int]] = {}
+    for change in judgement.changes:
+        if change.kind == kind:
+            found.setdefault(change.model, []).append(change.version)
+    return {name: sorted(numbers) for name, numbers in found.items()}
+
+
+def kept(judgement: Judgement) -> Iterator[Finding]:
+    """A model is never removed without a trace, and a version that serves is not deleted."""
+    serving = {stage.name for stage in judgement.law.stages if stage.serving}
+    for change in judgement.changes:
+        if change.kind == "model_deleted":
+            yield Finding.error(
+                "kept",
+                f"{change.model} was removed without a trace",
+                "its name and numbers must not be taken over: keep model.yaml",
+                Spot(paths.model_path(change.model), 1, 1, change.model),
+            )
+        before, gone = judgement.before, Reference(change.model, change.version)
+        if change.kind == "version_deleted" and before and before.model(gone.name) and before.stage_of(gone) in serving:
+            yield Finding.error(
+                "kept",
+                f"version {change.version} serves and cannot be deleted",
+                "archive it first",
+                Spot(paths.version_path(change.model, change.version), 1, 1, change.model, change.version),
+            )
+
+
+def emptied(judgement: Judgement) -> Iterator[Finding]:
+    """A change that leaves a serving stage empty is pointed out: whoever asks for that version then gets none."""
+    before = judgement.before
+    if before is None:
+        return
+    serving = [stage.name for stage in judgement.law.stages if stage.serving]
+    for name in judgement.models:
+        old, new = before.model(name), judgement.after.model(name)
+        for stage in serving if old and new else ():
+            if old and new and old.stages.get(stage) and not new.stages.get(stage):
+                hint = f"promote another version in its place: gitops-registry promote {name}@REF --to {stage}"
+                yield Finding.warning(
+                    "emptied", f"{stage} would hold no version", hint, Spot(paths.model_path(name), model=name)
+                )
+
+
+def stage_order(judgement: Judgement) -> Iterator[Finding]:
+    """A version comes to a stage only from where the constitution says."""
+    for change, stage in _arrivals(judgement):
+        if stage.from_ is not None and change.before not in stage.from_:
+            hint = f"promote it to {stage.from_[0]} first: gitops-registry promote {change.model} {change.version} --to {stage.from_[0]}"
+            yield _refused(
+                judgement,
+                "stage-order",
+                change,
+                f"version {change.version} comes from {change.before}; {stage.name} takes from {', '.join(stage.from_)}",
+                hint,
+            )
+
+
+def floors(judgement: Judgement) -> Iterator[Finding]:
+    """What a version must have reached for a stage; a serving stage refuses what nothing speaks for.
+
+    A rollback is exempt: a version that decided history had in the stage before met what was asked then.
+    """
+    for change, stage in _arrivals(judgement):
+        version = judgement.after.version(change.model, change.version)
+        if version is None or _held_before(judgement, change, stage):
+            continue
+        missed = list(_missed(judgement, change, stage, version))
+        yield from missed
+        if missed and judgement.facts.history is None:
+            yield Finding.unchecked(
+                "floors",
+                "history",
+                f"nobody looked whether {stage.name} held version {change.version} before, which would exempt it",
+                "git fetch --unshallow",
+                Spot(paths.model_path(change.model), 0, 0, change.model, change.version),
+            )
+
+
+def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version) -> Iterator[Finding]:
+    wanted = stage.minimum_metrics.get(version.task)
+    if wanted is None:
+        if stage.serving:
+            hint = f"an administrator adds minimum_metrics for {version.task} to {stage.name} in registry.yaml"
+            message = f"nothing says what a {version.task} model must reach for {stage.name}, so it is refused"
+            yield _refused(judgement, "floors", change, message, hint)
+        return
+    for metric, floor in wanted.items():
+        value = version.metrics.get(metric)
+        if value is None:
+            message = f"{metric} was not measured; {stage.name} asks for at least {floor:g}"
+            yield _refused(
+                judgement,
+                "floors",
+                change,
+                message,
+                "register it again with --data and --target, so that it is measured",
+            )
+        elif value < floor:
+            message = f"{metric} {value:.4g} is below {floor:g}, the least that {stage.name} takes"
+            hint = f"what {stage.name} asks for is minimum_metrics in registry.yaml; see: gitops-registry show {change.model}@{change.version}"
+            yield _refused(judgement, "floors", change, message, hint)
+
+
+def approvals(judgement: Judgement) -> Iterator[Finding]:
+    """A move into a serving stage has the approvals that the constitution of the base asks for."""
+    wanted = judgement.law.approvals
+    for change, stage in _arrivals(judgement):
+        if not stage.serving or not wanted:
+            continue
+        given = judgement.facts.approvals
+        if given is None:
+            yield Finding.unchecked(
+                "approvals",
+                "approvals",
+                f"{stage.name} asks for {wanted} approval(s), and nobody verified any",
+                "verifying approvals comes in a later release; until then, an administrator sets approvals: 0 in registry.yaml",
+                Spot(paths.model_path(change.model), 1, 1, change.model, change.version),
+            )
+        elif len(set(given)) < wanted:
+            yield _refused(
+                judgement,
+                "approvals",
+                change,
+                f"{stage.name} asks for {wanted} approval(s); there are {len(set(given))}",
+                "ask another member to approve",
+            )
+
+
+def permissions(judgement: Judgement) -> Iterator[Finding]:
+    """Whoever decides holds every permission that the plan needs, under the roles of the base."""
+    access = judgement.access
+    if access is None or not access.members or judgement.before is None or not judgement.changes:
+        return
+    actor = judgement.facts.actor
+    for permission, model in needed(judgement.changes, judgement.before, judgement.law, access):
+        about = f"for {model}" if model else "for the registry itself"
+        if actor is None:
+            yield Finding.unchecked(
+                "permissions",
+                "actor",
+                f"this needs {permission!r} {about}, and nobody verified who decides",
+                "a verified identity comes with a signature or a forge; here it is advice",
+                Spot(paths.ACCESS, 0, 0, model),
+            )
+        elif not holds(access, actor, permission, model):
+            yield Finding.error(
+                "permissions",
+                f"{actor} may not {permission} {about}",
+                f"see {paths.ACCESS}",
+                Spot(paths.ACCESS, 1, 1, model),
+            )
+
+
+def strangers(judgement: Judgement) -> Iterator[Finding]:
+    """Files the registry does not know: refused in its folders, where bytes end up by accident; elsewhere pointed out."""
+    for change in judgement.changes:
+        if change.kind != "unknown_file_changed" or change.after is None:
+            continue
+        if is_in_our_folders(change.subject):
+            hint = f"bytes belong to DVC: git rm --cached {quote(change.subject)}; then gitops-registry register"
+            yield Finding.error(
+                "strangers", "is no file of a registry", hint, Spot(change.subject, 1, 1, change.model, change.version)
+            )
+        else:
+            yield Finding.warning(
+                "strangers",
+                "is no file of a registry",
+                "list it under unmanaged in registry.yaml if it belongs here",
+                Spot(change.subject),
+            )
+
+
+def governance(judgement: Judgement) -> Iterator[Finding]:
+    """A change to the rules is said, because it is judged by the rules that hold before it, and must fit what is there."""
+    if judgement.before is not None and any(change.path == paths.CONSTITUTION for change in judgement.changed):
+        yield from _fits(judgement, judgement.law)
+    rules = {"policy_changed", "permission_changed", "registry_changed"}
+    others = any(change.kind not in rules for change in judgement.changes)
+    if judgement.before is None or not others:
+        return
+    for change in judgement.changes:
+        if change.kind in rules:
+            yield Finding.warning(
+                "governance",
+                "changes a rule; the rest of this change is judged by the rules before it",
+                "change rules on their own",
+                Spot(change.subject),
+            )
+
+
+def _fits(judgement: Judgement, old: Constitution) -> Iterator[Finding]:
+    """The new constitution has the stages that models use, and moves no version that no stage lists."""
+    after = judgement.after
+    new = after.constitution
+    everything = replace(judgement, law=new, models=after.models())
+    yield from invariants.stages(everything)
+    yield from invariants.aliases(everything)
+    first = new.stages[0]
+    if first.name != old.first_stage and (first.serving or _stage(new, old.first_stage) is not None):
+        yield Finding.error(
+            "governance",
+            f"with {first.name} as the first stage, every version that no stage lists would be in it",
+            f"keep {old.first_stage} first",
+            Spot(paths.CONSTITUTION, 1, 1),
+        )
+
+
+def _arrivals(judgement: Judgement) -> Iterator[tuple[Change, Stage]]:
+    for change in judgement.changes:
+        if change.kind == "stage_transition":
+            stage = _stage(judgement.law, change.after)
+            if stage is not None:
+                yield change, stage
+
+
+def _stage(law: Constitution, name: str) -> Stage | None:
+    return next((stage for stage in law.stages if stage.name == name), None)
+
+
+def _held_before(judgement: Judgement, change: Change, stage: Stage) -> bool:
+    history = judgement.facts.history
+    return history is not None and change.version in history.get((change.model, stage.name), ())
+
+
+def _refused(judgement: Judgement, rule: str, change: Change, message: str, hint: str) -> Finding:
+    """A refusal of a move, at the line of `model.yaml` that makes it."""
+    line, column = invariants.position(judgement, change.model, "stages", str(change.after))
+    return Finding.error(
+        rule, message, hint, Spot(paths.model_path(change.model), line, column, change.model, change.version)
+    )

@@ -1,0 +1,166 @@
+"""What a check is given and what it says: facts, findings, and the verdict of a gate.
+
+A fact that nobody gathered is None, and a rule that needs it says `not-checked`. Whether that is refused is the
+gate's business: it names the facts it requires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from gitops_registry.changes import Change
+from gitops_registry.manifest.kinds import Access, Constitution
+from gitops_registry.snapshot import PathChange, Reference, Snapshot
+
+Result = Literal["error", "warning", "not-checked"]
+Fact = Literal["actor", "approvals", "presence", "history", "cards"]
+Presence = Literal["present", "missing", "damaged"]
+
+ADVICE: frozenset[Fact] = frozenset({"cards"})
+"""What a look at a change on somebody's own machine requires."""
+DECISION: frozenset[Fact] = frozenset({"cards", "presence", "history", "approvals"})
+"""What landing a change requires. Who acts is proved where a server or a forge can prove it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out about a change outside the registry's files.
+
+    `actor`: the verified member who decides. `approvals`: the members whose approval holds. `presence`: per
+    SHA-256, whether the store has the artifact. `history`: per (model, stage), the versions that decisions put
+    there. `cards`: per path, what the rendered card must be.
+    """
+
+    actor: str | None = None
+    approvals: tuple[str, ...] | None = None
+    presence: Mapping[str, Presence | None] | None = None
+    history: Mapping[tuple[str, str], tuple[int, ...]] | None = None
+    cards: Mapping[str, bytes] | None = None
+
+
+class Spot(NamedTuple):
+    """Where a finding points, and the model and version it is about; line 0 means the file as such."""
+
+    path: str = ""
+    line: int = 0
+    column: int = 0
+    model: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that one rule says. `line` 0 means that no line is meant; `fact` is the one that was missing."""
+
+    rule: str
+    result: Result
+    message: str
+    hint: str = ""
+    path: str = ""
+    line: int = 0
+    column: int = 0
+    model: str = ""
+    version: int = 0
+    fact: Fact | None = None
+
+    @classmethod
+    def error(cls, rule: str, message: str, hint: str, spot: Spot) -> Finding:
+        """Return what refuses a change."""
+        return cls(rule, "error", message, hint, *spot)
+
+    @classmethod
+    def warning(cls, rule: str, message: str, hint: str, spot: Spot) -> Finding:
+        """Return what is pointed out and refuses nothing."""
+        return cls(rule, "warning", message, hint, *spot)
+
+    @classmethod
+    def unchecked(cls, rule: str, fact: Fact, message: str, hint: str, spot: Spot) -> Finding:
+        """Return what could not be judged for want of a fact."""
+        return cls(rule, "not-checked", message, hint, *spot, fact=fact)
+
+    @property
+    def where(self) -> str:
+        """`path:line:column` as far as it is known."""
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON-ready data, without what is empty."""
+        return {key: value for key, value in self.__dict__.items() if value not in ("", 0, None)}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules look at: both sides, their differences and the facts.
+
+    `models` and `versions` are those the change touches (all of them for a check of the whole registry, where
+    `before` is None). `law` is the constitution of the base, or of a registry that has none before this change.
+    """
+
+    before: Snapshot | None
+    after: Snapshot
+    changes: Sequence[Change]
+    changed: Sequence[PathChange]
+    facts: Facts
+    law: Constitution
+    access: Access | None
+    models: tuple[str, ...] = ()
+    versions: tuple[Reference, ...] = ()
+
+
+Rule = Callable[[Judgement], Iterable[Finding]]
+
+
+def needing_bytes(after: Snapshot, changes: Sequence[Change], law: Constitution) -> list[Reference]:
+    """Return the versions whose bytes a change needs to be in the store: what it registers, and what it lets serve."""
+    serving = {stage.name for stage in law.stages if stage.serving}
+    wanted = {
+        Reference(change.model, change.version)
+        for change in changes
+        if change.kind == "version_registered" or (change.kind == "stage_transition" and change.after in serving)
+    }
+    return sorted(reference for reference in wanted if after.version(*reference) is not None)
+
+
+def serving_versions(snapshot: Snapshot, law: Constitution) -> list[Reference]:
+    """Return the versions in serving stages, in order of model and stage."""
+    stages = [stage.name for stage in law.stages if stage.serving]
+    models = {name: snapshot.model(name) for name in snapshot.models()}
+    return [
+        Reference(name, number)
+        for name, model in models.items()
+        for stage in stages
+        for number in sorted(model.stages.get(stage, ()) if model else ())
+        if snapshot.version(name, number) is not None
+    ]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a check said, in order of path, line and rule."""
+
+    findings: tuple[Finding, ...]
+    changes: tuple[Change, ...] = ()
+    rules: tuple[str, ...] = field(default=())
+
+    def refusals(self, required: frozenset[Fact]) -> tuple[Finding, ...]:
+        """Return the findings that refuse the change at a gate which requires those facts. Empty means accepted."""
+        return tuple(
+            f for f in self.findings if f.result == "error" or (f.result == "not-checked" and f.fact in required)
+        )
+
+    def with_report(self, other: Report) -> Report:
+        """Return what both checks said, each thing once, errors first."""
+        both = {*self.findings, *other.findings}
+        ordered = sorted(both, key=lambda f: (f.result != "error", f.path, f.line, f.rule, f.message))
+        return Report(tuple(ordered), other.changes, tuple(dict.fromkeys((*self.rules, *other.rules))))
+
+    def to_json(self, required: frozenset[Fact] = ADVICE) -> dict[str, Any]:
+        """Return the report as JSON-ready data."""
+        refused = self.refusals(required)
+        return {
+            "ok": not refused,
+            "findings": [finding.to_json() for finding in self.findings],
+            "rules": list(self.rules),
+        }

@@ -1,0 +1,333 @@
+"""The registry at one revision, as a value.
+
+A `Snapshot` reads a file when it is asked for and parses it once. It never writes: an edit is a mapping from
+paths to new contents, and `with_edits` gives the registry that would be. Nothing here knows git or a disk; a
+`Source` hands in bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple, Protocol, TypeVar
+
+from gitops_registry import paths
+from gitops_registry.errors import ManifestError, NotFound, RegistryError
+from gitops_registry.manifest.kinds import Access, Card, Constitution, Document, Model, Stage, Version
+from gitops_registry.manifest.reading import MAX_BYTES, Parsed, parse
+
+FILE_MODE = "100644"
+LARGEST_STORED = 1 << 28
+"""Bytes of the largest object that the store inside the repository may hold: it is read into memory."""
+
+
+class Stored(NamedTuple):
+    """Content that the repository already holds under an object id, with the mode it has there."""
+
+    oid: str
+    mode: str
+
+
+class LocalFile(NamedTuple):
+    """Content that lies in a file of this machine and is too large to hold; `oid` is the id git gives it."""
+
+    file: str
+    oid: str
+    size: int
+
+
+Content = bytes | LocalFile | Stored
+"""The new content of a path: bytes, a large local file, or an object that git already has."""
+Edits = Mapping[str, Content | None]
+"""What a change does to paths; None removes one."""
+
+D = TypeVar("D", bound=Document)
+
+
+class Source(Protocol):
+    """Where the bytes of one revision come from."""
+
+    label: str
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return the bytes of a file; None where there is none. Raises ManifestError over `limit` or for a folder."""
+        ...
+
+    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
+        """Return the bytes of an object by id, named `path` in errors; None where there is none."""
+        ...
+
+    def oid(self, path: str) -> str:
+        """Return the object id of a file; empty where there is none."""
+        ...
+
+    def children(self, folder: str) -> tuple[str, ...]:
+        """Return the names in a folder; empty where there is no such folder."""
+        ...
+
+
+class PathChange(NamedTuple):
+    """One path that differs between two revisions. An empty mode and id mean that it is not there."""
+
+    path: str
+    old_mode: str
+    new_mode: str
+    old_oid: str
+    new_oid: str
+
+
+class Reference(NamedTuple):
+    """A model and one version of it."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+
+def blob_id(content: bytes) -> str:
+    """Return git's id of a file with that content (SHA-1 repositories)."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def content_id(content: Content | None) -> str:
+    """Return the id git gives a content; empty for None."""
+    if content is None:
+        return ""
+    return blob_id(content) if isinstance(content, bytes) else content.oid
+
+
+class Snapshot:
+    """The registry at one revision, or as it would be after edits."""
+
+    def __init__(self, source: Source, edits: Edits | None = None) -> None:
+        self._source = source
+        self._edits: dict[str, Content | None] = dict(edits or {})
+        self._parsed: dict[str, Parsed[Document] | None] = {}
+
+    @property
+    def label(self) -> str:
+        """What a person would call this revision."""
+        return self._source.label
+
+    @property
+    def edits(self) -> Edits:
+        """What this snapshot changes against its source."""
+        return self._edits
+
+    def with_edits(self, edits: Edits) -> Snapshot:
+        """Return the registry with those edits on top."""
+        return Snapshot(self._source, {**self._edits, **edits})
+
+    def changed_paths(self) -> list[PathChange]:
+        """Return the paths that the edits really change against the source, in order."""
+        found = []
+        for path, content in sorted(self._edits.items()):
+            old, new = self._source.oid(path), content_id(content)
+            mode = content.mode if isinstance(content, Stored) else FILE_MODE
+            if old != new:
+                found.append(PathChange(path, FILE_MODE if old else "", mode if new else "", old, new))
+        return found
+
+    # ── files
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
+        """Return the bytes of a file, None where there is none."""
+        if path in self._edits:
+            content = self._edits[path]
+            if isinstance(content, Stored):
+                return self._source.read_object(content.oid, path, limit)
+            if isinstance(content, LocalFile):
+                raise ManifestError("bytes where a manifest is expected", path=path)
+            return content
+        return self._source.read(path, limit)
+
+    def children(self, folder: str) -> tuple[str, ...]:
+        """Return the names in a folder in order; empty where there is no such folder."""
+        names = set(self._source.children(folder))
+        for name, has_content in self._touched.get(folder, {}).items():
+            if has_content:
+                names.add(name)
+            elif name in names and not self._still_there(f"{folder}/{name}"):
+                names.discard(name)
+        return tuple(sorted(names))
+
+    @cached_property
+    def _touched(self) -> dict[str, dict[str, bool]]:
+        """Folder → the names in it that edits touch → whether one puts something there. Made once, however many they are."""
+        found: dict[str, dict[str, bool]] = {}
+        for path, content in self._edits.items():
+            folder, _, name = path.rpartition("/")
+            while folder:
+                names = found.setdefault(folder, {})
+                names[name] = names.get(name, False) or content is not None
+                folder, _, name = folder.rpartition("/")
+        return found
+
+    def _still_there(self, path: str) -> bool:
+        below = self._source.children(path)
+        if not below:
+            return path not in self._edits
+        return any(self._still_there(f"{path}/{name}") for name in below)
+
+    def parsed(self, path: str, kind: type[D]) -> Parsed[D] | None:
+        """Return the manifest at `path` with its positions; None where there is no file. Raises ManifestError."""
+        if path not in self._parsed:
+            data = self.read(path)
+            self._parsed[path] = None if data is None else parse(data, path, kind)
+        return self._parsed[path]  # type: ignore[return-value]
+
+    def _document(self, path: str, kind: type[D]) -> D | None:
+        parsed = self.parsed(path, kind)
+        return None if parsed is None else parsed.document
+
+    # ── documents
+
+    @property
+    def constitution(self) -> Constitution:
+        """registry.yaml. Raises NotFound where this is no registry."""
+        found = self._document(paths.CONSTITUTION, Constitution)
+        if found is None:
+            raise NotFound(
+                f"{self.label} is not a registry: it has no {paths.CONSTITUTION}",
+                hint="start one with: gitops-registry init",
+            )
+        return found
+
+    @property
+    def access(self) -> Access | None:
+        """policies/access.yaml, where there is one."""
+        return self._document(paths.ACCESS, Access)
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of all models in order."""
+        return tuple(name for name in self.children(paths.MODELS) if paths.NAME.fullmatch(name))
+
+    def model(self, name: str) -> Model | None:
+        """Return the state of a model; None where there is none."""
+        return self._document(paths.model_path(name), Model)
+
+    def versions(self, name: str) -> tuple[int, ...]:
+        """Return the numbers of a model's versions in order; empty where there is no such model."""
+        names = self.children(f"{paths.MODELS}/{name}/versions")
+        return tuple(sorted(int(number) for number in names if re.fullmatch(r"[1-9][0-9]{0,8}", number)))
+
+    def version(self, name: str, number: int) -> Version | None:
+        """Return the facts of a version; None where there is none."""
+        return self._document(paths.version_path(name, number), Version)
+
+    def card(self, name: str, number: int) -> Card:
+        """Return the words of a version; empty ones where nobody wrote any."""
+        return self._document(paths.card_path(name, number), Card) or Card()
+
+    # ── look up
+
+    def known_model(self, name: str) -> Model:
+        """Return the state of a model. Raises NotFound with the names that are close."""
+        model = None if paths.name_problem(name) else self.model(name)
+        if model is None:
+            raise NotFound(f"no model {name!r} in {self.label}", hint=did_you_mean(name, self.models()))
+        return model
+
+    def known_version(self, reference: Reference) -> Version:
+        """Return the facts of a version. Raises NotFound with what there is instead."""
+        version = self.version(*reference)
+        if version is None:
+            model = self.known_model(reference.name)
+            gone = "; it was deleted" if reference.number in model.deleted else ""
+            raise NotFound(
+                f"no version {reference.number} of {reference.name}{gone}",
+                hint=_there_are(reference.name, self.versions(reference.name)),
+            )
+        return version
+
+    def known_stage(self, name: str) -> Stage:
+        """Return a stage by name without regard to case. Raises NotFound with the names there are."""
+        stage = self.constitution.stage(name)
+        if stage is None:
+            names = [stage.name for stage in self.constitution.stages]
+            raise NotFound(f"no stage {name!r} in this registry", hint=did_you_mean(name, tuple(names)))
+        return stage
+
+    def stage_of(self, reference: Reference) -> str:
+        """Return the stage a version is in."""
+        model = self.known_model(reference.name)
+        return model.stage_of(reference.number) or self.constitution.first_stage
+
+    def in_stage(self, name: str, stage: str) -> tuple[int, ...]:
+        """Return the versions of a model in a stage, in order."""
+        model = self.known_model(name)
+        if stage == self.constitution.first_stage:
+            listed = {n for s, numbers in model.stages.items() if s != stage for n in numbers}
+            return tuple(n for n in self.versions(name) if n not in listed)
+        return tuple(sorted(model.stages.get(stage, ())))
+
+    def resolve(self, text: str, reference: str | None = None) -> Reference:
+        """Return the version that a reference names.
+
+        Reads `name@3`, `name@v3`, `name@latest`, `name@<stage>` (its newest version), `name@<alias>`, a bare `name`
+        (its newest version), and MLflow's `models:/name/3`, `models:/name/Production`, `models:/name@alias`. An
+        alias wins over nothing: it can never be named like a stage. Raises NotFound.
+        """
+        name, wanted = split_reference(text)
+        if reference is not None:
+            name, wanted = text, reference
+        model = self.known_model(name)
+        if wanted.lower() in {"", "latest"}:
+            numbers = self.versions(name)
+            if not numbers:
+                raise NotFound(
+                    f"{name} has no version yet", hint=f"register one with: gitops-registry register {name} FILE"
+                )
+            return Reference(name, numbers[-1])
+        if re.fullmatch(r"[vV]?[1-9][0-9]{0,8}", wanted):
+            found = Reference(name, int(wanted.lower().removeprefix("v")))
+            self.known_version(found)
+            return found
+        alias = next((number for alias, number in model.aliases.items() if alias.lower() == wanted.lower()), None)
+        if alias is not None:
+            return Reference(name, alias)
+        stage = self.constitution.stage(self.constitution.first_stage if wanted == "None" else wanted)
+        if stage is None:
+            choices = (*model.aliases, *(stage.name for stage in self.constitution.stages))
+            if wanted.lower().removeprefix("v").isdigit():
+                raise NotFound(f"no version {wanted} of {name}", hint=_there_are(name, self.versions(name)))
+            raise NotFound(f"{name} has no alias or stage {wanted!r}", hint=did_you_mean(wanted, choices))
+        held = self.in_stage(name, stage.name)
+        if not held:
+            raise NotFound(f"no version of {name} is in {stage.name}", hint=_there_are(name, self.versions(name)))
+        return Reference(name, held[-1])
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Split a reference into the model's name and what follows it (empty for a bare name)."""
+    if text.startswith("models:/"):
+        rest = text.removeprefix("models:/").lstrip("/")
+        name, sign, wanted = rest.partition("@") if "@" in rest else rest.partition("/")
+    else:
+        name, sign, wanted = text.partition("@")
+    if sign and not wanted:
+        raise RegistryError(f"{text!r} names no version", hint=f"write {name}@3, {name}@production or {name}@latest")
+    return name, wanted
+
+
+def did_you_mean(wanted: str, choices: tuple[str, ...]) -> str:
+    """Return a hint: the choices that are close to what was wanted, else some of what there is."""
+    import difflib
+
+    folded = {choice.lower(): choice for choice in reversed(choices)}
+    close = [folded[match] for match in difflib.get_close_matches(wanted.lower(), folded, n=3)]
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    some = ", ".join(choices[:8]) + (", …" if len(choices) > 8 else "")
+    return f"there is: {some}" if choices else "there is none yet"
+
+
+def _there_are(name: str, numbers: tuple[int, ...]) -> str:
+    if not numbers:
+        return f"{name} has no version yet"
+    some = ", ".join(map(str, numbers[-8:]))
+    return f"{name} has {'…, ' if len(numbers) > 8 else ''}{some}; see: gitops-registry show {name}"
