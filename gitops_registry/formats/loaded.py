@@ -1,0 +1,52 @@
+"""What every opened model can do, whatever its format; and how a failing library's words become one line."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gitops_registry.manifest.kinds import Task
+
+
+class LoadedModel(Protocol):
+    """A model that is ready to predict. Prediction changes nothing in it, so threads may share one."""
+
+    @property
+    def format(self) -> str:
+        """The name under which `formats.FORMATS` lists it."""
+        ...
+
+    @property
+    def native(self) -> Any:
+        """The library's own object: an estimator or an inference session."""
+        ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def labels(self) -> list[Any] | None:
+        """The classes in the order of the probabilities' columns; None for anything but a classifier."""
+        ...
+
+    def predict(self, table: Any) -> Any:
+        """Return a label or a value for each row of a DataFrame or 2-D array, as a NumPy array.
+
+        A DataFrame's columns are picked by name; more than the model needs are allowed.
+        """
+        ...
+
+    def predict_proba(self, table: Any) -> Any | None:
+        """Return rows x classes probabilities in the order of `labels`; None where the model has none."""
+        ...
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what a library said, short enough for an error of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[0] if lines else type(error).__name__)
+
+
+def shown(text: str) -> str:
+    """Return text that a file may have chosen, cut to a line's length and without control characters."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[:400])
+    return text if len(text) <= 200 else text[:197] + "..."

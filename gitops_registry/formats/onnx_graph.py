@@ -1,0 +1,97 @@
+"""ONNX files as data: what can be known of one, and changed in one, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def renumber(graph: Any) -> None:
+    """Number the graph's inner names in the order they occur.
+
+    The converter numbers some with counters of the process, so they would differ from one call to the next.
+    Inputs and outputs of the model keep their names; subgraphs share the names of the graph round them.
+    """
+    names: dict[str, str] = {value.name: value.name for value in (*graph.input, *graph.output)}
+
+    def new(name: str) -> str:
+        if name and name not in names:
+            candidate = f"v{len(names)}"
+            while candidate in names:
+                candidate += "_"
+            names[name] = candidate
+        return names[name] if name else ""
+
+    def walk(part: Any, where: str) -> None:
+        for holder in (*part.input, *part.initializer, *part.output, *part.value_info):
+            holder.name = new(holder.name)
+        for number, node in enumerate(part.node):
+            node.name = f"{where}{number}_{node.op_type}"
+            node.input[:] = [new(name) for name in node.input]
+            node.output[:] = [new(name) for name in node.output]
+            for attribute in node.attribute:
+                for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                    inner.name = f"{node.name}_{attribute.name}"
+                    walk(inner, f"{node.name}_")
+
+    walk(graph, "n")
+
+
+def is_format(path: Path) -> bool:
+    """True where the file's top level reads as an ONNX ModelProto: known fields, among them version and graph.
+
+    Walks over the fields' lengths only, so that a large file costs nothing.
+    """
+    size = path.stat().st_size
+    found: set[int] = set()
+    with path.open("rb") as file:
+        while file.tell() < size:
+            tag = _varint(file)
+            if tag is None or not 1 <= tag >> 3 <= 31:
+                return False
+            found.add(tag >> 3)
+            value = _varint(file)
+            if value is None or tag & 7 not in {0, 2}:
+                return False
+            if tag & 7 == 2:
+                if file.tell() + value > size:
+                    return False
+                file.seek(value, 1)
+    return {1, 7} <= found  # ir_version and graph
+
+
+def _varint(file: Any) -> int | None:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte: bytes = file.read(1)
+        if not byte:
+            return None
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    return None
+
+
+def has_external_data(message: Any) -> bool:
+    """True if a tensor anywhere in the message (subgraphs, attributes, functions) names another file."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        return message.data_location == 1 or len(message.external_data) > 0
+    return any(has_external_data(part) for part in _parts(message))
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            yield from [value] if hasattr(value, "ListFields") else value
+
+
+def class_labels(model: Any) -> list[Any] | None:
+    """Return the labels a classifier's node names, for files that others converted."""
+    for node in reversed(model.graph.node):
+        for attribute in node.attribute:
+            if attribute.name in {"classlabels_int64s", "classlabels_ints"} and len(attribute.ints):
+                return list(attribute.ints)
+            if attribute.name in {"classlabels_strings", "cats_strings"} and len(attribute.strings):
+                return [text.decode("utf-8") for text in attribute.strings]
+    return None

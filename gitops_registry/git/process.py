@@ -1,0 +1,196 @@
+"""Running git: a clean environment, errors in one line, and one long-lived reader of objects.
+
+Nothing here depends on what git variables the caller inherited, on its language or on replaced objects.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from gitops_registry.errors import RegistryError
+
+_KEPT = (
+    "GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT",
+    "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_",
+)  # fmt: skip
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return the environment git runs in: inherited `GIT_*` dropped, but for identity, transport and quarantine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
+    fixed = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+    return {**kept, **fixed, **extra}
+
+
+def quoted(path: str) -> bytes:
+    """Return a path as git reads it from a stream of lines, whatever signs it has."""
+    raw = path.encode(errors="surrogateescape")
+    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
+
+
+def complaint(stderr: str) -> str:
+    """Return the line of git's complaint that says what went wrong: the first fatal or error, not the advice after it."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return next(
+        (line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "no reason given"
+    )
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    stdin: bytes | None = None,
+    extra: dict[str, str] | None = None,
+    ok: Sequence[int] = (0,),
+    held: Sequence[int] = (),
+) -> bytes:
+    """Run git in `folder` and return its standard output.
+
+    Raises RegistryError with git's own first complaint when it exits with a code that is not in `ok`. `held` are
+    open files, such as a lock, that git keeps open until it ends, even when we die before it.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            input=stdin,
+            capture_output=True,
+            env=environment(**(extra or {})),
+            pass_fds=tuple(held),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise RegistryError(f"{folder} is not a folder", hint="give the path of a git repository") from error
+        raise RegistryError("git is not installed", hint="install git 2.34 or newer") from error
+    if done.returncode not in ok:
+        reason = complaint(done.stderr.decode(errors="replace"))
+        verb = next((word for word in arguments if not word.startswith("-")), "")
+        raise RegistryError(f"git {verb}: {reason}", hint=_hint(reason))
+    return done.stdout
+
+
+def _hint(reason: str) -> str:
+    if "dubious ownership" in reason:
+        return "if you trust its owner: git config --global --add safe.directory <folder>"
+    if "index.lock" in reason:
+        return "another git command is running here; wait for it, or see: gitops-registry doctor"
+    if ".lock'" in reason:
+        return "another git command is running here; wait for it, or remove that file if none runs"
+    if "cannot change to" in reason:
+        return "give the path of a git repository"
+    if "not a git repository" in reason:
+        return "start one with: gitops-registry init"
+    return ""
+
+
+class Object(NamedTuple):
+    """One git object. `data` is None where the object is larger than the reader's limit."""
+
+    oid: str
+    type: str
+    size: int
+    data: bytes | None
+
+
+class Objects:
+    """Reads objects through one `git cat-file --batch`, started at the first read, for any number of threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, name: str, *, limit: int | None = None) -> Object | None:
+        """Return the object that git knows by `name` (an id, `revision:path`, …); None where there is none.
+
+        An object of more than `limit` bytes is read past, never held.
+        """
+        if "\0" in name:
+            return None
+        if "\n" in name:  # the reader takes one line for each name
+            found = run(self._folder, "rev-parse", "--verify", "--quiet", name, ok=(0, 1, 128)).decode().strip()
+            return self.get(found, limit=limit) if found else None
+        try:
+            line = name.encode(errors="surrogateescape") + b"\n"
+        except UnicodeEncodeError:
+            return None
+        with self._lock:
+            try:
+                return self._ask(self._running(), line, limit)
+            except OSError as error:
+                self._abandon()
+                raise RegistryError("git stopped while reading objects", hint="try: git fsck") from error
+            except BaseException:  # interrupted half-way: the rest of this answer must not become the next one
+                self._abandon()
+                raise
+
+    def _ask(self, process: subprocess.Popen[bytes], line: bytes, limit: int | None) -> Object | None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line)
+        process.stdin.flush()
+        header = process.stdout.readline()
+        if not header:
+            raise BrokenPipeError
+        words = header.decode(errors="replace").rstrip("\n").rsplit(" ", 2)
+        if len(words) != 3 or not words[2].isdigit():
+            return None
+        oid, kind, size = words[0], words[1], int(words[2])
+        return Object(oid, kind, size, self._body(process.stdout, size, keep=limit is None or size <= limit))
+
+    @staticmethod
+    def _body(stdout: IO[bytes], size: int, *, keep: bool) -> bytes | None:
+        left, pieces = size, []
+        while left:
+            piece = stdout.read(min(left, 1 << 20))
+            if not piece:
+                raise BrokenPipeError
+            left -= len(piece)
+            if keep:
+                pieces.append(piece)
+        if stdout.read(1) != b"\n":
+            raise BrokenPipeError
+        return b"".join(pieces) if keep else None
+
+    def _abandon(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            _end(process)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                ["git", "-C", str(self._folder), "cat-file", "--batch"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+            )
+        return self._process
+
+    def close(self) -> None:
+        """End the reader; the next read starts a new one."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+    def __del__(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    process.wait()

@@ -1,0 +1,323 @@
+"""A git repository as revisions that can be read, compared and walked.
+
+Reading goes through one long-lived process for objects and one short one for each question that git answers in
+bulk. Nothing here changes a branch or a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.git.process import Object, Objects, quoted, run
+from gitops_registry.git.sources import RevisionSource
+from gitops_registry.snapshot import PathChange, blob_id
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_ID = re.compile(r"[0-9a-f]{40}")
+_ONE_MEANING = re.compile(r"-|@|:|refs/|HEAD\b(?!/)|[0-9a-f]{40}$")
+"""Revisions that git reads before it thinks of a branch."""
+
+
+class Commit(NamedTuple):
+    """One commit. `time` is the committer's, in seconds since 1970."""
+
+    oid: str
+    parents: tuple[str, ...]
+    author: str
+    email: str
+    time: int
+    subject: str
+    body: str
+    signed: bool
+
+    def trailer(self, name: str) -> str:
+        """Return the value of the last trailer of that name; empty where there is none.
+
+        Trailers are lines of the last paragraph, below the subject; a text that quotes one further up names none.
+        """
+        above, _, last = self.body.strip("\n").rpartition("\n\n")
+        lines = re.findall(rf"^{re.escape(name)}: (.*)$", last if above else "", re.MULTILINE)
+        return lines[-1].strip() if lines else ""
+
+
+class Repository:
+    """One repository, with or without a work tree."""
+
+    def __init__(self, git_dir: Path, common_dir: Path, work_tree: Path | None, *, shallow: bool) -> None:
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.work_tree = work_tree
+        self.is_shallow = shallow
+        self.held: tuple[int, ...] = ()
+        """The open lock of the writer at work, which git keeps until it has moved a branch."""
+        self.objects = Objects(self.folder)
+
+    @classmethod
+    def open(cls, path: Path) -> Repository:
+        """Return the repository that `path` is in. Raises RegistryError where there is none."""
+        told = run(
+            path, "rev-parse", "--is-bare-repository", "--absolute-git-dir", "--git-common-dir",
+            "--is-shallow-repository", "--show-object-format",
+        )  # fmt: skip
+        bare, git_dir, common, shallow, names = os.fsdecode(told).removesuffix("\n").split("\n")
+        if names != "sha1":
+            raise RegistryError(
+                f"{path} names its objects by {names}, which is not supported", hint="git init --object-format=sha1"
+            )
+        common_dir = Path(common) if Path(common).is_absolute() else (path / common).resolve()
+        tree = None
+        if bare == "false":
+            top = os.fsdecode(run(path, "rev-parse", "--show-toplevel", ok=(0, 128))).removesuffix("\n")
+            tree = Path(top) if top else None
+        return cls(Path(git_dir), common_dir, tree, shallow=shallow == "true")
+
+    @property
+    def folder(self) -> Path:
+        """Where git is run: the work tree, or the git directory of a bare repository."""
+        return self.work_tree or self.git_dir
+
+    def run(self, *arguments: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> str:
+        """Run git here and return what it printed."""
+        return run(self.folder, *arguments, stdin=stdin, ok=ok).decode(errors="surrogateescape")
+
+    # ── revisions
+
+    def tip(self, ref: str) -> str | None:
+        """Return the commit a full ref name points to now; None where there is no ref of exactly that name."""
+        if "\0" in ref or not ref.startswith("refs/"):
+            return None
+        told = self.run("show-ref", "--verify", "--hash", "--", ref, ok=(0, 1, 128)).strip()
+        found = self.objects.get(f"{told}^{{commit}}", limit=0) if told else None
+        return found.oid if found else None
+
+    def resolve(self, revision: str) -> str:
+        """Return the id of the commit that a revision names; a branch wins over a tag of its name. Raises NotFound.
+
+        Git lets the tag win, and whoever may push a tag could so put another commit in the place of a branch.
+        """
+        spellings = (revision,) if _ONE_MEANING.match(revision) else (f"refs/heads/{revision}", revision)
+        found = next(filter(None, (self._commit_named(spelling) for spelling in spellings)), None)
+        if found is None or found.type != "commit":
+            shallow = "; this clone is shallow: git fetch --unshallow" if self.is_shallow else ""
+            raise NotFound(f"no revision {revision!r} here", hint=f"see: git log --oneline --all{shallow}")
+        return found.oid
+
+    def _commit_named(self, spelling: str) -> Object | None:
+        return None if spelling.startswith("-") else self.objects.get(f"{spelling}^{{commit}}", limit=0)
+
+    @property
+    def head_branch(self) -> str | None:
+        """The branch that is checked out now (or that a bare repository names); None where HEAD is detached."""
+        name = self.run("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).strip()
+        return name.removeprefix("refs/heads/") or None
+
+    def branches(self, *prefixes: str) -> dict[str, str]:
+        """Return full ref name → commit for refs under the prefixes (all branches without), in order of name."""
+        told = self.run("for-each-ref", "--format=%(refname) %(objectname)", *(prefixes or ("refs/heads",)))
+        return {line.rsplit(" ", 1)[0]: line.rsplit(" ", 1)[1] for line in told.splitlines()}
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the commit two revisions come from. Raises RegistryError where they have none in common."""
+        bases = self.run("merge-base", one, other, ok=(0, 1)).split()
+        if not bases:
+            hint = (
+                "fetch the whole history first: git fetch --unshallow"
+                if self.is_shallow
+                else "they come from different repositories"
+            )
+            raise RegistryError(f"{one[:12]} and {other[:12]} have no history in common", hint=hint)
+        return bases[0]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Say whether `older` is part of the history of `newer`."""
+        return older == newer or older in self.run("merge-base", older, newer, ok=(0, 1)).split()
+
+    def need_history(self, purpose: str) -> None:
+        """Raise RegistryError in a shallow clone, which cannot answer questions of history."""
+        if self.is_shallow:
+            raise RegistryError(
+                f"{purpose} needs the history, and this clone is shallow", hint="fetch it first: git fetch --unshallow"
+            )
+
+    # ── contents
+
+    def source(self, commit: str, label: str | None = None) -> RevisionSource:
+        """Return the files of a commit."""
+        return RevisionSource(self.objects, commit, label or commit[:12])
+
+    def changed_paths(self, old: str, new: str, *folders: str) -> list[PathChange]:
+        """Return the paths that differ between two commits or trees, in order, no renames guessed."""
+        told = self.run(
+            "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", old, new, "--", *folders,
+        )  # fmt: skip
+        return [change for _, change in _raw_changes(told)]
+
+    def working_changes(self, commit: str) -> list[PathChange]:
+        """Return the paths where the work tree differs from a commit, untracked files included, ignored ones not."""
+        if self.work_tree is None:
+            raise RegistryError("a bare repository has no work tree", hint="name a revision")
+        told = self.run("diff-index", "-z", "--no-renames", "--no-abbrev", commit, "--")
+        modes = {change.path: change.new_mode for _, change in _raw_changes(told)}
+        for path in self.run("ls-files", "-z", "--others", "--exclude-standard").split("\0"):
+            if path and not path.endswith("/"):  # a folder with a repository of its own
+                modes[path] = modes.get(path, "")
+        old = self._entries(commit, list(modes))
+        now = self.ids_on_disk(list(modes))
+        found = []
+        for path in sorted(modes):
+            (old_mode, old_oid), (new_mode, new_oid) = old.get(path, ("", "")), now.get(path, ("", ""))
+            if new_mode not in {"", "120000"} and modes[path].startswith("100"):
+                new_mode = modes[path]  # git knows where the file system's modes mean nothing
+            if (old_mode, old_oid) != (new_mode, new_oid) and "160000" not in {old_mode, modes[path]}:
+                found.append(PathChange(path, old_mode, new_mode, old_oid, new_oid))
+        return found
+
+    def _entries(self, commit: str, names: list[str]) -> dict[str, tuple[str, str]]:
+        """Return path → mode and id in a commit, for those of the names that are there."""
+        if not names:
+            return {}
+        told = self.run("ls-tree", "-r", "-z", "--full-tree", commit, *_few(names))
+        lines = (line.split("\t", 1) for line in told.split("\0") if line)
+        return {path: (facts.split()[0], facts.split()[2]) for facts, path in lines}
+
+    def ids_on_disk(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return path → the mode and id git would give what lies there; nothing where nothing does.
+
+        What git could not track as a file there (a folder, something beyond a link) has no mode and its description
+        as the id. Files are read by git, never held, and go through the repository's own filters.
+        """
+        assert self.work_tree is not None
+        found: dict[str, tuple[str, str]] = {}
+        files: dict[str, str] = {}
+        for name in names:
+            file = self.work_tree / name
+            if any((self.work_tree / above).is_symlink() for above in Path(name).parents):
+                if os.path.lexists(file):
+                    found[name] = ("", "beyond a link")
+            elif file.is_symlink():
+                found[name] = ("120000", blob_id(os.fsencode(file.readlink())))
+            elif file.is_file() and os.access(file, os.R_OK):
+                files[name] = "100755" if file.stat().st_mode & 0o100 else "100644"
+            elif file.exists():
+                found[name] = ("", "no readable file")
+        if files:
+            stdin = b"".join(quoted(name) + b"\n" for name in files)
+            oids = self.run("hash-object", "--stdin-paths", stdin=stdin).split()
+            found.update({name: (mode, oid) for (name, mode), oid in zip(files.items(), oids, strict=True)})
+        return found
+
+    # ── history
+
+    def commit(self, oid: str) -> Commit:
+        """Return one commit by id. Raises NotFound."""
+        found = self.objects.get(oid)
+        if found is None or found.type != "commit" or found.data is None:
+            raise NotFound(f"no commit {oid[:12]} here")
+        return _parse_commit(found.oid, found.data)
+
+    def steps(self, tip: str, *folders: str, limit: int | None = None) -> Iterator[tuple[str, list[PathChange]]]:
+        """Yield the first-parent steps that touch the folders, newest first, each with the paths it changed.
+
+        Raises RegistryError in a shallow clone, where the last step would look like the beginning.
+        """
+        self.need_history("the log")
+        count = () if limit is None else (f"--max-count={limit}",)
+        told = self.run(
+            "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-show-signature", "--no-color",
+            "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative", "--no-abbrev", "--ignore-submodules=none", "--format=%H", *count, tip, "--", *folders,
+        )  # fmt: skip
+        step: tuple[str, list[PathChange]] | None = None
+        for oid, change in _raw_changes(told, commits=True):
+            if oid:
+                if step:
+                    yield step
+                step = (oid, [])
+            elif step:
+                step[1].append(change)
+        if step:
+            yield step
+
+    def is_ignored(self, path: str) -> bool:
+        """Say whether git's ignore files would keep an untracked file at that path out."""
+        plain = {"GIT_LITERAL_PATHSPECS": "0"}
+        return bool(run(self.folder, "check-ignore", "--no-index", path, extra=plain, ok=(0, 1)).strip())
+
+    # ── configuration
+
+    def config(self, key: str) -> str:
+        """Return a value of git's configuration; empty where it is not set."""
+        return self.run("config", "--get", key, ok=(0, 1)).rstrip("\n")
+
+    def identity(self) -> tuple[str, str]:
+        """Return git's name and e-mail of whoever works here. Raises RegistryError where git does not know."""
+        match = re.match(r"(.*) <([^>]*)> ", self.signature("AUTHOR"))
+        assert match is not None
+        return match[1], match[2]
+
+    def signature(self, role: Literal["AUTHOR", "COMMITTER"]) -> str:
+        """Return the name, e-mail and time that git writes into a commit. Raises RegistryError without a name."""
+        told = self.run("var", f"GIT_{role}_IDENT", ok=(0, 128)).rstrip("\n")
+        if not re.match(r".+ <[^>]*> ", told):
+            raise RegistryError(
+                "git does not know who you are",
+                hint='git config --global user.name "Alice"; git config --global user.email alice@example.com',
+            )
+        return told
+
+
+def is_safe_path(path: str) -> bool:
+    """Say whether a path of a tree stays below its root and out of git's own folder; git itself stores any."""
+    return "\0" not in path and not any(
+        part in {"", ".", ".."} or part.lower().rstrip(". ") == ".git" for part in path.split("/")
+    )
+
+
+def _few(names: Sequence[str]) -> Sequence[str]:
+    """Return the names as arguments that limit a listing; none, for all of it, where a command line has no room."""
+    return names if sum(map(len, names)) < 50_000 else ()
+
+
+def _raw_changes(told: str, *, commits: bool = False) -> Iterator[tuple[str, PathChange]]:
+    """Yield ("", change) for git's raw lines and, where asked, (commit, an empty change) for commit headers."""
+    tokens = iter(told.split("\0"))
+    for token in tokens:
+        word = token.strip("\n")
+        if commits and _ID.fullmatch(word):
+            yield word, PathChange("", "", "", "", "")
+        elif word.startswith(":"):
+            old_mode, new_mode, old_oid, new_oid, _ = word[1:].split(" ")
+            there, here = old_mode != "000000", new_mode != "000000"
+            path = next(tokens)
+            yield (
+                "",
+                PathChange(
+                    path,
+                    old_mode if there else "",
+                    new_mode if here else "",
+                    old_oid if there else "",
+                    new_oid if here else "",
+                ),
+            )
+
+
+def _parse_commit(oid: str, data: bytes) -> Commit:
+    head, _, text = data.decode(errors="replace").partition("\n\n")
+    fields = [line.split(" ", 1) for line in head.split("\n") if not line.startswith(" ")]
+    first = dict(reversed([(f[0], f[1]) for f in fields if len(f) == 2]))
+    author = re.match(r"(.*?) ?<([^>]*)>", first.get("author", ""))
+    when = re.search(r"> (\d+) ", first.get("committer", ""))
+    return Commit(
+        oid=oid,
+        parents=tuple(f[1] for f in fields if f[0] == "parent"),
+        author=author[1] if author else "",
+        email=author[2] if author else "",
+        time=int(when[1]) if when else 0,
+        subject=text.split("\n", 1)[0],
+        body=text,
+        signed="gpgsig" in first,
+    )

@@ -1,0 +1,96 @@
+"""Where the bytes of a revision come from: a commit, or the work tree as it lies on disk.
+
+Both answer the same four questions. Neither holds a file that is larger than the caller's limit, and neither
+follows a symbolic link in place of a file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gitops_registry.errors import ManifestError
+from gitops_registry.git.process import Object, Objects
+from gitops_registry.snapshot import blob_id
+
+
+class RevisionSource:
+    """The files of one commit."""
+
+    def __init__(self, objects: Objects, commit: str, label: str) -> None:
+        self.label = label
+        self.commit = commit
+        self._objects = objects
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        return self._content(self._objects.get(f"{self.commit}:{path}", limit=limit), path, limit)
+
+    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
+        return self._content(self._objects.get(oid, limit=limit), path, limit)
+
+    @staticmethod
+    def _content(found: Object | None, path: str, limit: int) -> bytes | None:
+        if found is None:
+            return None
+        if found.type != "blob":
+            raise ManifestError("a folder where a file is expected", path=path, hint="remove the folder")
+        if found.data is None:
+            raise ManifestError(
+                f"{found.size:,} bytes; at most {limit:,} are read",
+                path=path,
+                hint="a manifest is small; track bytes with DVC",
+            )
+        return found.data
+
+    def oid(self, path: str) -> str:
+        found = self._objects.get(f"{self.commit}:{path}", limit=0)
+        return found.oid if found and found.type == "blob" else ""
+
+    def children(self, folder: str) -> tuple[str, ...]:
+        found = self._objects.get(f"{self.commit}:{folder}")
+        if found is None or found.type != "tree" or found.data is None:
+            return ()
+        names = re.findall(rb"[0-7]{5,6} ([^\0]+)\0.{20}", found.data, re.DOTALL)
+        return tuple(sorted(name.decode(errors="surrogateescape") for name in names))
+
+
+class WorkTreeSource:
+    """The files of the work tree as they lie on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.label = "the work tree"
+        self._root = root
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        file = self._root / path
+        if file.is_symlink():
+            raise ManifestError("a symbolic link where a file is expected", path=path, hint="replace it by the file")
+        if file.is_dir():
+            raise ManifestError("a folder where a file is expected", path=path, hint="remove the folder")
+        if file.exists() and not file.is_file():
+            raise ManifestError("no regular file", path=path, hint="remove it")
+        try:
+            if file.stat().st_size > limit:
+                raise ManifestError(
+                    f"{file.stat().st_size:,} bytes; at most {limit:,} are read",
+                    path=path,
+                    hint="a manifest is small; track bytes with DVC",
+                )
+            return file.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise ManifestError(f"cannot be read: {error.strerror}", path=path) from error
+
+    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:  # noqa: ARG002 - the disk has no object ids
+        return self.read(path, limit)
+
+    def oid(self, path: str) -> str:
+        file = self._root / path
+        return blob_id(file.read_bytes()) if file.is_file() else ""
+
+    def children(self, folder: str) -> tuple[str, ...]:
+        try:
+            return tuple(sorted(child.name for child in (self._root / folder).iterdir()))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
