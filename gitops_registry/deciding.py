@@ -1,0 +1,180 @@
+"""The one pipeline of every change: before → after → changes → facts → check → one commit → proposal or decision.
+
+Nothing is written before it was judged, and what is judged is what is written: the check runs under the lock, on
+the tip that the commit then follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitops_registry.changes import Change, plan_digest, to_json
+from gitops_registry.edits import Edit
+from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.evidence import gatherer
+from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.policy.check import check
+from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
+from gitops_registry.snapshot import Snapshot
+from gitops_registry.workplace import Workplace
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, repr=False)
+class Outcome:
+    """What became of a change: its plan, what the check said, and where it went.
+
+    `commit` is the decision or the proposal's commit, None where nothing was written (a dry run or a refusal).
+    `proposal` is the branch that waits to be merged. `refusals` are the findings that stood in the way.
+    """
+
+    subject: str
+    report: Report
+    refusals: tuple[Finding, ...] = ()
+    commit: str | None = None
+    proposal: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The plan."""
+        return self.report.changes
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the check stood in the way."""
+        return bool(self.refusals)
+
+    def __bool__(self) -> bool:
+        """A refusal is false, so that a script cannot take it for done."""
+        return not self.is_refused
+
+    def __repr__(self) -> str:
+        if self.is_refused:
+            state = f"refused: {self.refusals[0].message}"
+        else:
+            state = (
+                f"proposed as {self.proposal}" if self.proposal else f"committed as {(self.commit or 'nothing')[:12]}"
+            )
+        return f"<{self.subject}: {state}>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON-ready data."""
+        return {
+            "subject": self.subject,
+            "refused": self.is_refused,
+            "commit": self.commit,
+            "proposal": self.proposal,
+            "plan": {"digest": plan_digest(self.changes), "changes": [to_json(change) for change in self.changes]},
+            "findings": [finding.to_json() for finding in self.report.findings],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A change somebody wants, in terms of the tip it will be made on: the edit, its commit's subject, its proposal's branch.
+
+    `brings` are the SHA-256 of bytes that are put into the store before the commit; a dry run takes them as there.
+    """
+
+    edit: Edit
+    subject: Callable[[Snapshot], str]
+    branch: Callable[[Snapshot], str] | None = None
+    reason: str = ""
+    brings: frozenset[str] = frozenset()
+
+    def message(self, before: Snapshot) -> str:
+        """Return the commit message: the subject, then the reason."""
+        return message_of(self.subject(before), self.reason)
+
+
+def message_of(*parts: str) -> str:
+    """Return a commit message of a subject and paragraphs; empty ones are left out, control characters shown as text."""
+    told = (part.strip() for part in parts)
+    text = "\n\n".join(part for part in told if part)
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text) + "\n"
+
+
+def judge(place: Workplace, intent: Intent, tip: str, *, dry_run: bool) -> tuple[Snapshot, Report]:
+    """Return the registry as the edit makes it on the commit `tip`, and what the check says of it."""
+    before = place.snapshot(tip)
+    after = before.with_edits(intent.edit(before))
+    gather = gatherer(place, tip, brings=intent.brings if dry_run else frozenset())
+    return after, check(before, after, after.changed_paths(), gather)
+
+
+@contextmanager
+def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
+    """Hold the writers' lock on a branch that is caught up, and yield what to tell the user. A dry run touches nothing.
+
+    Raises RegistryError for a registry that was opened at a revision: the past is not changed.
+    """
+    if place.revision is not None:
+        raise RegistryError(
+            f"this registry is read at {place.revision}, and the past is not changed", hint="leave out --revision"
+        )
+    if dry_run:
+        yield []
+        return
+    notes = place.catch_up()
+    with writer(place.repository):
+        yield notes
+
+
+def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcome:
+    """Commit a change on the branch of decisions, if it is accepted.
+
+    Raises Conflict where somebody else keeps moving the branch, and whatever the edit itself raises.
+    """
+    with deciding(place, dry_run=dry_run) as notes:
+        for _ in range(_TRIES):
+            tip = place.tip()
+            before = place.snapshot(tip)
+            after, report = judge(place, intent, tip, dry_run=dry_run)
+            subject, refusals = intent.subject(before), report.refusals(DECISION)
+            if refusals or dry_run or not after.changed_paths():
+                return Outcome(subject, report, refusals, notes=tuple(notes))
+            commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
+            try:
+                kept = move_branches(place.repository, {place.ref: (tip, commit)}, scratch=scratch, follow=place.ref)
+            except Conflict:
+                continue
+            return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept)))
+    raise Conflict(f"{place.branch} keeps changing; nothing was written", hint="try again")
+
+
+def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: bool = False) -> Outcome:
+    """Commit a change on a new proposal branch from the tip; a `draft` is written although the check refuses it.
+
+    Raises Conflict where that proposal is open already.
+    """
+    assert intent.branch is not None
+    with deciding(place, dry_run=dry_run) as notes:
+        tip = place.tip()
+        before = place.snapshot(tip)
+        branch = intent.branch(before)
+        ref = f"refs/heads/{branch}"
+        if place.repository.tip(ref) is not None:
+            raise Conflict(
+                f"the proposal {branch} is open already",
+                hint=f"gitops-registry merge {branch}, or: gitops-registry proposals close {branch}",
+            )
+        after, report = judge(place, intent, tip, dry_run=dry_run)
+        subject, refusals = intent.subject(before), report.refusals(ADVICE)
+        if dry_run or (refusals and not draft) or not after.changed_paths():
+            return Outcome(subject, report, refusals, notes=tuple(notes))
+        commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
+        move_branches(place.repository, {ref: (NO_COMMIT, commit)}, scratch=scratch, follow=None)
+        return Outcome(subject, report, refusals, commit=commit, proposal=branch, notes=tuple(notes))
+
+
+def about_kept(kept: list[str]) -> list[str]:
+    """Return what to tell the user about files that were left alone."""
+    return [
+        f"{path} holds edits of yours and was left as it is; compare with: git diff HEAD -- {path}" for path in kept
+    ]

@@ -1,0 +1,247 @@
+"""`doctor`: what is wrong with this registry on this machine, and the command that repairs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any, Literal
+
+from gitops_registry import paths
+from gitops_registry.errors import RegistryError
+from gitops_registry.git.remote import remotes, unreachable, upstream
+from gitops_registry.policy.report import serving_versions
+from gitops_registry.starting import IGNORED
+from gitops_registry.storage import shared_by_others
+from gitops_registry.using import Verified, verify
+from gitops_registry.workplace import Workplace
+
+_OLDEST_GIT = (2, 34)
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that `doctor` looked at. `repair` is the command or step that mends it; empty when it is well."""
+
+    what: str
+    state: Literal["ok", "warning", "error"]
+    message: str
+    repair: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return dict(self.__dict__)
+
+
+def examine(place: Workplace) -> list[Symptom]:
+    """Look at everything once, in a fixed order; whatever cannot be looked at is itself a symptom."""
+    found: list[Symptom] = []
+    for look in (
+        _git,
+        _identity,
+        _history,
+        _branch,
+        _work_tree,
+        _bytes_in_git,
+        _ignored,
+        _storage,
+        _serving_bytes,
+        _caught_up,
+    ):
+        found += _careful(look, place)
+    return found
+
+
+def _careful(look: Callable[[Workplace], Iterator[Symptom]], place: Workplace) -> list[Symptom]:
+    try:
+        return list(look(place))
+    except RegistryError as error:
+        return [Symptom(look.__name__.strip("_").replace("_", " "), "error", error.message, error.hint)]
+
+
+def _git(place: Workplace) -> Iterator[Symptom]:
+    told = place.repository.run("version").strip()
+    match = re.search(r"(\d+)\.(\d+)", told)
+    old = match is None or (int(match[1]), int(match[2])) < _OLDEST_GIT
+    yield Symptom("git", "error" if old else "ok", told, "install git 2.34 or newer" if old else "")
+
+
+def _identity(place: Workplace) -> Iterator[Symptom]:
+    name, email = place.repository.identity()
+    yield Symptom("identity", "ok", f"{name} <{email}>")
+
+
+def _history(place: Workplace) -> Iterator[Symptom]:
+    if place.repository.is_shallow:
+        yield Symptom(
+            "history",
+            "error",
+            "this clone is shallow: the log, rollback and merging need the whole history",
+            "git fetch --unshallow",
+        )
+    else:
+        yield Symptom("history", "ok", "complete")
+
+
+def _branch(place: Workplace) -> Iterator[Symptom]:
+    branch = place.branch
+    place.tip()
+    here = place.repository.head_branch
+    if here == branch:
+        yield Symptom("branch", "ok", f"decisions land on {branch}")
+    else:
+        yield Symptom(
+            "branch",
+            "warning",
+            f"{here or 'a detached HEAD'} is checked out; decisions land on {branch}",
+            f"git switch {branch}",
+        )
+
+
+def _work_tree(place: Workplace) -> Iterator[Symptom]:
+    repository = place.repository
+    if repository.work_tree is None:
+        return
+    lock = repository.git_dir / "index.lock"
+    if lock.exists():
+        yield Symptom("work tree", "error", "git's lock of the index is held", f"if no git command runs: rm {lock}")
+    changed = [change.path for change in repository.working_changes(place.commit("HEAD"))]
+    edited = [path for path in changed if paths.place_of(path).role != "unknown"]
+    if edited:
+        some = ", ".join(edited[:3]) + (" …" if len(edited) > 3 else "")
+        yield Symptom(
+            "work tree",
+            "warning",
+            f"{len(edited)} registry file(s) differ from the last commit: {some}",
+            "commit them, or restore them: git checkout HEAD -- FILE",
+        )
+    elif not lock.exists():
+        yield Symptom("work tree", "ok", "as committed")
+
+
+def _bytes_in_git(place: Workplace) -> Iterator[Symptom]:
+    strangers = [
+        file.path
+        for file in place.files()
+        if file.path.startswith("models/") and paths.place_of(file.path).role == "unknown"
+    ]
+    if strangers:
+        yield Symptom(
+            "bytes in git",
+            "error",
+            f"{len(strangers)} file(s) below models/ are no registry files: {strangers[0]}",
+            f"git rm --cached {quote(strangers[0])}; then gitops-registry register",
+        )
+    else:
+        yield Symptom("bytes in git", "ok", "none below models/")
+
+
+def _ignored(place: Workplace) -> Iterator[Symptom]:
+    if place.repository.work_tree is None:
+        return
+    folder = "models/some-model/versions/1"
+    lines = " ".join(f"'{line}'" for line in IGNORED.splitlines())
+    repair = f"printf '%s\\n' {lines} >> .gitignore; git add .gitignore; git commit -m 'keep bytes out of git'"
+    wanted = (
+        "models/some-model/model.yaml",
+        f"{folder}/version.yaml",
+        f"{folder}/card.yaml",
+        f"{folder}/model.skops.dvc",
+    )
+    hidden = [path for path in wanted if place.repository.is_ignored(path)]
+    if not place.repository.is_ignored(f"{folder}/model.skops"):
+        yield Symptom("ignored bytes", "error", ".gitignore would let model files into git", repair)
+    elif hidden:
+        names = ", ".join(path.rsplit("/", 1)[1] for path in hidden)
+        yield Symptom("ignored bytes", "error", f".gitignore hides {names}, which belong into git", repair)
+    else:
+        yield Symptom("ignored bytes", "ok", "model files are ignored, manifests and pointers are not")
+
+
+def _storage(place: Workplace) -> Iterator[Symptom]:
+    store = place.store()
+    if not store.location and not store.is_embedded:
+        yield Symptom(
+            "storage",
+            "error",
+            "no DVC remote is configured: bytes have nowhere to go",
+            "dvc remote add -d storage URL; git add .dvc/config; git commit",
+        )
+        return
+    root = place.repository.work_tree
+    lonely = shared_by_others(root) if root is not None else ""
+    if lonely:
+        yield Symptom(
+            "storage",
+            "warning",
+            lonely,
+            "dvc remote add -d storage URL (s3://…, ssh://…); dvc push; git commit .dvc/config",
+        )
+    elif store.is_embedded:
+        yield Symptom(
+            "storage", "ok", f"{paths.EMBEDDED_STORE}, committed with git: every clone has it (right for small models)"
+        )
+    else:
+        yield Symptom("storage", "ok", store.location)
+
+
+def _serving_bytes(place: Workplace) -> Iterator[Symptom]:
+    snapshot = place.snapshot()
+    references = serving_versions(snapshot, snapshot.constitution)
+    problems = [found for found in verify(place, snapshot, references) if found.problem]
+    for found in problems:
+        state: Literal["warning", "error"] = "warning" if found.store == "present" else "error"
+        message = f"{found.reference} {found.file}: {found.problem}"
+        yield Symptom("serving bytes", state, message, _bytes_repair(place, found))
+    if not problems:
+        yield Symptom("serving bytes", "ok", f"{len(references)} serving version(s), every artifact present")
+
+
+def _bytes_repair(place: Workplace, found: Verified) -> str:
+    pointer = paths.pointer_path(*found.reference, found.file)
+    if found.store == "present":
+        return f"gitops-registry pull {found.reference} --to FOLDER"
+    if found.cache != "present":
+        return f"push it from a clone that has it: dvc push {pointer}; otherwise roll back to a version that is whole"
+    commit = f"; git add {paths.EMBEDDED_STORE}; git commit -m 'bring back the bytes of {found.reference}'"
+    return f"dvc push {pointer}" + (commit if place.store().is_embedded else "")
+
+
+def _caught_up(place: Workplace) -> Iterator[Symptom]:
+    follows = upstream(place.repository, place.branch)
+    if follows is None:
+        others = remotes(place.repository)
+        if others and place.repository.work_tree is not None:
+            yield Symptom(
+                "remote",
+                "warning",
+                f"{place.branch} follows no branch of {next(iter(others))}",
+                f"git push -u {next(iter(others))} {place.branch}",
+            )
+        else:
+            yield Symptom("remote", "ok", "none: this registry is only here")
+        return
+    away = unreachable(place.repository, follows[0])
+    if away:
+        yield Symptom("remote", "warning", f"{follows[0]} cannot be reached: {away}", f"git fetch {follows[0]}")
+        return
+    told = place.repository.run(
+        "rev-list", "--left-right", "--count", f"refs/heads/{place.branch}...{follows[1]}"
+    ).split()
+    ahead, behind = int(told[0]), int(told[1])
+    if ahead and behind:
+        yield Symptom(
+            "remote",
+            "error",
+            f"{place.branch} and {follows[0]} went different ways",
+            f"git pull --rebase {follows[0]} {place.branch}",
+        )
+    elif behind:
+        yield Symptom("remote", "warning", f"{behind} decision(s) behind {follows[0]}", "git pull")
+    elif ahead:
+        yield Symptom(
+            "remote", "warning", f"{ahead} decision(s) are only here", f"git push {follows[0]} {place.branch}"
+        )
+    else:
+        yield Symptom("remote", "ok", f"level with {follows[0]}")

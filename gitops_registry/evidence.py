@@ -1,0 +1,70 @@
+"""Gathering the facts that rules need, and only those that this change makes them need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitops_registry import paths
+from gitops_registry.audit import held
+from gitops_registry.changes import Change
+from gitops_registry.manifest.kinds import Constitution
+from gitops_registry.policy.check import Gather
+from gitops_registry.policy.report import Facts, Presence, needing_bytes, serving_versions
+from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.workplace import Workplace, digest_of
+
+
+def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = frozenset()) -> Gather:
+    """Return what gathers the facts of a change made on the commit `base` (of a whole registry, without one).
+
+    `brings` are the SHA-256 of bytes that will be in the store by then.
+    """
+
+    def gather(after: Snapshot, changes: Sequence[Change]) -> Facts:
+        law = _law(place, base, after)
+        wanted = _versions(after, changes, whole=base is None)
+        bytes_of = serving_versions(after, law) if base is None else needing_bytes(after, changes, law)
+        return Facts(
+            presence={**_presence(place, after, bytes_of, brings), **dict.fromkeys(brings, "present")},
+            history=_history(place, base, law, changes) if base else None,
+            cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
+        )
+
+    return gather
+
+
+def _law(place: Workplace, base: str | None, after: Snapshot) -> Constitution:
+    """The constitution that judges: the base's, or the registry's own where it has none before."""
+    before = place.snapshot(base) if base else after
+    return (before if before.read(paths.CONSTITUTION) is not None else after).constitution
+
+
+def _versions(after: Snapshot, changes: Sequence[Change], *, whole: bool) -> list[Reference]:
+    if whole:
+        return [Reference(name, number) for name in after.models() for number in after.versions(name)]
+    touched = {Reference(change.model, change.version) for change in changes if change.version}
+    return sorted(reference for reference in touched if after.version(*reference) is not None)
+
+
+def _presence(
+    place: Workplace, after: Snapshot, references: Sequence[Reference], brings: frozenset[str]
+) -> dict[str, Presence | None]:
+    store = place.store(after)
+    versions = [version for reference in references if (version := after.version(*reference))]
+    found: dict[str, Presence | None] = {}
+    for digest in dict.fromkeys(digest_of(artifact) for version in versions for artifact in version.artifacts):
+        if digest.sha256 not in brings and found.get(digest.sha256, "present") == "present":
+            found[digest.sha256] = store.presence(digest)  # the worst, where one SHA-256 is named with two MD5s
+    return found
+
+
+def _history(
+    place: Workplace, base: str, law: Constitution, changes: Sequence[Change]
+) -> dict[tuple[str, str], tuple[int, ...]] | None:
+    """Who held the stages that this change moves versions into; None in a shallow clone, which cannot know."""
+    stages = {stage.name for stage in law.stages if stage.minimum_metrics or stage.serving}
+    moves = [change for change in changes if change.kind == "stage_transition" and change.after in stages]
+    wanted = sorted({(change.model, str(change.after)) for change in moves})
+    if wanted and place.repository.is_shallow:
+        return None
+    return {(name, stage): held(place.repository, base, name, stage) for name, stage in wanted}

@@ -1,0 +1,183 @@
+"""Proposals without a forge: branches whose changes ask to be merged, and the merge.
+
+A proposal is a branch under one of our prefixes. It is judged as it would land on the tip, never as it was
+written, and lands as one merge commit whose tree is exactly what was judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gitops_registry.audit import reason_of
+from gitops_registry.changes import Change, diff, meaning, to_json
+from gitops_registry.deciding import Outcome, about_kept, deciding, message_of
+from gitops_registry.errors import Conflict, NotFound, RegistryError
+from gitops_registry.evidence import gatherer
+from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.git.repository import Commit
+from gitops_registry.policy.check import check
+from gitops_registry.policy.report import DECISION, Finding, Report
+from gitops_registry.snapshot import Reference
+from gitops_registry.workplace import Workplace
+
+PREFIXES = ("promote", "archive", "rollback", "card")
+"""The first word of a proposal's branch: the verb it stands for."""
+
+
+def promote_branch(reference: Reference, stage: str) -> str:
+    """Return the branch that proposes a move to a stage."""
+    return f"promote/{reference.name}/{reference.number}/{stage}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One open proposal as it would land now. `problem` says why it cannot land at all; empty when it could."""
+
+    branch: str
+    head: Commit
+    report: Report | None
+    problem: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why it is proposed, in the words of whoever proposes it."""
+        return reason_of(self.head)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Its plan; empty where it cannot land."""
+        return self.report.changes if self.report else ()
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The findings that stand in its way."""
+        return self.report.refusals(DECISION) if self.report else ()
+
+    @property
+    def state(self) -> str:
+        """In a few words, what merging it would do."""
+        if self.problem:
+            return f"cannot land: {self.problem}"
+        return f"refused: {self.refusals[0].message}" if self.refusals else "lands as it is"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the proposal as JSON-ready data."""
+        return {
+            "branch": self.branch,
+            "commit": self.head.oid,
+            "author": {"name": self.head.author, "email": self.head.email},
+            "time": self.head.time,
+            "subject": self.head.subject,
+            "reason": self.reason or None,
+            "changes": [to_json(change) for change in self.changes],
+            "state": self.state,
+            "problem": self.problem or None,
+            "check": self.report.to_json(DECISION) if self.report else None,
+        }
+
+
+def open_proposals(place: Workplace) -> Iterator[Proposal]:
+    """Yield the open proposals in order of branch: those here, then those only a remote has."""
+    for branch in _open_branches(place):
+        yield proposal(place, branch)
+
+
+def _open_branches(place: Workplace) -> list[str]:
+    here = place.repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES))
+    found = [ref.removeprefix("refs/heads/") for ref in here]
+    for ref in place.repository.branches("refs/remotes"):
+        branch = ref.removeprefix("refs/remotes/")
+        _, _, name = branch.partition("/")
+        if name.split("/")[0] in PREFIXES and f"refs/heads/{name}" not in here and place.repository.tip(ref):
+            found.append(branch)
+    return found
+
+
+def proposal(place: Workplace, branch: str) -> Proposal:
+    """Return one proposal with the plan it would land as. Raises NotFound."""
+    _, head = locate(place, branch)
+    commit = place.repository.commit(head)
+    try:
+        return Proposal(branch, commit, examine(place, place.tip(), head))
+    except RegistryError as error:  # one that cannot even be judged hides no other
+        return Proposal(branch, commit, None, error.message)
+
+
+def locate(place: Workplace, branch: str) -> tuple[str, str]:
+    """Return the full ref name and the commit of a proposal, here or on a remote. Raises NotFound."""
+    for ref in (f"refs/heads/{branch}", f"refs/remotes/{branch}", f"refs/remotes/origin/{branch}"):
+        head = place.repository.tip(ref)
+        if head is not None:
+            return ref, head
+    names = _open_branches(place) if branch.split("/")[0] in PREFIXES else []
+    raise NotFound(
+        f"no proposal {branch!r} here",
+        hint=f"open: {', '.join(names)}" if names else "see: gitops-registry proposals list",
+    )
+
+
+def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
+    """Delete a proposal's branch without landing it and return the commit it was at.
+
+    Raises RegistryError for what is no proposal of this repository, or is checked out.
+    """
+    ref, head = locate(place, branch)
+    if not ref.startswith("refs/heads/") or branch.split("/")[0] not in PREFIXES:
+        raise RegistryError(
+            f"{branch} is no proposal of this repository",
+            hint=f"to close one on a remote: git push REMOTE --delete {branch}",
+        )
+    if place.repository.head_branch == branch:
+        raise RegistryError(f"{branch} is checked out", hint=f"first: git switch {place.branch}")
+    if not dry_run:
+        with writer(place.repository):
+            move_branches(place.repository, {ref: (head, NO_COMMIT)}, scratch="", follow=None)
+    return head
+
+
+def examine(place: Workplace, base: str, head: str) -> Report:
+    """Return what the check says of `head` as it would land on `base`. Raises Conflict where it cannot land."""
+    before, after, changed = place.landed(base, head)
+    return check(before, after, changed, gatherer(place, place.commit(base)))
+
+
+def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
+    """Land a proposal on the tip as one merge commit, if the check accepts what would land.
+
+    The proposal's branch goes in the same transaction, unless it is checked out or a remote's. Raises Conflict
+    where it cannot land, NotFound where there is no such proposal.
+    """
+    with deciding(place, dry_run=dry_run) as notes:
+        ref, head = locate(place, branch)
+        tip = place.tip()
+        if place.repository.is_ancestor(head, tip):
+            raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
+        before, after, changed = place.landed(tip, head)
+        subject = place.repository.commit(head).subject
+        report = check(before, after, changed, gatherer(place, tip))
+        refusals = report.refusals(DECISION)
+        if not refusals and meaning(report.changes) != meaning(_plan(place, tip, head)):
+            raise Conflict(
+                f"{branch} would land as something else than it says",
+                hint=f"make it again: gitops-registry proposals close {branch}",
+            )
+        if refusals or dry_run:
+            return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes))
+        if not report.changes and not changed:
+            raise Conflict(f"{branch} changes nothing any more", hint=f"gitops-registry proposals close {branch}")
+        why = (reason_of(place.repository.commit(head)), reason)
+        message = message_of(subject, *why, f"Proposal: {branch}")
+        commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
+        moves = {place.ref: (tip, commit)}
+        if ref.startswith("refs/heads/") and place.repository.head_branch != branch:
+            moves[ref] = (head, NO_COMMIT)
+        kept = move_branches(place.repository, moves, scratch=scratch, follow=place.ref)
+    return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept)))
+
+
+def _plan(place: Workplace, tip: str, head: str) -> list[Change]:
+    """What a proposal says: its own changes, against where it was made."""
+    origin = place.repository.merge_base(tip, head)
+    return diff(place.snapshot(origin), place.snapshot(head), place.repository.changed_paths(origin, head))

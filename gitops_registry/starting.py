@@ -1,0 +1,213 @@
+"""`init`: a new registry, in a new repository or in one that has other things in it already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops_registry import paths
+from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.git.process import run
+from gitops_registry.git.remote import start
+from gitops_registry.git.repository import EMPTY_TREE, Repository
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, CardSettings, Constitution, Member
+from gitops_registry.manifest.schema import schema_files
+from gitops_registry.manifest.writing import dump
+from gitops_registry.snapshot import Content, Snapshot
+from gitops_registry.storage import embedded_config, remote_config
+from gitops_registry.workplace import ANCHOR
+
+IGNORED = """\
+# Bytes belong to DVC: below models git takes manifests and pointers only.
+!/models/
+/models/**
+!/models/**/
+!/models/*/model.yaml
+!/models/*/versions/*/version.yaml
+!/models/*/versions/*/card.yaml
+!/models/*/versions/*/*.dvc
+!/models/*/versions/*/evaluations/*.yaml
+"""
+_DVC_IGNORED = "/config.local\n/tmp\n/cache\n"
+_ATTRIBUTES = """\
+# Registry files are compared byte for byte: no line ending is changed, no stored object is shown as text.
+/registry.yaml text eol=lf
+/models/** text eol=lf
+/policies/** text eol=lf
+/cards/** text eol=lf
+/.dvc/store/** -text -diff
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git."""
+
+    name: str = ""
+    storage: str = ""
+    language: str = "en"
+    bare: bool = False
+    team: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A registry that was made: where, which commit, and which files it added."""
+
+    path: Path
+    commit: str | None
+    branch: str
+    files: tuple[str, ...]
+
+
+def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
+    """Make a registry at `path`, or join the repository that is there; one commit holds all of it.
+
+    Files of the repository are kept: `.gitignore` and `.gitattributes` get our lines added, everything that is
+    no registry file is listed under `unmanaged`. Raises Conflict where a registry is there already.
+    """
+    repository = _repository(path, bare=how.bare, dry_run=dry_run)
+    if repository is None:
+        files = tuple(sorted(_files(how, path, branch="main", access=None)))
+        return Started(path, None, "main", files)
+    branch = repository.head_branch
+    if branch is None:
+        raise RegistryError("HEAD is detached: no branch would hold the registry", hint="git switch main")
+    tip = repository.tip(f"refs/heads/{branch}")
+    before = Snapshot(repository.source(tip or EMPTY_TREE, branch))
+    if before.read(paths.CONSTITUTION) is not None:
+        raise Conflict(f"{path} is a registry already", hint="look at it: gitops-registry list")
+    _refuse_strangers(repository, tip)
+    edits = _joined(
+        before, _files(how, path, branch=branch, access=_access(repository, team=how.team)), repository, tip
+    )
+    _refuse_overwriting(repository, edits)
+    if dry_run:
+        return Started(path, None, branch, tuple(sorted(edits)))
+    ref = f"refs/heads/{branch}"
+    with writer(repository):
+        message = f"init registry {_name(how, path)}\n"
+        commit, scratch = write_commit(repository, edits, parents=[tip] if tip else [], message=message)
+        move_branches(repository, {ref: (tip or NO_COMMIT, commit)}, scratch=scratch, follow=ref)
+        repository.run("config", ANCHOR, branch)
+    return Started(path, commit, branch, tuple(sorted(edits)))
+
+
+def _repository(path: Path, *, bare: bool, dry_run: bool) -> Repository | None:
+    if path.exists() and not path.is_dir():
+        raise RegistryError(f"{path} is a file", hint="name a folder")
+    if path.is_dir():
+        inside = run(path, "rev-parse", "--is-inside-work-tree", "--is-bare-repository", ok=(0, 128)).split()
+        if inside and b"true" in inside:
+            found = Repository.open(path)
+            if found.work_tree is not None and found.work_tree.resolve() != path.resolve():
+                raise RegistryError(
+                    f"{path} is inside the repository {found.work_tree}",
+                    hint=f"a registry is a whole repository: gitops-registry init {found.work_tree}",
+                )
+            return found
+        if not bare and any(child.name not in {".DS_Store"} for child in path.iterdir()):
+            raise RegistryError(
+                f"{path} is not empty and no git repository", hint="name a new folder, or first: git init"
+            )
+    return None if dry_run else start(path, bare=bare, branch="main")
+
+
+def _name(how: Start, path: Path) -> str:
+    raw = how.name or path.resolve().name.removesuffix(".git")
+    return raw if not paths.name_problem(raw) else "registry"
+
+
+def _access(repository: Repository, *, team: bool) -> Access | None:
+    """Return the first members of a team's registry: whoever makes it administers it."""
+    if not team:
+        return None
+    name, email = repository.identity()
+    login = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name.lower()).strip("-") or "admin"
+    return Access(members=(Member(name=login, role="admin", email=email),))
+
+
+def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dict[str, bytes]:
+    constitution = Constitution(
+        name=_name(how, path),
+        branch=branch,
+        direct=not how.team,
+        approvals=1 if how.team else 0,
+        stages=DEFAULT_STAGES,
+        card=CardSettings.model_validate({"language": how.language}),
+    )
+    files = {
+        paths.CONSTITUTION: dump(constitution, paths.CONSTITUTION),
+        paths.DVC_CONFIG: remote_config(how.storage) if how.storage else embedded_config(),
+        ".dvc/.gitignore": _DVC_IGNORED.encode(),
+        ".gitignore": IGNORED.encode(),
+        ".gitattributes": _ATTRIBUTES.encode(),
+        **schema_files(),
+    }
+    if access is not None:
+        files[paths.ACCESS] = dump(access, paths.ACCESS)
+    return files
+
+
+def _joined(
+    before: Snapshot, files: dict[str, bytes], repository: Repository, tip: str | None
+) -> dict[str, Content | None]:
+    """Fit the registry's files into what the repository has: lines are added to shared files, the rest is unmanaged."""
+    edits: dict[str, Content | None] = {}
+    for path, content in files.items():
+        old = before.read(path)
+        if path == paths.DVC_CONFIG and old is not None:
+            continue
+        if path in {".gitignore", ".gitattributes", ".dvc/.gitignore"} and old is not None:
+            missing = [
+                line for line in content.decode().splitlines() if line not in old.decode(errors="replace").splitlines()
+            ]
+            if missing:
+                edits[path] = old.rstrip(b"\n") + b"\n" + "\n".join(missing).encode() + b"\n"
+        elif old != content:
+            edits[path] = content
+    strangers = _strangers(repository, tip)
+    if strangers:
+        from gitops_registry.manifest.reading import parse
+
+        law = parse(files[paths.CONSTITUTION], paths.CONSTITUTION, Constitution).document
+        edits[paths.CONSTITUTION] = dump(law.model_copy(update={"unmanaged": strangers}), paths.CONSTITUTION)
+    return edits
+
+
+def _refuse_strangers(repository: Repository, tip: str | None) -> None:
+    """Refuse to join a repository that keeps other things where a registry keeps its models and cards."""
+    for change in repository.changed_paths(EMPTY_TREE, tip, "models", "cards") if tip else []:
+        if paths.place_of(change.path).role == "unknown":
+            top = change.path.split("/")[0]
+            hint = (
+                f"move it away first, for example: git mv {top} src_{top} && git commit -m 'make room for a registry'"
+            )
+            raise Conflict(f"{top}/ is where a registry keeps its own files, and {change.path} is none", hint=hint)
+
+
+def _strangers(repository: Repository, tip: str | None) -> tuple[str, ...]:
+    """Return globs for what the repository holds that is no registry file, in order."""
+    globs = set()
+    for change in repository.changed_paths(EMPTY_TREE, tip) if tip else []:
+        if paths.place_of(change.path).role == "unknown" and not change.path.startswith(
+            ("models/", "cards/", "policies/")
+        ):
+            top, slash, _ = change.path.partition("/")
+            globs.add(f"{top}/**" if slash else change.path)
+    return tuple(sorted(globs))
+
+
+def _refuse_overwriting(repository: Repository, edits: dict[str, Content | None]) -> None:
+    """Refuse before anything is written when an untracked file lies where one of ours goes."""
+    if repository.work_tree is None:
+        return
+    tracked = set(repository.run("ls-files", "-z", "--", *edits).split("\0"))
+    for path, content in edits.items():
+        file = repository.work_tree / path
+        if path not in tracked and file.exists() and (not file.is_file() or file.read_bytes() != content):
+            raise Conflict(
+                f"{path} is there already and git does not track it",
+                hint=f"git add {path} and commit it, or move it away",
+            )

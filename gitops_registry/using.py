@@ -1,0 +1,211 @@
+"""Using what is registered: verified bytes, loaded models, predictions.
+
+Bytes are compared with the registered SHA-256 before anything reads them, at every use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gitops_registry import paths
+from gitops_registry.artifact import Store
+from gitops_registry.errors import Damaged, NotFound, RegistryError
+from gitops_registry.formats import FORMATS, open_model
+from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.manifest.kinds import Artifact, Version
+from gitops_registry.pointer import pointer
+from gitops_registry.signature import ordered, problems
+from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.workplace import Workplace, digest_of
+
+_PREFERRED = ("onnx", "skops")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` found of one artifact: where it looked, and the problem in words; empty when all is well."""
+
+    reference: Reference
+    file: str
+    cache: Literal["present", "missing", "damaged"]
+    store: Literal["present", "missing", "damaged"] | None
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {
+            "version": str(self.reference),
+            "file": self.file,
+            "cache": self.cache,
+            "store": self.store,
+            "problem": self.problem or None,
+        }
+
+
+class RegisteredModel:
+    """A loaded version: `predict` and `predict_proba` on a table, after its columns were checked.
+
+    `native` is what the format's own library gives: an estimator, or an onnxruntime session.
+    """
+
+    def __init__(self, reference: Reference, version: Version, loaded: LoadedModel) -> None:
+        self.reference = reference
+        self.version = version
+        self._loaded = loaded
+
+    @property
+    def native(self) -> Any:
+        """The model as its own library knows it."""
+        return self._loaded.native
+
+    @property
+    def format(self) -> str:
+        """The format it was loaded from."""
+        return self._loaded.format
+
+    @property
+    def labels(self) -> list[Any] | None:
+        """The classes in the order of the columns of `predict_proba`; None for a regressor."""
+        return self._loaded.labels
+
+    def predict(self, table: Any) -> Any:
+        """Return one label or value for each row. Raises RegistryError where the table does not fit the signature."""
+        return self._loaded.predict(self._fitting(table))
+
+    def predict_proba(self, table: Any) -> Any | None:
+        """Return rows × classes of probabilities; None where the model has none."""
+        return self._loaded.predict_proba(self._fitting(table))
+
+    def _fitting(self, table: Any) -> Any:
+        signature = self.version.signature
+        if signature is None or not signature.inputs or not hasattr(table, "columns"):
+            return table
+        found = problems(signature, table)
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise RegistryError(
+                f"the data does not fit {self.reference}: {found[0]}{more}",
+                hint=f"see its inputs: gitops-registry show {self.reference}",
+            )
+        return ordered(signature, table)
+
+    def __repr__(self) -> str:
+        return f"<{self.reference} {self.version.model_type} from {self.format}>"
+
+
+def load(place: Workplace, snapshot: Snapshot, reference: Reference, *, format: str | None = None) -> RegisteredModel:  # noqa: A002
+    """Return a version ready to predict, from ONNX where it has it, else from skops, or from the format asked for.
+
+    Raises Damaged before anything is read when the bytes are not the registered ones.
+    """
+    version = snapshot.known_version(reference)
+    artifact = _artifact(version, reference, format)
+    file = fetch(place, snapshot, reference, artifact)
+    trusted = place.trusted_types if artifact.format != "onnx" else ()
+    return RegisteredModel(reference, version, open_model(artifact.format, file, trusted=trusted))
+
+
+def predictions(model: RegisteredModel, file: Path, *, proba: bool = False) -> Any:
+    """Return a table of what a model says of the rows of a table file: `prediction`, and `probability_<label>` with `proba`.
+
+    Raises RegistryError where the file cannot be read, does not fit, or the model has no probabilities.
+    """
+    import pandas
+
+    from gitops_registry.measure import read_table
+
+    rows = read_table(file)
+    columns: dict[str, Any] = {"prediction": model.predict(rows)}
+    if proba:
+        probabilities = model.predict_proba(rows)
+        if probabilities is None:
+            raise RegistryError(f"{model.reference} has no probabilities", hint="ask for predictions only")
+        columns |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(model.labels or ())}
+    return pandas.DataFrame({name: list(values) for name, values in columns.items()})
+
+
+def _artifact(version: Version, reference: Reference, wanted: str | None) -> Artifact:
+    there = {artifact.format: artifact for artifact in version.artifacts if artifact.format in FORMATS}
+    order = (wanted,) if wanted else _PREFERRED
+    found = next((there[name] for name in order if name in there), None)
+    if found is None:
+        raise NotFound(
+            f"{reference} has nothing in {wanted or 'a format that can be loaded'}",
+            hint=f"it has: {', '.join(a.format for a in version.artifacts)}",
+        )
+    return found
+
+
+def fetch(place: Workplace, snapshot: Snapshot, reference: Reference, artifact: Artifact) -> Path:
+    """Return verified bytes of an artifact in the cache, fetched if they are not there."""
+    return place.store(snapshot).fetch(digest_of(artifact), f"{reference} {artifact.file}")
+
+
+def pull(place: Workplace, snapshot: Snapshot, reference: Reference, *, folder: Path | None = None) -> list[Path]:
+    """Write the artifacts of a version into a folder and return the files.
+
+    Without a folder they go where DVC puts them: beside their pointers in the work tree. A different file that is
+    there already is never overwritten.
+    """
+    version = snapshot.known_version(reference)
+    target = folder or _beside_pointers(place, reference)
+    store = place.store(snapshot)
+    files = []
+    for artifact in version.artifacts:
+        store.materialise(digest_of(artifact), target / artifact.file, f"{reference} {artifact.file}")
+        files.append(target / artifact.file)
+    return files
+
+
+def _beside_pointers(place: Workplace, reference: Reference) -> Path:
+    tree = place.repository.work_tree
+    if tree is None:
+        raise RegistryError(
+            "a bare repository has no work tree to pull into",
+            hint="name a folder: gitops-registry pull NAME@REF --to FOLDER",
+        )
+    return tree / paths.version_folder(*reference)
+
+
+def verify(place: Workplace, snapshot: Snapshot, references: Sequence[Reference]) -> list[Verified]:
+    """Look at every artifact of the versions: its pointer, the copy in the cache, the copy in the store."""
+    store = place.store(snapshot)
+    return [
+        _verified(store, snapshot, reference, artifact)
+        for reference in references
+        for artifact in snapshot.known_version(reference).artifacts
+    ]
+
+
+def _verified(store: Store, snapshot: Snapshot, reference: Reference, artifact: Artifact) -> Verified:
+    digest = digest_of(artifact)
+    cache = _cache_state(store, artifact)
+    remote = store.presence(digest)
+    path = paths.pointer_path(*reference, artifact.file)
+    problem = ""
+    if snapshot.read(path) != pointer(artifact):
+        problem = f"{path} does not agree with version.yaml"
+    elif remote is None:
+        problem = f"the store cannot be reached ({store.location or 'none is configured'})"
+    elif remote != "present":
+        problem = f"{remote} in the store {store.location}"
+        problem += "; the cache has good bytes: dvc push" if cache == "present" else ""
+    elif cache == "damaged":
+        problem = "damaged in the cache; the next use fetches it again"
+    return Verified(reference, artifact.file, cache, remote, problem)
+
+
+def _cache_state(store: Store, artifact: Artifact) -> Literal["present", "missing", "damaged"]:
+    import hashlib
+
+    file = store.cached(digest_of(artifact))
+    try:
+        with file.open("rb") as data:
+            return "present" if hashlib.file_digest(data, "sha256").hexdigest() == artifact.sha256 else "damaged"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        raise Damaged(f"cannot read {file}: {error.strerror}", hint="check the permissions of the cache") from error

@@ -1,0 +1,224 @@
+"""One registry at work: its repository, its revisions and its bytes, opened once and shared by every verb.
+
+Reading follows HEAD (or the revision the registry was opened at); decisions land on the branch that
+`registry.yaml` names. Nothing is cached that git could change under us: a snapshot is kept by commit id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+from gitops_registry import paths
+from gitops_registry.artifact import Digest, Store
+from gitops_registry.card import render
+from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.git import landing
+from gitops_registry.git.remote import catch_up
+from gitops_registry.git.repository import EMPTY_TREE, Repository
+from gitops_registry.git.sources import WorkTreeSource
+from gitops_registry.manifest.kinds import Artifact
+from gitops_registry.merging import land, landed_paths
+from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Reference, Snapshot
+from gitops_registry.storage import detached_config
+
+Progress = Callable[[str, int, int], None]
+ANCHOR = "gitops-registry.branch"
+"""The key of git's configuration, which no proposal can write, that says where a registry was started."""
+_KEPT = 8
+
+
+class Workplace:
+    """What every verb works with."""
+
+    def __init__(
+        self, repository: Repository, *, revision: str | None = None, progress: Progress | None = None
+    ) -> None:
+        self.repository = repository
+        self.revision = revision
+        self.progress = progress
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
+
+    @classmethod
+    def open(cls, path: Path, *, revision: str | None = None, progress: Progress | None = None) -> Workplace:
+        """Return the registry at `path` (a checkout, a folder in one, or a bare repository).
+
+        What a killed command left undone is finished first. Raises RegistryError where there is no repository.
+        """
+        place = cls(Repository.open(path), revision=revision, progress=progress)
+        if landing.is_unfinished(place.repository):
+            landing.finish(place.repository)
+        return place
+
+    # ── revisions
+
+    def commit(self, revision: str | None = None) -> str:
+        """Return the commit of a revision; without one, of the revision this registry was opened at, else HEAD."""
+        wanted = revision or self.revision or "HEAD"
+        try:
+            return self.repository.resolve(wanted)
+        except NotFound as error:
+            if wanted == "HEAD":
+                raise NotFound(
+                    "this repository has no commit yet", hint="start a registry with: gitops-registry init"
+                ) from error
+            raise
+
+    def snapshot(self, revision: str | None = None) -> Snapshot:
+        """Return the registry at a revision, as `commit` reads it."""
+        commit = self.commit(revision)
+        found = self._snapshots.pop(commit, None) or Snapshot(self.repository.source(commit, self._label(revision)))
+        self._snapshots[commit] = found
+        while len(self._snapshots) > _KEPT:
+            self._snapshots.popitem(last=False)
+        return found
+
+    def _label(self, revision: str | None) -> str:
+        """What errors call a revision: its name where somebody gave one, never an id that nobody typed."""
+        named = revision or self.revision
+        return named if named and not re.fullmatch(r"[0-9a-f]{40}", named) else "this registry"
+
+    def work_tree(self, base: str | None = None) -> tuple[Snapshot, Snapshot, list[PathChange]]:
+        """Return a base (HEAD, without one), the work tree as it lies on disk, and the paths that differ.
+
+        Raises RegistryError in a bare repository, and where the base has commits that this checkout has not: they
+        would look as if the work tree took them back.
+        """
+        tree = self.repository.work_tree
+        if tree is None:
+            raise RegistryError("a bare repository has no work tree", hint="name a revision with --head")
+        commit = self.commit(base or "HEAD")
+        if base is not None and not self.repository.is_ancestor(commit, self.commit("HEAD")):
+            raise RegistryError(
+                f"this checkout is behind {base}", hint=f"judge what is committed: --base {base} --head HEAD"
+            )
+        changes = self.repository.working_changes(commit)
+        return self.snapshot(commit), Snapshot(WorkTreeSource(tree)), changes
+
+    def files(self, revision: str | None = None) -> list[PathChange]:
+        """Return all files of a revision, as changes from nothing."""
+        return self.repository.changed_paths(EMPTY_TREE, self.commit(revision))
+
+    @property
+    def branch(self) -> str:
+        """The branch that decisions land on, as the registry says where it was started or cloned from.
+
+        Not as HEAD says where anything else is known: a proposal that somebody has checked out would name itself.
+        """
+        anchors = (f"refs/heads/{self._anchor}", "refs/remotes/origin/HEAD")
+        for commit in filter(None, map(self.repository.tip, anchors)):
+            if self.snapshot(commit).read(paths.CONSTITUTION) is not None:
+                return self.snapshot(commit).constitution.branch
+        return self.snapshot().constitution.branch
+
+    @cached_property
+    def _anchor(self) -> str:
+        """The branch that `init` noted in git's configuration, read once: it is not a thing that changes."""
+        return self.repository.config(ANCHOR)
+
+    @property
+    def ref(self) -> str:
+        """The full name of the branch that decisions land on."""
+        return f"refs/heads/{self.branch}"
+
+    def tip(self) -> str:
+        """Return the last decision. Raises NotFound where the branch does not exist here."""
+        branch = self.branch
+        tip = self.repository.tip(f"refs/heads/{branch}")
+        if tip is None:
+            raise NotFound(
+                f"decisions land on {branch!r}, and there is no such branch here",
+                hint=f"git branch {branch} origin/{branch}, or change branch in registry.yaml",
+            )
+        return tip
+
+    @property
+    def trusted_types(self) -> tuple[str, ...]:
+        """The types a skops file may hold beyond the reviewed ones, as the branch of decisions says now.
+
+        Whatever revision is read: a proposal must not say itself what may be built from its bytes. None without
+        that branch.
+        """
+        branch = self.branch
+        tips = (self.repository.tip(f"refs/{side}/{branch}") for side in ("heads", "remotes/origin"))
+        tip = next(filter(None, tips), None)
+        return self.snapshot(tip).constitution.trusted_types if tip else ()
+
+    def landed(self, base: str, head: str) -> tuple[Snapshot, Snapshot, list[PathChange]]:
+        """Return the base, the registry as it would be with the head landed on it, and the paths that differ.
+
+        The head may be older than the base: its own edits are put on top. Raises Conflict where both sides changed
+        the same thing, NotFound for an unknown revision.
+        """
+        tip, proposed = self.commit(base), self.commit(head)
+        origin = self.repository.merge_base(tip, proposed)
+        before = self.snapshot(tip)
+        ours = self.repository.changed_paths(origin, proposed)
+        theirs = self.repository.changed_paths(origin, tip) if origin != tip else []
+        edits = land(self.snapshot(origin), self.snapshot(proposed), before, ours=ours, theirs=theirs)
+        after = before.with_edits(edits)
+        return before, after, landed_paths(after, ours, theirs)
+
+    def tell(self, what: str) -> None:
+        """Say on a terminal what takes time now; empty when it is over."""
+        if self.progress is not None:
+            self.progress(what, 0, 0) if what else self.progress("", 1, 1)
+
+    def catch_up(self) -> list[str]:
+        """Bring the branch of decisions up to what it follows; return what to tell the user."""
+        told = catch_up(self.repository, self.branch, progress=self.progress)
+        return [told] if told else []
+
+    # ── bytes
+
+    def store(self, snapshot: Snapshot | None = None) -> Store:
+        """Return the bytes of the registry; objects committed with git are read at `snapshot`."""
+        at = snapshot or self.snapshot()
+        return Store(self._store_root, committed=lambda path: content_of(at, path), progress=self.progress)
+
+    @cached_property
+    def _store_root(self) -> Path:
+        """The folder with `.dvc`: the work tree, or for a bare repository one of ours with HEAD's configuration."""
+        if self.repository.work_tree is not None:
+            return self.repository.work_tree
+        folder = landing.state_folder(self.repository) / "dvc"
+        config = folder / ".dvc" / "config"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        wanted = detached_config(self.snapshot().read(paths.DVC_CONFIG) or b"")
+        if not config.exists() or config.read_bytes() != wanted:
+            draft = config.with_suffix(".new")
+            draft.write_bytes(wanted)
+            draft.replace(config)
+        return folder
+
+    # ── cards
+
+    def card(self, snapshot: Snapshot, reference: Reference, *, language: str | None = None) -> bytes:
+        """Return the card of a version as it must be committed (or in another language)."""
+        version = snapshot.known_version(reference)
+        return render(
+            reference, version, snapshot.card(*reference),
+            template=card_template(), language=language or snapshot.constitution.card.language,
+        )  # fmt: skip
+
+
+def card_template() -> str:
+    """Return the packaged template of cards."""
+    return (resources.files("gitops_registry") / "templates" / "card.md.j2").read_text(encoding="utf-8")
+
+
+def digest_of(artifact: Artifact) -> Digest:
+    """Return the digests that a manifest names."""
+    return Digest(artifact.md5, artifact.sha256, artifact.size)
+
+
+def content_of(snapshot: Snapshot, path: str) -> bytes | None:
+    """Return the bytes of a stored object, also where an edit points to a file of this machine."""
+    edit = snapshot.edits.get(path)
+    if isinstance(edit, LocalFile):
+        return Path(edit.file).read_bytes()
+    return snapshot.read(path, LARGEST_STORED)
