@@ -1,0 +1,150 @@
+"""plan, check, merge, proposals."""
+
+from __future__ import annotations
+
+import click
+
+from gitops_registry.cli.output import (
+    FINDINGS,
+    clean,
+    dry_run_option,
+    json_option,
+    opened,
+    print_findings,
+    print_json,
+    print_outcome,
+    reason_option,
+    table,
+)
+
+
+@click.command("plan")
+@click.argument("branch", required=False)
+@click.option("--base", metavar="REV", help="What it is compared with; without it, the branch of decisions.")
+@json_option
+@click.pass_context
+def plan_command(ctx: click.Context, branch: str | None, base: str | None, as_json: bool) -> None:
+    """Print what BRANCH would change if it landed; without one, what the work tree changes."""
+    from gitops_registry.changes import plan_digest, to_json
+
+    changes = opened(ctx).plan(base=base, head=branch)
+    if as_json:
+        print_json({"digest": plan_digest(changes), "changes": [to_json(change) for change in changes]})
+        return
+    for change in changes:
+        click.echo(clean(change))
+    if not changes:
+        click.echo("nothing changes")
+
+
+@click.command("check")
+@click.option("--base", metavar="REV", help="Judge the change from this revision, under its rules.")
+@click.option("--head", metavar="REV", help="What to judge; without it, the work tree.")
+@json_option
+@click.pass_context
+def check_command(ctx: click.Context, base: str | None, head: str | None, as_json: bool) -> int:
+    """Judge a change as it would land, or the whole registry.
+
+    With --head and no --base, a proposal is judged against the branch of decisions; any other revision, and the
+    work tree without either, is judged as a whole registry.
+    """
+    from gitops_registry.policy.report import ADVICE, DECISION
+    from gitops_registry.proposals import PREFIXES
+
+    registry = opened(ctx)
+    if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
+        base = registry.place.branch
+    report = registry.check(base=base, head=head)
+    required = DECISION if base is not None else ADVICE
+    if as_json:
+        from gitops_registry.changes import plan_digest, to_json
+
+        plan = {"digest": plan_digest(report.changes), "changes": [to_json(change) for change in report.changes]}
+        print_json({**report.to_json(required), "plan": plan if base else None})
+    else:
+        if base is not None:
+            for change in report.changes:
+                click.echo(clean(change))
+        print_findings(report.findings)
+        refused = report.refusals(required)
+        what = "the change" if base is not None else "the registry"
+        verdict = (
+            f"{what}: {len(refused)} finding(s) to mend" if refused else f"{what} passes {len(report.rules)} rules"
+        )
+        click.secho(verdict, fg="red" if refused else "green")
+    return FINDINGS if report.refusals(required) else 0
+
+
+@click.command("merge")
+@click.argument("branch")
+@reason_option
+@json_option
+@dry_run_option
+@click.pass_context
+def merge_command(ctx: click.Context, branch: str, reason: str, as_json: bool, dry_run: bool) -> int:
+    """Land a proposal: judged again on the present tip, then one merge commit."""
+    outcome = opened(ctx).merge(branch, reason=reason, dry_run=dry_run)
+    if as_json:
+        print_json(outcome.to_json())
+        return FINDINGS if outcome.is_refused else 0
+    return print_outcome(outcome, dry_run=dry_run)
+
+
+@click.group("proposals", invoke_without_command=True)
+@click.pass_context
+def proposals_command(ctx: click.Context) -> None:
+    """List, show or close proposals."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(_list)
+
+
+@proposals_command.command("list")
+@json_option
+@click.pass_context
+def _list(ctx: click.Context, as_json: bool = False) -> None:
+    """List the open proposals."""
+    found = list(opened(ctx).proposals())
+    if as_json:
+        print_json([proposal.to_json() for proposal in found])
+        return
+    if not found:
+        click.echo("no proposal is open")
+        return
+    rows = [[p.branch, p.head.author, "; ".join(map(str, p.changes)) or "nothing", p.state] for p in found]
+    table(["proposal", "author", "plan", "state"], rows)
+
+
+@proposals_command.command("show")
+@click.argument("branch")
+@json_option
+@click.pass_context
+def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
+    """Show one proposal: its plan, and what the check says of it as it would land."""
+    from gitops_registry.proposals import proposal
+
+    found = proposal(opened(ctx).place, branch)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.secho(f"{clean(found.head.subject)}, by {clean(found.head.author)}", bold=True)
+        for change in found.changes:
+            click.echo(f"  {clean(change)}")
+        if found.reason:
+            click.echo(f"  why: {clean(found.reason)}")
+        print_findings(found.report.findings if found.report else ())
+        click.echo(clean(found.state))
+    return FINDINGS if found.problem or found.refusals else 0
+
+
+@proposals_command.command("close")
+@click.argument("branch")
+@dry_run_option
+@click.pass_context
+def _close(ctx: click.Context, branch: str, dry_run: bool) -> None:
+    """Close a proposal without landing it."""
+    from gitops_registry.proposals import close
+
+    head = close(opened(ctx).place, branch, dry_run=dry_run)
+    click.echo(
+        f"{'would close' if dry_run else 'closed'} {branch}; bring it back with: git branch {branch} {head[:12]}"
+    )

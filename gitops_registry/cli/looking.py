@@ -1,0 +1,315 @@
+"""list, show, compare, card, log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitops_registry.cli.output import (
+    FINDINGS,
+    clean,
+    dry_run_option,
+    facts,
+    json_option,
+    one_version,
+    opened,
+    print_json,
+    print_outcome,
+    table,
+    versions_in,
+)
+from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.snapshot import Reference, Snapshot
+
+_MAIN_METRICS = ("accuracy", "roc_auc", "f1", "r2", "rmse")
+
+
+@click.command("list")
+@click.argument("name", required=False)
+@click.option("--stage", metavar="STAGE", help="Only versions in this stage.")
+@json_option
+@click.pass_context
+def list_command(ctx: click.Context, name: str | None, stage: str | None, as_json: bool) -> None:
+    """List all models, or the versions of one."""
+    snapshot = opened(ctx).snapshot
+    if name is not None or stage is not None:
+        names = [name] if name else list(snapshot.models())
+        _list_versions(snapshot, names, stage, as_json)
+        return
+    rows = [_model_row(snapshot, model) for model in snapshot.models()]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        click.echo("no model yet; register one: gitops-registry register NAME FILE --data eval.csv --target COLUMN")
+    else:
+        stages = [stage.name for stage in snapshot.constitution.stages[1:-1]]
+        table(
+            ["model", "versions", "latest", *stages, "aliases", "title"],
+            [
+                [row["name"], row["versions"], row["latest"], *(row["stages"].get(s) for s in stages), _aliases(row["aliases"]), row["title"] or None]
+                for row in rows
+            ],
+            numbers=(1, 2),
+        )  # fmt: skip
+
+
+def _model_row(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    model = snapshot.known_model(name)
+    numbers = snapshot.versions(name)
+    return {
+        "name": name, "title": model.title, "description": model.description, "owners": list(model.owners), "tags": model.tags,
+        "versions": len(numbers), "latest": numbers[-1] if numbers else None,
+        "stages": {stage: list(held) for stage, held in model.stages.items()}, "aliases": model.aliases,
+    }  # fmt: skip
+
+
+def _aliases(aliases: dict[str, int]) -> str | None:
+    return ", ".join(f"{alias} → {number}" for alias, number in aliases.items()) or None
+
+
+def _list_versions(snapshot: Snapshot, names: list[str], stage: str | None, as_json: bool) -> None:
+    from gitops_registry.snapshot import Reference
+
+    known = snapshot.known_stage(stage).name if stage else None
+    rows = []
+    for name in names:
+        snapshot.known_model(name)
+        numbers = snapshot.in_stage(name, known) if known else snapshot.versions(name)
+        rows += [_version_row(snapshot, Reference(name, number)) for number in numbers]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(f"no version{' in ' + known if known else ''}")
+        return
+    metrics = [m for m in _MAIN_METRICS if any(m in row["metrics"] for row in rows)][:3]
+    table(
+        ["version", "stage", "aliases", "type", *metrics, "created", "author"],
+        [
+            [f"{row['name']}@{row['number']}", row["stage"], ", ".join(row["aliases"]) or None, row["model_type"], *(row["metrics"].get(m) for m in metrics), row["created"][:10], row["author"]["name"]]
+            for row in rows
+        ],
+        numbers=tuple(range(4, 4 + len(metrics))),
+    )  # fmt: skip
+
+
+def _version_row(snapshot: Snapshot, reference: Reference) -> dict[str, Any]:
+    from gitops_registry.manifest.kinds import plain
+
+    facts_of = plain(snapshot.known_version(reference))
+    kept = {key: facts_of[key] for key in ("release", "task", "model_type", "metrics", "created", "author")}
+    return {
+        "version": str(reference),
+        "name": reference.name,
+        "number": reference.number,
+        "stage": snapshot.stage_of(reference),
+        "aliases": _aliases_of(snapshot, reference),
+        **kept,
+    }
+
+
+def _aliases_of(snapshot: Snapshot, reference: Reference) -> list[str]:
+    return [
+        alias for alias, number in snapshot.known_model(reference.name).aliases.items() if number == reference.number
+    ]
+
+
+@click.command("show")
+@click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]")
+@json_option
+@click.pass_context
+def show_command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
+    """Show a model, or one version of it."""
+    snapshot = opened(ctx).snapshot
+    if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
+        _show_model(snapshot, words[0], as_json)
+    else:
+        _show_version(snapshot, snapshot.resolve(one_version(words)), as_json)
+
+
+def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
+    from gitops_registry.manifest.kinds import plain
+
+    model = snapshot.known_model(name)
+    if as_json:
+        print_json(plain(model) | {"versions": list(snapshot.versions(name))})
+        return
+    click.secho(name, bold=True)
+    facts({
+        "title": model.title, "description": model.description, "owners": model.owners,
+        "tags": [f"{key}={value}" for key, value in model.tags.items()], "aliases": _aliases(model.aliases), "deleted": model.deleted,
+    })  # fmt: skip
+    click.echo()
+    _list_versions(snapshot, [name], None, as_json)
+
+
+def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> None:
+    from gitops_registry.manifest.kinds import plain
+
+    version = snapshot.known_version(reference)
+    data = plain(version)
+    aliases = _aliases_of(snapshot, reference)
+    if as_json:
+        print_json(
+            {
+                "name": reference.name,
+                "number": reference.number,
+                "stage": snapshot.stage_of(reference),
+                "aliases": aliases,
+                **data,
+                "card": plain(snapshot.card(*reference)),
+            }
+        )
+        return
+    click.secho(str(reference), bold=True)
+    framework, evaluation, environment = version.framework, version.evaluation, version.environment
+    facts({
+        "stage": snapshot.stage_of(reference), "aliases": aliases, "release": version.release, "task": version.task, "type": version.model_type,
+        "framework": f"{framework.name} {framework.version}" if framework else None, "created": data["created"],
+        "author": f"{version.author.name} <{version.author.email}>", "description": snapshot.card(*reference).description,
+        "evaluated on": f"{evaluation.dataset or 'given rows'}, {evaluation.rows} rows" if evaluation else None,
+        "environment": f"Python {environment.python}, {environment.platform}, {len(environment.requirements)} pinned packages" if environment else None,
+        "tags": [f"{key}={value}" for key, value in snapshot.card(*reference).tags.items()],
+    })  # fmt: skip
+    for title, rows in (("metric", version.metrics), ("parameter", version.params)):
+        if rows:
+            click.echo()
+            table([title, "value"], list(rows.items()), numbers=(1,))
+    if version.signature:
+        click.echo()
+        inputs, outputs = version.signature.inputs, version.signature.outputs
+        table(
+            ["column", "type", ""],
+            [
+                *((c.name, c.type, "required" if c.required else "optional") for c in inputs),
+                *((f"→ {c.name}", c.type, "") for c in outputs),
+            ],
+        )
+    click.echo()
+    table(
+        ["file", "format", "bytes", "sha256"],
+        [(a.file, a.format, a.size, a.sha256) for a in version.artifacts],
+        numbers=(2,),
+    )
+
+
+@click.command("compare")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@A NAME@B | NAME A B")
+@click.option("--all", "everything", is_flag=True, help="Also what is the same.")
+@json_option
+@click.pass_context
+def compare_command(ctx: click.Context, words: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Compare two versions: metrics, parameters, signature, environment, artifacts."""
+    from gitops_registry.comparison import compare
+
+    named = versions_in(words)
+    if len(named) != 2:
+        raise RegistryError("name two versions", hint="NAME@2 NAME@3, or three words: NAME 2 3")
+    snapshot = opened(ctx).snapshot
+    left, right = (snapshot.resolve(text) for text in named)
+    rows = compare(snapshot.known_version(left), snapshot.known_version(right))
+    if as_json:
+        print_json({"left": str(left), "right": str(right), "rows": [row.to_json() for row in rows]})
+        return
+    shown = [row for row in rows if everything or not row.is_same]
+    lines: list[list[Any]] = []
+    for row in shown:
+        change = (
+            ""
+            if row.difference is None
+            else f"{row.difference:+.4g}" + (f" ({row.percent:+.1f} %)" if row.percent is not None else "")
+        )
+        lines.append([row.section, row.name, row.left, row.right, change, row.verdict])
+    table(["", "", str(left), str(right), "difference", ""], lines, numbers=(2, 3))
+    if not everything:
+        click.echo(f"{len(rows) - len(shown)} more are the same (--all shows them)")
+
+
+@click.command("card")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
+@click.option("--language", type=click.Choice(["en", "ja"]), help="Another language than the registry's.")
+@click.option("--update", is_flag=True, help="Commit the words of card.yaml with the card rendered from them.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Where the words are; without it, the version's card.yaml in the work tree.",
+)
+@json_option
+@dry_run_option
+@click.pass_context
+def card_command(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    language: str | None,
+    update: bool,
+    source: Path | None,
+    as_json: bool,
+    dry_run: bool,
+) -> int:
+    """Print the model card of a version, or commit new words for it with --update."""
+    registry = opened(ctx)
+    reference = one_version(words)
+    if update or source is not None:
+        file = source or _card_file(registry, reference)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise RegistryError(
+                f"cannot read {file}: {error.strerror}", hint="name the file: --from card.yaml"
+            ) from error
+        outcome = registry.update_card(reference, data, source=str(file), dry_run=dry_run)
+        if as_json:
+            print_json(outcome.to_json())
+            return FINDINGS if outcome.is_refused else 0
+        return print_outcome(
+            outcome,
+            dry_run=dry_run,
+            what_next=[f"gitops-registry merge {outcome.proposal}"] if outcome.proposal else [],
+        )
+    if as_json:
+        from gitops_registry.card import card_data
+
+        snapshot = registry.snapshot
+        found = snapshot.resolve(reference)
+        print_json(card_data(found, snapshot.known_version(found), snapshot.card(*found)))
+        return 0
+    sys.stdout.write(registry.card(reference, language=language))
+    return 0
+
+
+def _card_file(registry: Any, reference: str) -> Path:
+    from gitops_registry import paths
+
+    tree = registry.place.repository.work_tree
+    if tree is None:
+        raise RegistryError("a bare repository has no card.yaml to edit", hint="name the file: --from card.yaml")
+    return Path(tree) / paths.card_path(*registry.resolve(reference))
+
+
+@click.command("log")
+@click.argument("name", required=False)
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many decisions.")
+@json_option
+@click.pass_context
+def log_command(ctx: click.Context, name: str | None, limit: int | None, as_json: bool) -> None:
+    """Show what was decided, newest first: the audit log, read from git history."""
+    found = list(opened(ctx).log(name or "", limit=limit))
+    if as_json:
+        print_json([event.to_json() for event in found])
+        return
+    for event in found:
+        head = f"{event.time:%Y-%m-%d %H:%M}  {click.style(event.commit.oid[:9], fg='yellow')}  {clean(event.commit.author)}"
+        through = event.proposal
+        click.echo(head + (f"  (through {clean(through)})" if through else ""))
+        for change in event.changes or ():
+            click.echo(f"    {clean(change)}")
+        if event.reason:
+            click.echo(f"    {click.style('why:', fg='cyan')} {clean(event.reason)}")
+        if event.problem:
+            click.echo(f"    ? {clean(event.problem)}")

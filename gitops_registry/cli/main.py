@@ -1,0 +1,150 @@
+"""The commands by group, loaded when they are used, and the one boundary where errors become exit codes.
+
+Exit codes: 0 clean, 1 findings or a refusal, 2 could not do it, 3 a bug of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import click
+
+from gitops_registry import __version__
+from gitops_registry.errors import RegistryError
+
+FINDINGS, FAILED, BUG, INTERRUPTED = 1, 2, 3, 130
+
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Start": {
+        "init": ("starting", "make a registry here, or join a repository"),
+        "doctor": ("starting", "say what is wrong on this machine and how to repair it"),
+        "schema": ("starting", "print the JSON Schema of a kind of manifest"),
+    },
+    "Look": {
+        "list": ("looking", "all models, or the versions of one"),
+        "show": ("looking", "one model or one version"),
+        "compare": ("looking", "two versions side by side"),
+        "card": ("looking", "the model card of a version"),
+        "log": ("looking", "what was decided, when and by whom"),
+    },
+    "Change": {
+        "register": ("changing", "measure a model file and make it the next version"),
+        "promote": ("changing", "propose to move a version to a stage"),
+        "archive": ("changing", "propose to take a version out of use"),
+        "rollback": ("changing", "propose to give a stage back to who held it before"),
+        "merge": ("judging", "land a proposal"),
+        "proposals": ("judging", "list, show or close proposals"),
+    },
+    "Judge": {
+        "plan": ("judging", "what a branch, or the work tree, would change"),
+        "check": ("judging", "judge a change, or the whole registry"),
+        "verify": ("using", "look at the bytes of versions: cache, store, digests"),
+    },
+    "Use": {
+        "pull": ("using", "get the verified files of a version"),
+        "predict": ("using", "predict the rows of a table"),
+    },
+}
+"""Command → the module that holds it and its line in the help, by the heading it stands under."""
+
+_COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+
+
+class Commands(click.Group):
+    """The commands in their groups; a command's module is imported when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"gitops_registry.cli.{_COMMANDS[cmd_name][0]}")
+        found: click.Command = getattr(module, cmd_name + "_command")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], list(_COMMANDS), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "see: gitops-registry --help"
+            raise RegistryError(f"no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.option(
+    "-C", "--registry", "path", default=".", metavar="PATH", help="The registry: a checkout or a bare repository."
+)
+@click.option("--revision", metavar="REV", help="Read the registry as it was at a revision.")
+@click.version_option(__version__, prog_name="gitops-registry", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, path: str, revision: str | None) -> None:
+    """The ML model registry that is a Git repository.
+
+    Name a version as NAME@3, NAME@production, NAME@latest or NAME@<alias>, or as two words: NAME 3.
+    """
+    ctx.obj = (path, revision)
+
+
+def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Run one command line and return its exit code; every error is printed as one line and a hint.
+
+    `was_interrupted` says whether the user interrupted it; then no error that a library made of that is told.
+    """
+    try:
+        result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except RegistryError as error:
+        return _interrupted() if was_interrupted() else _failed(error.message, error.hint)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return FAILED
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "gitops-registry"
+        return _failed(error.format_message(), f"see: {command} --help")
+    except click.ClickException as error:
+        return _failed(error.format_message(), "")
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the boundary: whatever is left is a bug of ours
+        if was_interrupted():
+            return _interrupted()
+        if os.environ.get("GITOPS_REGISTRY_DEBUG"):
+            raise
+        _failed(
+            f"a bug in gitops-registry: {type(error).__name__}: {error}",
+            "set GITOPS_REGISTRY_DEBUG=1 to see where, and report it",
+        )
+        return BUG
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return INTERRUPTED
+
+
+def _failed(message: str, hint: str) -> int:
+    click.echo(click.style("error: ", fg="red", bold=True) + _safe(message), err=True)
+    if hint:
+        click.echo(click.style("hint: ", fg="cyan") + _safe(hint), err=True)
+    return FAILED
+
+
+def _safe(text: str) -> str:
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

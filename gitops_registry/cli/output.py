@@ -1,0 +1,179 @@
+"""How things are printed: tables, colours on a terminal only, JSON, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.deciding import Outcome
+    from gitops_registry.policy.report import Finding
+    from gitops_registry.registry import Registry
+
+FINDINGS = 1
+_MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "not-checked": ("?", "cyan")}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
+direct_option = click.option("--direct", is_flag=True, help="Commit at once, where registry.yaml allows it.")
+reason_option = click.option("-m", "--reason", default="", metavar="TEXT", help="Why; kept in the commit.")
+
+
+def opened(ctx: click.Context) -> Registry:
+    """Return the registry the command line names."""
+    from gitops_registry.registry import Registry
+
+    path, revision = ctx.obj
+    return Registry.open(path, revision=revision, progress=progress())
+
+
+def versions_in(words: Sequence[str]) -> list[str]:
+    """Return references from the words of a command line: `NAME@REF` …, or a `NAME` followed by one or more `REF`."""
+    if not words:
+        return []
+    first, *rest = words
+    if "@" in first or first.startswith("models:/") or not rest:
+        name = first.split("@")[0]
+        return [first, *(word if "@" in word or word.startswith("models:/") else f"{name}@{word}" for word in rest)]
+    return [word if "@" in word else f"{first}@{word}" for word in rest]
+
+
+def one_version(words: Sequence[str]) -> str:
+    """Return the one reference that the words name. Raises RegistryError."""
+    found = versions_in(words)
+    if len(found) != 1:
+        raise RegistryError("name one version", hint="NAME@3, NAME@production, or two words: NAME 3")
+    return found[0]
+
+
+def one_named_version(words: Sequence[str]) -> str:
+    """Return the one reference that the words name, which must say which version: nothing is moved by guessing."""
+    found = one_version(words)
+    if "@" not in found and not found.startswith("models:/"):
+        raise RegistryError(f"{found} names no version", hint=f"say which: {found}@3, or {found}@latest for the newest")
+    return found
+
+
+def pairs(values: Iterable[str], option: str) -> dict[str, str]:
+    """Return KEY=VALUE words as a mapping. Raises RegistryError for anything else."""
+    found = {}
+    for value in values:
+        key, sign, rest = value.partition("=")
+        if not sign or not key:
+            raise RegistryError(f"{option} {value!r} is not KEY=VALUE", hint=f"write {option} name=value")
+        found[key] = rest
+    return found
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON; text stays readable in any language, and cannot move the cursor."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    click.echo("".join(sign if sign.isprintable() or sign == "\n" else f"\\u{ord(sign):04x}" for sign in text))
+
+
+def clean(value: Any) -> str:
+    """Return a value as one line of text that cannot move the cursor, nor command the CI service that reads the log."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(clean(item) for item in value)
+    text = "".join(sign if sign.isprintable() else " " for sign in str(value)).replace("##[", "## [")
+    return repr(text) if text.lstrip().startswith("::") else text
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Sequence[int] = ()) -> None:
+    """Print rows in columns as wide as they must be; columns in `numbers` are set to the right."""
+    from rich.cells import cell_len
+
+    text = [[clean(value) for value in row] for row in rows]
+    widths = [max(cell_len(row[i]) for row in [list(headings), *text]) for i in range(len(headings))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = []
+        for i, value in enumerate(row):
+            gap = " " * (widths[i] - cell_len(value))
+            cells.append(gap + value if i in numbers else value + gap)
+        return "  ".join(cells).rstrip()
+
+    click.secho(line(list(headings)), bold=True)
+    for row in text:
+        click.echo(line(row))
+
+
+def facts(values: Mapping[str, Any]) -> None:
+    """Print names and values in two columns, leaving out what is empty."""
+    shown = {name: value for name, value in values.items() if value not in (None, "", (), [], {})}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        click.echo(f"{click.style(name.ljust(width), fg='cyan')}  {clean(value)}")
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings, each with its place and the next step."""
+    for finding in findings:
+        mark, colour = _MARKS[finding.result]
+        where = f" ({finding.where})" if finding.path else ""
+        about = (
+            f"{finding.model}@{finding.version}: "
+            if finding.model and finding.version
+            else f"{finding.model}: "
+            if finding.model
+            else ""
+        )
+        click.echo(click.style(f"{mark} {finding.rule}: ", fg=colour) + clean(f"{about}{finding.message}{where}"))
+        if finding.hint:
+            click.echo(f"    {clean(finding.hint)}")
+
+
+def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] = ()) -> int:
+    """Print what became of a change and return the exit code."""
+    click.secho(clean(outcome.subject), bold=True)
+    for change in outcome.changes:
+        click.echo(f"  {clean(change)}")
+    if not outcome.changes and not outcome.is_refused and outcome.commit is None:
+        click.echo("  nothing changes")
+    print_findings(outcome.report.findings)
+    for note in outcome.notes:
+        click.echo(click.style("note: ", fg="cyan") + clean(note))
+    if outcome.is_refused:
+        refused = "refused" if not outcome.proposal else f"refused; {outcome.proposal} stays open"
+        count = len(outcome.refusals)
+        click.secho(f"{refused}: {count} finding{'s stand' if count > 1 else ' stands'} in the way", fg="red")
+        return FINDINGS
+    if dry_run:
+        click.echo("dry run: nothing was written")
+        return 0
+    if outcome.proposal:
+        click.secho(f"proposed as {outcome.proposal}", fg="green")
+    elif outcome.commit:
+        click.secho(f"committed as {outcome.commit[:12]}", fg="green")
+    for step in what_next:
+        click.echo(f"next: {step}")
+    return 0
+
+
+def progress() -> Callable[[str, int, int], None] | None:
+    """Return what draws progress on a terminal's standard error; None in a pipe."""
+    if not sys.stderr.isatty():
+        return None
+    last = ""
+
+    def draw(what: str, done: int, total: int) -> None:
+        nonlocal last
+        share = f"{100 * done // total:3d} %" if total else f"{done / 1e6:.1f} MB" if done else "…"
+        line = "" if total and done >= total else f"{what} {share}"
+        if line != last:
+            click.echo(f"\r\033[K{line}", nl=False, err=True)
+            last = line
+
+    return draw

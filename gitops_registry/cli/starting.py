@@ -1,0 +1,102 @@
+"""init, doctor, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gitops_registry.cli.output import FINDINGS, clean, dry_run_option, json_option, opened, print_json
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path(), required=False)
+@click.option("--name", default="", help="What the registry is called; without it, as its folder.")
+@click.option(
+    "--storage",
+    default="",
+    metavar="URL",
+    help="A DVC remote for the bytes (a folder, ssh://, s3://); without it, they are committed with git.",
+)
+@click.option(
+    "--language", type=click.Choice(["en", "ja"]), default="en", show_default=True, help="The language of model cards."
+)
+@click.option(
+    "--team", is_flag=True, help="Stage changes come as proposals only, and serving needs another person's approval."
+)
+@click.option("--bare", is_flag=True, help="Make a bare repository.")
+@json_option
+@dry_run_option
+def init_command(
+    folder: Path, name: str, storage: str, language: str, team: bool, bare: bool, as_json: bool, dry_run: bool
+) -> None:
+    """Make a registry in FOLDER (here, without one), or join the git repository that is there."""
+    from gitops_registry.starting import Start, init
+
+    started = init(folder, Start(name=name, storage=storage, language=language, bare=bare, team=team), dry_run=dry_run)
+    if as_json:
+        print_json(
+            {
+                "path": str(started.path),
+                "commit": started.commit,
+                "branch": started.branch,
+                "files": list(started.files),
+            }
+        )
+        return
+    what = "would be" if dry_run else "is"
+    click.secho(
+        f"{clean(name or folder.resolve().name)} {what} a registry; decisions land on {started.branch}", bold=True
+    )
+    for file in started.files:
+        click.echo(f"  {file}")
+    if dry_run:
+        click.echo("dry run: nothing was written")
+        return
+    if not team:
+        click.echo(
+            "note: this is one person's registry: approvals: 0 and direct: true in registry.yaml; --team asks for a second person"
+        )
+    there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
+    click.echo("next: gitops-registry promote NAME 1 --to staging")
+
+
+@click.command("doctor")
+@json_option
+@click.pass_context
+def doctor_command(ctx: click.Context, as_json: bool) -> int:
+    """Say what is wrong with this registry on this machine, and how to repair it."""
+    from gitops_registry.doctor import examine
+
+    symptoms = examine(opened(ctx).place)
+    if as_json:
+        print_json([symptom.to_json() for symptom in symptoms])
+    else:
+        for symptom in symptoms:
+            mark, colour = _MARKS[symptom.state]
+            click.echo(click.style(f"{mark} {symptom.what}: ", fg=colour) + clean(symptom.message))
+            if symptom.repair:
+                click.echo(f"    {clean(symptom.repair)}")
+    return FINDINGS if any(symptom.state == "error" for symptom in symptoms) else 0
+
+
+@click.command("schema")
+@click.argument("kind", required=False)
+def schema_command(kind: str | None) -> None:
+    """Print the JSON Schema of a KIND of manifest; without one, list the kinds."""
+    from gitops_registry.errors import NotFound
+    from gitops_registry.manifest.kinds import KINDS
+    from gitops_registry.manifest.schema import json_schema
+    from gitops_registry.snapshot import did_you_mean
+
+    if kind is None:
+        for name, found in KINDS.items():
+            click.echo(f"{name:14}{(found.__doc__ or '').splitlines()[0]}")
+        return
+    wanted = next((found for name, found in KINDS.items() if kind.lower() in {name.lower(), found.schema_name}), None)
+    if wanted is None:
+        raise NotFound(f"no kind {kind!r}", hint=did_you_mean(kind, tuple(KINDS)))
+    print_json(json_schema(wanted))
