@@ -1,0 +1,373 @@
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from gitops_registry.errors import RegistryError
+from gitops_registry.formats import by_file, onnx_graph, open_model
+from gitops_registry.formats.onnx import PARITY_FLOOR, convert, is_format, load, parity
+from gitops_registry.formats.sklearn import SklearnModel, describe
+
+CANCER_X, CANCER_Y = load_breast_cancer(return_X_y=True, as_frame=True)
+WINE_X, WINE_Y = load_wine(return_X_y=True, as_frame=True)
+DIABETES_X, DIABETES_Y = load_diabetes(return_X_y=True, as_frame=True)
+MIXED = pd.DataFrame(
+    {
+        "mean radius": CANCER_X["mean radius"].mask(CANCER_X["mean radius"] > 20),
+        "label": np.arange(len(CANCER_X)),
+        "v3": CANCER_X["mean area"],
+        "是": CANCER_X["mean texture"] > 19,
+        "city": np.where(CANCER_X["mean texture"] > 19, "東京", "Köln"),
+    }
+)
+
+
+def forest(**more):
+    return RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0, **more)
+
+
+def mixed_pipeline(last):
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = ColumnTransformer(
+        [
+            ("numbers", numbers, ["mean radius", "label", "v3"]),
+            ("flag", "passthrough", ["是"]),
+            ("text", OneHotEncoder(handle_unknown="ignore"), ["city"]),
+        ]
+    )
+    return make_pipeline(columns, last)
+
+
+def both(estimator, path, sample):
+    convert(estimator, path, sample=sample)
+    return SklearnModel(estimator, describe(estimator)[0]), load(path)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    convert(forest().fit(CANCER_X, CANCER_Y), path, sample=CANCER_X)
+    return path
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        forest(),
+        GradientBoostingClassifier(n_estimators=5),
+        HistGradientBoostingClassifier(max_iter=5),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(StandardScaler(), KNeighborsClassifier()),
+        make_pipeline(StandardScaler(), SVC()),
+    ],
+    ids=lambda estimator: type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__,
+)
+@pytest.mark.parametrize("data", [(CANCER_X, CANCER_Y), (WINE_X, WINE_Y)], ids=["binary", "multiclass"])
+def test_a_converted_classifier_agrees_and_converting_twice_gives_the_same_bytes(estimator, data, tmp_path):
+    estimator.fit(*data)
+    path = tmp_path / "model.onnx"
+    original, converted = both(estimator, path, data[0])
+    once = path.read_bytes()
+    convert(estimator, path, sample=data[0])
+    assert path.read_bytes() == once
+    assert by_file(path) == "onnx"
+    assert (converted.format, converted.task, converted.labels) == ("onnx", original.task, original.labels)
+    assert len(converted.native.get_inputs()) == 1
+    found = parity(original, converted, data[0])
+    assert found.rows == len(data[0])
+    assert found.agreement >= PARITY_FLOOR
+    assert found.max_difference < 1e-5
+    assert (converted.predict_proba(data[0]) is None) == (original.predict_proba(data[0]) is None)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestRegressor(n_estimators=3, random_state=0),
+        LinearRegression(),
+        HistGradientBoostingRegressor(max_iter=5),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_a_converted_regressor_agrees(estimator, tmp_path):
+    original, converted = both(estimator.fit(DIABETES_X, DIABETES_Y), tmp_path / "model.onnx", DIABETES_X)
+    assert (converted.task, converted.labels, converted.predict_proba(DIABETES_X)) == ("regression", None, None)
+    assert converted.predict(DIABETES_X).shape == (len(DIABETES_X),)
+    found = parity(original, converted, DIABETES_X)
+    assert found.agreement == 1.0
+    assert found.max_difference < 1e-3
+
+
+@pytest.mark.parametrize("last", [forest(), LogisticRegression(), HistGradientBoostingClassifier(max_iter=3)])
+def test_text_and_numbers_become_an_input_for_each_column(last, tmp_path):
+    original, converted = both(mixed_pipeline(last).fit(MIXED, CANCER_Y), tmp_path / "model.onnx", MIXED)
+    assert [entry.type for entry in converted.native.get_inputs()] == ["tensor(float)"] * 4 + ["tensor(string)"]
+    assert parity(original, converted, MIXED).agreement == 1.0
+    shuffled = MIXED[MIXED.columns[::-1]].assign(extra=1)
+    assert np.array_equal(converted.predict_proba(shuffled), converted.predict_proba(MIXED))
+
+
+def test_a_pipeline_that_picks_number_columns_by_name_is_converted(tmp_path):
+    columns = ColumnTransformer([("scaled", StandardScaler(), ["mean radius"])], remainder="passthrough")
+    estimator = make_pipeline(columns, forest()).fit(CANCER_X, CANCER_Y)
+    original, converted = both(estimator, tmp_path / "model.onnx", CANCER_X)
+    assert parity(original, converted, CANCER_X).agreement >= PARITY_FLOOR
+
+
+@pytest.mark.parametrize(
+    "labels", [[3, 7], ["悪性", "良性"], [False, True], [0.0, 1.0]], ids=["int", "str", "bool", "float"]
+)
+def test_labels_keep_their_type(labels, tmp_path):
+    estimator = forest().fit(CANCER_X, np.array(labels)[CANCER_Y.to_numpy()])
+    original, converted = both(estimator, tmp_path / "model.onnx", CANCER_X)
+    assert converted.labels == labels
+    assert [type(label) for label in converted.labels] == [type(label) for label in labels]
+    found = converted.predict(CANCER_X)
+    assert found.tolist() == estimator.predict(CANCER_X).tolist()
+    assert type(found.tolist()[0]) is type(labels[0])
+    assert parity(original, converted, CANCER_X).agreement == 1.0
+
+
+def test_another_process_gives_the_same_bytes(stored, tmp_path):
+    code = (
+        "from pathlib import Path; from sklearn.datasets import load_breast_cancer;"
+        "from sklearn.ensemble import RandomForestClassifier;"
+        "from gitops_registry.formats.onnx import convert;"
+        "X, y = load_breast_cancer(return_X_y=True, as_frame=True);"
+        "model = RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0).fit(X, y);"
+        f"convert(model, Path({str(tmp_path / 'other.onnx')!r}), sample=X)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+    assert (tmp_path / "other.onnx").read_bytes() == stored.read_bytes()
+
+
+def test_what_has_no_onnx_equivalent_is_refused_with_the_reason(tmp_path):
+    path = tmp_path / "model.onnx"
+    two_targets = forest().fit(CANCER_X, np.column_stack([CANCER_Y, CANCER_Y]))
+    started = GradientBoostingClassifier(n_estimators=2, init=forest()).fit(CANCER_X, CANCER_Y)
+    halves = forest().fit(CANCER_X, np.array(["0.5", "1.5"])[CANCER_Y.to_numpy()])
+    halves.classes_ = np.array([0.5, 1.5])
+    dates = CANCER_X.assign(day=pd.Timestamp("2026-01-01"))
+    for estimator, sample, message in [
+        (IsolationForest(n_estimators=2).fit(CANCER_X), CANCER_X, "IsolationForest cannot be converted to ONNX"),
+        (started, CANCER_X, "cannot be converted to ONNX: (?!.*30 input)"),
+        (two_targets, CANCER_X, "several targets"),
+        (halves, CANCER_X, "fractions"),
+        (forest().fit(CANCER_X, CANCER_Y), dates, "column 'day' of type datetime64"),
+        (forest().fit(CANCER_X, CANCER_Y), CANCER_X.astype({"mean area": "category"}), "of type category"),
+    ]:
+        with pytest.raises(RegistryError, match=message) as caught:
+            convert(estimator, path, sample=sample)
+        assert "\n" not in caught.value.message
+        assert caught.value.hint
+    assert not path.exists()
+
+
+def test_an_array_of_another_float_type_is_cast(stored):
+    model = load(stored)
+    expected = model.predict_proba(CANCER_X)
+    for array in (CANCER_X.to_numpy(), CANCER_X.to_numpy(dtype="float32")):
+        assert np.array_equal(model.predict_proba(array), expected)
+    assert model.predict(CANCER_X.iloc[:1]).shape == (1,)
+
+
+def test_data_the_model_cannot_take_is_one_line_and_a_hint(stored, tmp_path):
+    model = load(stored)
+    with pytest.raises(RegistryError, match="lacks 1 columns of the model: 'mean radius'"):
+        model.predict(CANCER_X.drop(columns="mean radius"))
+    for wrong in (CANCER_X.assign(**{"mean radius": "wide"}), CANCER_X.to_numpy()[:, :3]):
+        with pytest.raises(RegistryError, match="cannot predict from this data") as caught:
+            model.predict(wrong)
+        assert "\n" not in caught.value.message
+    _, mixed = both(mixed_pipeline(LogisticRegression()).fit(MIXED, CANCER_Y), tmp_path / "mixed.onnx", MIXED)
+    with pytest.raises(RegistryError, match="column 'city' has missing values"):
+        mixed.predict(MIXED.assign(city=None))
+    with pytest.raises(RegistryError, match="needs 5 columns, not 2"):
+        mixed.predict(MIXED.to_numpy()[:, :2])
+
+
+def test_threads_may_share_a_model(stored):
+    model = load(stored)
+    expected = model.predict_proba(CANCER_X)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: model.predict_proba(CANCER_X), range(16)))
+    assert all(np.array_equal(one, expected) for one in found)
+
+
+# ── agreement
+
+
+def test_a_model_that_learnt_something_else_does_not_agree(tmp_path):
+    original, _ = both(forest().fit(CANCER_X, CANCER_Y), tmp_path / "one.onnx", CANCER_X)
+    _, other = both(forest().fit(CANCER_X, 1 - CANCER_Y), tmp_path / "other.onnx", CANCER_X)
+    found = parity(original, other, CANCER_X)
+    assert found.agreement < 0.1
+    assert found.max_difference > 0.9
+    _, wine = both(forest().fit(WINE_X, WINE_Y), tmp_path / "wine.onnx", WINE_X)
+    with pytest.raises(RegistryError):
+        parity(original, wine, CANCER_X)
+    with pytest.raises(RegistryError, match="no rows"):
+        parity(SklearnModel(LinearModel([]), "regression"), SklearnModel(LinearModel([]), "regression"), CANCER_X[:0])
+
+
+class LinearModel:
+    """Answers with given values: parity needs no more."""
+
+    def __init__(self, values, scores=None):
+        self.values = np.asarray(values)
+        self.scores = scores
+        if scores is not None:
+            self.classes_ = np.array([0, 1])
+            self.predict_proba = lambda table: np.asarray(self.scores)
+
+    def predict(self, table):
+        return self.values
+
+
+def test_a_tie_to_six_digits_is_no_disagreement_but_a_real_one_is():
+    table = np.zeros((2, 1))
+    original = SklearnModel(LinearModel([0, 1], [[0.5, 0.5], [0.2, 0.8]]), "binary-classification")
+    tied = SklearnModel(LinearModel([1, 1], [[0.49999999, 0.50000001], [0.2, 0.8]]), "binary-classification")
+    assert parity(original, tied, table).agreement == 1.0
+    clear = SklearnModel(LinearModel([1, 1], [[0.4, 0.6], [0.2, 0.8]]), "binary-classification")
+    found = parity(original, clear, table)
+    assert found.agreement == 0.5
+    assert found.max_difference == pytest.approx(0.1)
+
+
+def test_values_agree_within_a_ten_thousandth_absolute_or_relative():
+    table = np.zeros((4, 1))
+    original = SklearnModel(LinearModel([0.0, 1e6, 1.0, 5.0]), "regression")
+    converted = SklearnModel(LinearModel([5e-5, 1e6 + 50, 1.01, 5.0]), "regression")
+    found = parity(original, converted, table)
+    assert found.agreement == 0.75
+    assert found.max_difference == pytest.approx(50)
+
+
+# ── files of others
+
+
+def test_a_file_converted_by_others_gives_its_labels_and_probabilities(tmp_path):
+    path = tmp_path / "model.onnx"
+    estimator = forest().fit(CANCER_X.to_numpy(), np.where(CANCER_Y == 1, "good", "bad"))
+    path.write_bytes(to_onnx(estimator, CANCER_X.to_numpy(dtype="float32")[:1]).SerializeToString())
+    assert by_file(path) == "onnx"
+    model = open_model("onnx", path, trusted=[])
+    assert (model.task, model.labels) == ("binary-classification", ["bad", "good"])
+    assert model.predict(CANCER_X).tolist() == estimator.predict(CANCER_X.to_numpy()).tolist()
+    assert model.predict_proba(CANCER_X) == pytest.approx(estimator.predict_proba(CANCER_X.to_numpy()), abs=1e-6)
+
+
+def matmul(path, *, weights, inner=None):
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+    nodes = [node, *([inner] if inner else [])]
+    graph = helper.make_graph(nodes, "g", [x], [y], initializer=[weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def elsewhere(location):
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2, 1], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": location, "offset": "0", "length": "8"}.items():
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def test_weights_in_another_file_are_never_followed(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(np.ones(2, dtype="float32").tobytes())
+    for location in ("weights.bin", "../weights.bin", "/etc/passwd"):
+        with pytest.raises(RegistryError, match="keeps its weights in other files"):
+            load(matmul(tmp_path / "model.onnx", weights=elsewhere(location)))
+    hidden = helper.make_node("Constant", [], ["c"], value=elsewhere("weights.bin"))
+    whole = numpy_helper.from_array(np.ones((2, 1), dtype="float32"), "w")
+    with pytest.raises(RegistryError, match="keeps its weights in other files"):
+        load(matmul(tmp_path / "model.onnx", weights=whole, inner=hidden))
+    assert load(matmul(tmp_path / "model.onnx", weights=whole)).predict(np.ones((3, 2))).tolist() == [2, 2, 2]
+
+
+def test_a_file_of_another_format_renamed_to_onnx_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    model = LinearRegression().fit([[1], [2]], [1, 2])
+    for compress in (0, 3):
+        joblib.dump(model, path, compress=compress)
+        assert not is_format(path)
+    for data in (b"", b"PK\x03\x04rest", b"text, not a model\n", b"\x08\x08", random.Random(0).randbytes(500)):
+        path.write_bytes(data)
+        with pytest.raises(RegistryError, match="its content is not onnx") as caught:
+            by_file(path)
+        assert caught.value.hint
+        with pytest.raises(RegistryError, match="not a readable ONNX model"):
+            load(path)
+    with pytest.raises(RegistryError, match="cannot read"):
+        load(tmp_path / "none.onnx")
+
+
+def test_damaged_files_are_one_line_and_a_hint(stored, tmp_path):
+    good = stored.read_bytes()
+    rng = random.Random(0)
+    places = rng.sample(range(len(good)), 30)
+    bad = [good[: len(good) * part // 8] for part in range(1, 8)]
+    bad.extend(good[:place] + bytes([good[place] ^ 0x55]) + good[place + 1 :] for place in places)
+    path = tmp_path / "model.onnx"
+    refused = []
+    for data in bad:
+        path.write_bytes(data)
+        try:
+            load(path)
+        except RegistryError as error:
+            refused.append(error)
+    assert len(refused) >= 7
+    assert all("\n" not in error.message and error.hint for error in refused)
+
+
+def test_an_operator_nobody_knows_is_an_error(tmp_path):
+    path = tmp_path / "model.onnx"
+    node = helper.make_node("RunCommand", ["x"], ["y"], domain="example.com")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "xy"]
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("example.com", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    assert by_file(path) == "onnx"
+    with pytest.raises(RegistryError, match="not a readable ONNX model"):
+        load(path)
+
+
+def test_numbering_inner_names_changes_no_answer_and_keeps_the_models_own(tmp_path):
+    path = tmp_path / "model.onnx"
+    estimator = KNeighborsClassifier().fit(CANCER_X, CANCER_Y)  # its graph has a loop with a graph of its own
+    raw = to_onnx(estimator, CANCER_X.to_numpy(dtype="float32")[:1], options={"zipmap": False})
+    path.write_bytes(raw.SerializeToString())
+    expected = load(path).predict_proba(CANCER_X)
+    before = [entry.name for entry in (*raw.graph.input, *raw.graph.output)]
+    onnx_graph.renumber(raw.graph)
+    onnx.checker.check_model(raw)
+    path.write_bytes(raw.SerializeToString())
+    assert [entry.name for entry in (*raw.graph.input, *raw.graph.output)] == before
+    assert np.array_equal(load(path).predict_proba(CANCER_X), expected)

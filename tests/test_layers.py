@@ -1,0 +1,104 @@
+"""The shape of the package: imports point down, heavy libraries wait until they are needed, pieces stay small."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builder import World
+
+import gitops_registry
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(gitops_registry.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+HEAVY = ("dvc", "dvc_data", "dvc_objects", "sklearn", "onnxruntime", "onnx", "skl2onnx", "skops", "pandas", "numpy", "git", "rich.progress")  # fmt: skip
+LONGEST_MODULE = 450
+LONGEST_FUNCTION = 60
+
+
+def test_imports_point_down_and_each_outside_system_has_one_adapter() -> None:
+    # The tool keeps a cache in the folder it is run in; tests leave nothing behind.
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+
+
+def loaded_by(code: str, folder: Path) -> set[str]:
+    """Return the modules that a fresh process has imported after it ran some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint('MODULES', *sys.modules)"],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+
+
+def command(*arguments: str) -> str:
+    """Return code that runs a command line in its own process and insists that it went well."""
+    return f"from gitops_registry.cli.main import run\nassert run({list(arguments)!r}) == 0"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gitops_registry",
+        "import gitops_registry.cli.main",
+        "from gitops_registry import Registry",
+        command("--version"),
+        command("--help"),
+        command("list"),
+        command("list", "fraud"),
+        command("list", "--json"),
+        command("show", "fraud"),
+        command("show", "fraud@production"),
+        command("show", "fraud@production", "--json"),
+        command("plan"),
+        command("proposals", "list"),
+        command("log", "fraud"),
+        command("compare", "fraud", "1", "2"),
+    ],
+)  # fmt: skip
+def test_looking_at_a_registry_imports_no_heavy_library(code: str, world: World) -> None:
+    world.model("fraud").version().version().in_stage("production", 2).commit()
+    assert sorted(loaded_by(code, world.root) & set(HEAVY)) == []
+
+
+def test_the_version_is_told_without_reading_a_manifest_or_running_git(world: World) -> None:
+    loaded = loaded_by(command("--version"), world.root)
+    assert sorted(loaded & {"pydantic", "yaml", "jinja2", "subprocess", "gitops_registry.registry"}) == []
+
+
+def test_importing_the_package_imports_none_of_its_modules(tmp_path: Path) -> None:
+    loaded = loaded_by("import gitops_registry", tmp_path)
+    assert sorted(name for name in loaded if name.startswith("gitops_registry.")) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
+    lines = len(text.splitlines())
+    assert lines <= LONGEST_MODULE, f"{lines} lines: split it by what it hides"
+    long = {name: length for name, length in functions(ast.parse(text)) if length > LONGEST_FUNCTION}
+    assert long == {}, "say what the parts do with functions of their own"
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield every function's name and its length from `def` to its last line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_is_named_for_what_it_holds(module: Path) -> None:
+    assert module.stem not in {"utils", "util", "helpers", "helper", "base", "types", "constants", "common", "misc"}
