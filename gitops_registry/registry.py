@@ -13,20 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from gitops_registry import deciding, edits, paths, proposals
-from gitops_registry.audit import Event, Return, before_present, events
-from gitops_registry.changes import Change, diff
-from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import RegistryError
-from gitops_registry.evidence import gatherer
-from gitops_registry.manifest.kinds import Card, Param, Training
-from gitops_registry.manifest.reading import parse
-from gitops_registry.policy.check import check, check_whole
-from gitops_registry.policy.report import Report
-from gitops_registry.snapshot import Edits, Reference, Snapshot
+from gitops_registry.snapshot import Reference, Snapshot
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
+    from gitops_registry.audit import Event
+    from gitops_registry.changes import Change
+    from gitops_registry.deciding import Outcome
+    from gitops_registry.manifest.kinds import Card, Param, Training
+    from gitops_registry.policy.report import Report
+    from gitops_registry.proposals import Proposal
     from gitops_registry.registering import Registered
     from gitops_registry.using import RegisteredModel
 
@@ -70,6 +67,8 @@ class Registry:
 
     def log(self, name: str = "", *, limit: int | None = None) -> Iterator[Event]:
         """Yield the decisions about a model (about everything, without a name), newest first."""
+        from gitops_registry.audit import events
+
         if name:
             self.snapshot.known_model(name)
         return events(self._place.repository, self._place.commit(), name=name, limit=limit)
@@ -96,6 +95,7 @@ class Registry:
         `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
         Raises RegistryError where the model cannot be read, measured or stored, or is refused.
         """
+        from gitops_registry.manifest.kinds import Card, Training
         from gitops_registry.registering import Rows, Submission, register
 
         rows = None if X is None else Rows(X, y, str(getattr(y, "name", "") or ""))
@@ -127,33 +127,19 @@ class Registry:
         The version is `name` and a number, alias or stage, or one reference (`name@3`), read on the newest tip. Raises
         NotFound for an unknown version or stage, Conflict where it is there already or proposed already.
         """
+        from gitops_registry import moving
 
-        def wanted(before: Snapshot) -> tuple[Reference, str]:
-            return _named(before, name, version), before.known_stage(to).name
-
-        intent = Intent(
-            edit=lambda before: edits.promote(before, *wanted(before)),
-            subject=lambda before: "promote {0.name} {0.number} to {1}".format(*wanted(before)),
-            branch=lambda before: proposals.promote_branch(*wanted(before)),
-            reason=reason,
-        )
-        return self._change(intent, direct=direct, dry_run=dry_run, draft=draft)
+        intent = moving.promotion(name, version, to, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, draft=draft)
 
     def archive(
         self, name: str, version: int | str = "", *, direct: bool = False, reason: str = "", dry_run: bool = False
     ) -> Outcome:
         """Propose to move a version to the last stage (archived), or move it at once with `direct`."""
+        from gitops_registry import moving
 
-        def edit(before: Snapshot) -> Edits:
-            return edits.promote(before, _named(before, name, version), before.constitution.stages[-1].name)
-
-        intent = Intent(
-            edit=edit,
-            subject=lambda before: "archive {0.name} {0.number}".format(_named(before, name, version)),
-            branch=lambda before: "archive/{0.name}/{0.number}".format(_named(before, name, version)),
-            reason=reason,
-        )
-        return self._change(intent, direct=direct, dry_run=dry_run)
+        intent = moving.archival(name, version, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
 
     def rollback(
         self,
@@ -169,56 +155,32 @@ class Registry:
 
         The present holder returns to where it came from. Raises NotFound where nobody held the stage before.
         """
-        found: dict[int, Return] = {}
+        from gitops_registry import moving
 
-        def back(before: Snapshot) -> Return:
-            if id(before) not in found:
-                before.known_model(name)
-                known = before.known_stage(stage).name
-                found[id(before)] = before_present(
-                    self._place.repository, self._place.tip(), before, name=name, stage=known, to=to
-                )
-            return found[id(before)]
-
-        intent = Intent(
-            edit=lambda before: edits.restore(before, back(before).reference, stage, back(before).back),
-            subject=lambda before: (
-                f"rollback {name} {before.known_stage(stage).name} to {back(before).reference.number}"
-            ),
-            branch=lambda before: f"rollback/{name}/{before.known_stage(stage).name}",
-            reason=reason,
-        )
-        return self._change(intent, direct=direct, dry_run=dry_run)
-
-    def _change(self, intent: Intent, *, direct: bool, dry_run: bool, draft: bool = False) -> Outcome:
-        if not direct:
-            return deciding.propose(self._place, intent, dry_run=dry_run, draft=draft)
-        if not self._place.snapshot(self._place.tip()).constitution.direct:
-            raise RegistryError(
-                "this registry takes changes as proposals only (direct: false in registry.yaml)",
-                hint="leave out --direct",
-            )
-        return deciding.decide(self._place, intent, dry_run=dry_run)
+        intent = moving.rollback(self._place, name, stage, to, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
 
     # ── proposals
 
-    def proposals(self) -> Iterator[proposals.Proposal]:
+    def proposals(self) -> Iterator[Proposal]:
         """Yield the open proposals in order of branch."""
+        from gitops_registry import proposals
+
         return proposals.open_proposals(self._place)
 
     def merge(self, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
         """Land a proposal, judged as it would be on the present tip."""
+        from gitops_registry import proposals
+
         return proposals.merge(self._place, branch, reason=reason, dry_run=dry_run)
 
     # ── judging
 
     def plan(self, *, base: str | None = None, head: str | None = None) -> list[Change]:
         """Return what `head` would change on `base`; without a head, what the work tree changes (against HEAD)."""
-        if head is None and self._place.repository.work_tree is not None:
-            before, after, changed = self._place.work_tree(base)
-        else:
-            before, after, changed = self._place.landed(base or self._place.branch, head or "HEAD")
-        return diff(before, after, changed)
+        from gitops_registry import judging
+
+        return judging.plan(self._place, base=base, head=head)
 
     def check(self, *, base: str | None = None, head: str | None = None) -> Report:
         """Judge `head` as it would land on `base`; without a base, the whole registry at `head`.
@@ -226,21 +188,9 @@ class Registry:
         Without a head the work tree is meant, as its files lie there (HEAD in a bare repository), and what it changes
         against HEAD is judged too.
         """
-        if base is not None and head is None and self._place.repository.work_tree is not None:
-            before, after, changed = self._place.work_tree(base)
-            return check(before, after, changed, gatherer(self._place, self._place.commit(base)))
-        if base is not None:
-            return proposals.examine(self._place, base, head or "HEAD")
-        if head is None and self._place.repository.work_tree is not None:
-            before, after, changed = self._place.work_tree()
-            files = {file.path: file for file in self._place.files("HEAD")}
-            files |= {change.path: change for change in changed}
-            there = [file for file in files.values() if file.new_oid]
-            whole = check_whole(after, there, gatherer(self._place, None))
-            if not changed:
-                return whole
-            return whole.with_report(check(before, after, changed, gatherer(self._place, self._place.commit("HEAD"))))
-        return check_whole(self._place.snapshot(head), self._place.files(head), gatherer(self._place, None))
+        from gitops_registry import judging
+
+        return judging.judge(self._place, base=base, head=head)
 
     # ── cards
 
@@ -262,21 +212,11 @@ class Registry:
 
         Raises ManifestError where the words cannot be read.
         """
-        parse(words, source, Card)
+        from gitops_registry import moving
 
-        def edit(before: Snapshot) -> Edits:
-            found = before.resolve(reference)
-            before.known_version(found)
-            written: dict[str, Any] = {paths.card_path(*found): words}
-            return written | {paths.rendered_card_path(*found): self._place.card(before.with_edits(written), found)}
-
-        intent = Intent(
-            edit=edit,
-            subject=lambda before: "card of {0.name} {0.number}".format(before.resolve(reference)),
-            branch=lambda before: "card/{0.name}/{0.number}".format(before.resolve(reference)),
-        )
+        intent = moving.new_words(self._place, reference, words, source)
         allowed = self._place.snapshot(self._place.tip()).constitution.direct
-        return self._change(intent, direct=allowed if direct is None else direct, dry_run=dry_run)
+        return moving.change(self._place, intent, direct=allowed if direct is None else direct, dry_run=dry_run)
 
     # ── using
 
@@ -316,12 +256,6 @@ def _local(path: str | Path) -> Path:
             hint="git clone URL registry, then name that folder",
         )
     return Path(path)
-
-
-def _named(before: Snapshot, name: str, version: int | str) -> Reference:
-    if version == "" and "@" not in name and not name.startswith("models:/"):
-        raise RegistryError(f"{name} names no version", hint=f"say which: {name}@3, or {name}@latest for the newest")
-    return before.resolve(name, str(version)) if version != "" else before.resolve(name)
 
 
 def _part(kind: Any, value: Any) -> Any:

@@ -10,6 +10,7 @@ import io
 import os
 import posixpath
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,9 +121,7 @@ def read_config(root: Path) -> dict[str, Any]:
         raise RegistryError(f"{root} has no .dvc folder", hint="`gitops-registry init` makes one")
     from dvc.config import Config, ConfigError
 
-    files = [folder / "config", folder / "config.local"]
-    files += [Path(Config.get_dir(level)) / "config" for level in ("global", "system")]
-    marks = tuple(_mark(file) for file in files)
+    marks = tuple(_mark(file) for file in (folder / "config", folder / "config.local", *_shared_files()))
     if root in _READ and _READ[root][0] == marks:
         return _READ[root][1]
     try:
@@ -132,6 +131,14 @@ def read_config(root: Path) -> dict[str, Any]:
         raise RegistryError(f"DVC's configuration cannot be read: {problem}", hint="see .dvc/config") from error
     _READ[root] = (marks, config)
     return config
+
+
+@lru_cache(maxsize=1)
+def _shared_files() -> tuple[Path, ...]:
+    """The user's and the system's file; where they lie does not change while a process runs."""
+    from dvc.config import Config
+
+    return tuple(Path(Config.get_dir(level)) / "config" for level in ("global", "system"))
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

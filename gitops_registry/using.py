@@ -14,7 +14,7 @@ from gitops_registry import paths
 from gitops_registry.artifact import Store
 from gitops_registry.errors import Damaged, NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
-from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.formats.loaded import LoadedModel, Unreviewed
 from gitops_registry.manifest.kinds import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.signature import ordered, problems
@@ -104,8 +104,15 @@ def load(place: Workplace, snapshot: Snapshot, reference: Reference, *, format: 
     version = snapshot.known_version(reference)
     artifact = _artifact(version, reference, format)
     file = fetch(place, snapshot, reference, artifact)
-    trusted = place.trusted_types if artifact.format != "onnx" else ()
-    return RegisteredModel(reference, version, open_model(artifact.format, file, trusted=trusted))
+    return RegisteredModel(reference, version, _opened(place, artifact, file))
+
+
+def _opened(place: Workplace, artifact: Artifact, file: Path) -> LoadedModel:
+    """Return the model in a verified file; what registry.yaml trusts is looked up only where the reviewed list is too short."""
+    try:
+        return open_model(artifact.format, file, trusted=())
+    except Unreviewed:
+        return open_model(artifact.format, file, trusted=place.trusted_types)
 
 
 def predictions(model: RegisteredModel, file: Path, *, proba: bool = False) -> Any:

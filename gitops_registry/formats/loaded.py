@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.kinds import Task
+
+
+class Unreviewed(RegistryError):
+    """A file holds types that neither the reviewed list nor the caller trusts; nothing of it was built."""
 
 
 class LoadedModel(Protocol):

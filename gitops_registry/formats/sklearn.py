@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel, reason, shown
+from gitops_registry.formats.loaded import LoadedModel, Unreviewed, reason, shown
 from gitops_registry.formats.trees import check_trees
 from gitops_registry.manifest.kinds import Framework, Param, Task
 
@@ -146,7 +146,7 @@ def untrusted(path_or_bytes: Path | bytes, trusted: Sequence[str] = ()) -> list[
 def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:
     """Return the estimator in a .skops file, ready to predict.
 
-    Raises before anything is built if the file holds a type that is not trusted (`untrusted`), and for
+    Raises Unreviewed before anything is built if the file holds a type that is not trusted (`untrusted`), and for
     damaged files, trees whose indices lead out of their arrays, and objects that are no fitted estimator.
     """
     import skops.io
@@ -158,7 +158,7 @@ def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:
         check_trees(estimator)
     except UntrustedTypesFoundException as error:  # raised by the audit, which precedes all building
         refused = [shown(name) for name in untrusted(data, trusted)]
-        raise RegistryError(
+        raise Unreviewed(
             f"{path.name} holds types that nobody has reviewed: {', '.join(refused[:20])}",
             hint="review them; add to trusted_types in registry.yaml those you trust",
         ) from error

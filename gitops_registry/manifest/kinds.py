@@ -60,7 +60,9 @@ Task = Literal["binary-classification", "multiclass-classification", "regression
 class Part(BaseModel):
     """A piece of a manifest. `flow` asks the writer for one line instead of a block."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, protected_namespaces=(), defer_build=True
+    )
     flow: ClassVar[bool] = False
 
 

@@ -20,7 +20,7 @@ from gitops_registry.manifest.kinds import Document, Part, plain
 from gitops_registry.manifest.reading import parse, resolve
 
 _ALWAYS = frozenset({"kind", "schema_version", "name"})
-_UNSAFE = re.compile("[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 """What needs an escape: what YAML forbids, line breaks of any kind, tabs, and marks that reorder text on a screen."""
 _INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
 _AMBIGUOUS = re.compile(

@@ -1,0 +1,105 @@
+"""The verbs that move versions between stages and give them other words, as intents: what each edits, says and is called.
+
+Every verb reads its version and stage on the tip it is made on, never on what its caller looked at before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitops_registry import deciding, edits, paths, proposals
+from gitops_registry.audit import Return, before_present
+from gitops_registry.deciding import Intent, Outcome
+from gitops_registry.errors import RegistryError
+from gitops_registry.manifest.kinds import Card
+from gitops_registry.manifest.reading import parse
+from gitops_registry.snapshot import Edits, Reference, Snapshot
+from gitops_registry.workplace import Workplace
+
+
+def change(place: Workplace, intent: Intent, *, direct: bool, dry_run: bool, draft: bool = False) -> Outcome:
+    """Propose what is wanted, or commit it at once with `direct`.
+
+    Raises RegistryError for a direct change where the registry takes proposals only.
+    """
+    if not direct:
+        return deciding.propose(place, intent, dry_run=dry_run, draft=draft)
+    if not place.snapshot(place.tip()).constitution.direct:
+        raise RegistryError(
+            "this registry takes changes as proposals only (direct: false in registry.yaml)",
+            hint="leave out --direct",
+        )
+    return deciding.decide(place, intent, dry_run=dry_run)
+
+
+def promotion(name: str, version: int | str, to: str, *, reason: str = "") -> Intent:
+    """Return the wish to move a version to a stage."""
+
+    def wanted(before: Snapshot) -> tuple[Reference, str]:
+        return _named(before, name, version), before.known_stage(to).name
+
+    return Intent(
+        edit=lambda before: edits.promote(before, *wanted(before)),
+        subject=lambda before: "promote {0.name} {0.number} to {1}".format(*wanted(before)),
+        branch=lambda before: proposals.promote_branch(*wanted(before)),
+        reason=reason,
+    )
+
+
+def archival(name: str, version: int | str, *, reason: str = "") -> Intent:
+    """Return the wish to move a version to the last stage."""
+
+    def edit(before: Snapshot) -> Edits:
+        return edits.promote(before, _named(before, name, version), before.constitution.stages[-1].name)
+
+    return Intent(
+        edit=edit,
+        subject=lambda before: "archive {0.name} {0.number}".format(_named(before, name, version)),
+        branch=lambda before: "archive/{0.name}/{0.number}".format(_named(before, name, version)),
+        reason=reason,
+    )
+
+
+def rollback(place: Workplace, name: str, stage: str, to: int | None, *, reason: str = "") -> Intent:
+    """Return the wish to give a stage back to whoever held it before, or to version `to`."""
+    found: dict[int, Return] = {}
+
+    def back(before: Snapshot) -> Return:
+        if id(before) not in found:
+            before.known_model(name)
+            known = before.known_stage(stage).name
+            found[id(before)] = before_present(place.repository, place.tip(), before, name=name, stage=known, to=to)
+        return found[id(before)]
+
+    return Intent(
+        edit=lambda before: edits.restore(before, back(before).reference, stage, back(before).back),
+        subject=lambda before: f"rollback {name} {before.known_stage(stage).name} to {back(before).reference.number}",
+        branch=lambda before: f"rollback/{name}/{before.known_stage(stage).name}",
+        reason=reason,
+    )
+
+
+def new_words(place: Workplace, reference: str, words: bytes, source: str) -> Intent:
+    """Return the wish to give a version other words and the card rendered from them.
+
+    Raises ManifestError, with `source` as the file, where the words cannot be read.
+    """
+    parse(words, source, Card)
+
+    def edit(before: Snapshot) -> Edits:
+        found = before.resolve(reference)
+        before.known_version(found)
+        written: dict[str, Any] = {paths.card_path(*found): words}
+        return written | {paths.rendered_card_path(*found): place.card(before.with_edits(written), found)}
+
+    return Intent(
+        edit=edit,
+        subject=lambda before: "card of {0.name} {0.number}".format(before.resolve(reference)),
+        branch=lambda before: "card/{0.name}/{0.number}".format(before.resolve(reference)),
+    )
+
+
+def _named(before: Snapshot, name: str, version: int | str) -> Reference:
+    if version == "" and "@" not in name and not name.startswith("models:/"):
+        raise RegistryError(f"{name} names no version", hint=f"say which: {name}@3, or {name}@latest for the newest")
+    return before.resolve(name, str(version)) if version != "" else before.resolve(name)
