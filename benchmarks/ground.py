@@ -24,7 +24,8 @@ os.environ.update(
 
 from gitops_registry import edits, paths
 from gitops_registry.git.landing import move_branches, write_commit, writer
-from gitops_registry.manifest.kinds import Card, Version
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Card
 from gitops_registry.pointer import pointer
 from gitops_registry.registry import Registry
 from gitops_registry.snapshot import Reference

@@ -71,7 +71,7 @@ class Demo:
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
-        if not subprocess.run(["git", "config", "user.email"], capture_output=True, check=False).stdout:
+        if not subprocess.run(["git", "-C", folder, "config", "user.email"], capture_output=True, check=False).stdout:
             for who in ("AUTHOR", "COMMITTER"):
                 self.environment |= {f"GIT_{who}_NAME": "alice", f"GIT_{who}_EMAIL": "alice@example.com"}
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from gitops_registry.changes import Change
-from gitops_registry.manifest.kinds import Access, Constitution, Permission
+from gitops_registry.manifest.kinds import Access, Constitution
+from gitops_registry.manifest.parts import Permission
 from gitops_registry.paths import place_of
 from gitops_registry.snapshot import Reference, Snapshot
 

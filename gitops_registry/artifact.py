@@ -12,36 +12,38 @@ import hashlib
 import io
 import os
 import re
-import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from gitops_registry import storage
+from gitops_registry.digests import (
+    LEFTOVER,
+    Digest,
+    digested,
+    disk,
+    flush,
+    hidden,
+    identity,
+    is_sound,
+    judge,
+    name_first,
+    pour,
+    require_file,
+    require_same,
+    sha256_of,
+)
 from gitops_registry.errors import Damaged, RegistryError
 from gitops_registry.paths import EMBEDDED_STORE, store_path
 
 Progress = Callable[[str, int, int], None]
 """Called with what is moved, the bytes done and the bytes in all."""
 
-_CHUNK = 1 << 20
-_LEFTOVER = "gitops-registry-"
 _DAY = 86_400
 _HINT = "see `dvc remote list`; `gitops-registry doctor` says what is wrong"
-
-
-@dataclass(frozen=True)
-class Digest:
-    """What bytes are: MD5 is their name in DVC, SHA-256 decides whether they are the right ones."""
-
-    md5: str
-    sha256: str
-    size: int
 
 
 class Store:
@@ -83,12 +85,12 @@ class Store:
         What was hashed is what was stored, even when the file changes meanwhile. Adding it again changes nothing;
         a corrupt object of that name is replaced. Raises RegistryError for anything that is not a readable file.
         """
-        _require_file(source)
-        with _disk(f"cannot store {source} in DVC's cache"), self._temporary() as temporary:
+        require_file(source)
+        with disk(f"cannot store {source} in DVC's cache"), self._temporary() as temporary:
             with source.open("rb") as reader, temporary.open("xb") as writer:
-                digest = _digest(reader, writer.write, report=self._reporter(source.name, reader))
-                _flush(writer)
-            if not _is_sound(self.cached(digest), digest, str(source)):
+                digest = digested(reader, writer.write, report=self._reporter(source.name, reader))
+                flush(writer)
+            if not is_sound(self.cached(digest), digest, str(source)):
                 self._settle(temporary, digest)
         self._names[digest.md5] = source.name
         return digest
@@ -116,7 +118,7 @@ class Store:
         try:
             if self.is_embedded and self._committed:
                 data = self._committed(store_path(digest.md5))
-                return "missing" if data is None else _judge(io.BytesIO(data), digest)
+                return "missing" if data is None else judge(io.BytesIO(data), digest)
             with self._remote_errors("cannot look into the remote"):
                 self._require_folder()
                 return self._in_remote(digest)
@@ -131,17 +133,17 @@ class Store:
         be used. A corrupt object does not stay in the cache.
         """
         path = self.cached(digest)
-        with _disk(f"cannot read {what} in DVC's cache"):
-            corrupt = _identity(path)
-            if _is_sound(path, digest, what):
+        with disk(f"cannot read {what} in DVC's cache"):
+            corrupt = identity(path)
+            if is_sound(path, digest, what):
                 return path
         try:
-            with _disk(f"cannot write {what} into DVC's cache"), self._temporary() as temporary:
+            with disk(f"cannot write {what} into DVC's cache"), self._temporary() as temporary:
                 self._download(digest, what, temporary)
                 self._settle(temporary, digest)
         except BaseException:
             with suppress(OSError):
-                if corrupt and corrupt == _identity(path):  # nobody healed it meanwhile
+                if corrupt and corrupt == identity(path):  # nobody healed it meanwhile
                     path.unlink()
             raise
         return path
@@ -151,15 +153,15 @@ class Store:
 
         Nothing is done when the same bytes are there already. Raises RegistryError when something else is.
         """
-        with _disk(f"cannot write {what} to {target}"):
+        with disk(f"cannot write {what} to {target}"):
             if os.path.lexists(target):
-                return _require_same(target, digest, what)
+                return require_same(target, digest, what)
             target.parent.mkdir(parents=True, exist_ok=True)
             for find in (self.cached, partial(self.fetch, what=what)):
-                with _hidden(target.parent) as temporary, suppress(FileNotFoundError):
+                with hidden(target.parent) as temporary, suppress(FileNotFoundError):
                     if self._clone(find(digest), temporary, what) == digest.sha256:
-                        if not _name_first(temporary, target):
-                            _require_same(target, digest, what)
+                        if not name_first(temporary, target):
+                            require_same(target, digest, what)
                         return None
         raise Damaged(f"{what} changed while it was copied to {target}", hint="check this computer's disk")
 
@@ -180,11 +182,11 @@ class Store:
         folder = Path(self._cache.path)
         if not folder.is_dir():
             self._cache.makedirs(str(folder))
-        for leftover in folder.glob(f".{_LEFTOVER}*.tmp"):
+        for leftover in folder.glob(f".{LEFTOVER}*.tmp"):
             with suppress(FileNotFoundError):
                 if time.time() - leftover.stat().st_mtime > _DAY:
                     leftover.unlink()
-        with _hidden(folder) as path:
+        with hidden(folder) as path:
             yield path
 
     def _settle(self, temporary: Path, digest: Digest) -> None:
@@ -212,10 +214,10 @@ class Store:
         except OSError:
             sha256 = hashlib.sha256()
             with source.open("rb") as reader, target.open("xb") as writer:
-                _pour(reader, sha256.update, writer.write, report=self._reporter(what, reader))
-                _flush(writer)
+                pour(reader, sha256.update, writer.write, report=self._reporter(what, reader))
+                flush(writer)
             return sha256.hexdigest()
-        return _sha256(target)
+        return sha256_of(target)
 
     def _reporter(self, what: str, reader: BinaryIO) -> Callable[[int], None]:
         total = os.fstat(reader.fileno()).st_size
@@ -254,7 +256,7 @@ class Store:
         if not self._is_folder:
             return "present"
         with Path(path).open("rb") as file:
-            return _judge(file, digest)
+            return judge(file, digest)
 
     def _upload(self, digest: Digest, name: str) -> None:
         source = self.fetch(digest, name)
@@ -287,8 +289,8 @@ class Store:
                         hint="run `dvc push` on a computer that still has the file; `gitops-registry doctor` says more",
                     ) from error
         with temporary.open("rb+") as written:
-            _flush(written)
-            found = _digest(written)
+            flush(written)
+            found = digested(written)
         if found != digest:
             raise Damaged(
                 f"{what} is damaged in {place}: expected sha256 {digest.sha256} ({digest.size} bytes), "
@@ -318,130 +320,3 @@ class Store:
             why = storage.reason(error, self._config)
             plugin = re.search(r"requires '([\w-]+)' to be installed", why) if isinstance(error, ImportError) else None
             raise RegistryError(f"{trouble}: {why}", hint=f"pip install {plugin[1]}" if plugin else _HINT) from error
-
-
-# ── files
-
-
-def _require_file(source: Path) -> None:
-    """Refuse everything but a file, before a pipe is waited for."""
-    try:
-        mode = source.stat().st_mode
-    except OSError as error:
-        raise RegistryError(f"{source} cannot be read: {error.strerror}", hint="check the path") from error
-    if stat.S_ISDIR(mode):
-        raise RegistryError(
-            f"{source} is a directory", hint="register its files one by one, or pack them into one file"
-        )
-    if not stat.S_ISREG(mode):
-        raise RegistryError(f"{source} is not a file", hint="save the model to a file first")
-
-
-def _require_same(target: Path, digest: Digest, what: str) -> None:
-    if not target.is_file() or target.stat().st_size != digest.size or _sha256(target) != digest.sha256:
-        raise RegistryError(
-            f"{target} exists and is not {what}", hint="move it away or choose another place; it was not changed"
-        )
-
-
-def _silent(_done: int) -> None:
-    pass
-
-
-def _pour(reader: BinaryIO, *sinks: Callable[[bytes], object], report: Callable[[int], None] = _silent) -> int:
-    """Hand every byte of a file to all sinks, in pieces; return how many there were."""
-    done = 0
-    while chunk := reader.read(_CHUNK):
-        for sink in sinks:
-            sink(chunk)
-        done += len(chunk)
-        report(done)
-    return done
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(reader: BinaryIO, *sinks: Callable[[bytes], object], report: Callable[[int], None] = _silent) -> Digest:
-    """Return what the bytes of a file are; they also go to `sinks`, so that one read is enough."""
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    size = _pour(reader, md5.update, sha256.update, *sinks, report=report)
-    return Digest(md5.hexdigest(), sha256.hexdigest(), size)
-
-
-def digest_of_file(path: Path) -> Digest:
-    """Return the digests and the size of a file, read once."""
-    with path.open("rb") as reader:
-        return _digest(reader)
-
-
-def _judge(reader: BinaryIO, digest: Digest) -> Literal["present", "damaged"]:
-    return "present" if _digest(reader) == digest else "damaged"
-
-
-def _is_sound(path: Path, digest: Digest, what: str) -> bool:
-    """Whether a file of the cache is there and right; Damaged when only its MD5 is right."""
-    try:
-        if _sha256(path) == digest.sha256:
-            return True
-        with path.open("rb") as file:
-            found = _digest(file)  # rare: the file is corrupt, or was healed since
-    except FileNotFoundError:
-        return False
-    if found.md5 == digest.md5 and found != digest:
-        raise Damaged(
-            f"{what}: {path} has the expected MD5 but other bytes: expected sha256 {digest.sha256} "
-            f"({digest.size} bytes), found {found.sha256} ({found.size} bytes)",
-            hint="`version.yaml` was altered, or two different files were made to share an MD5",
-        )
-    return found == digest
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is replaced or written; None where there is none."""
-    try:
-        info = path.stat()
-    except FileNotFoundError:
-        return None
-    return info.st_ino, info.st_mtime_ns, info.st_size
-
-
-def _flush(writer: BinaryIO) -> None:
-    writer.flush()
-    os.fsync(writer.fileno())
-
-
-def _name_first(temporary: Path, target: Path) -> bool:
-    """Give a complete file its name unless something has it already; False then."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            return False
-        temporary.replace(target)
-    return True
-
-
-@contextmanager
-def _hidden(folder: Path) -> Iterator[Path]:
-    """Yield a free path in `folder`, which is gone afterwards unless it was renamed."""
-    path = folder / f".{_LEFTOVER}{secrets.token_hex(8)}.tmp"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk(trouble: str) -> Iterator[None]:
-    """Say in our words what the local file system refused."""
-    try:
-        yield
-    except OSError as error:
-        raise RegistryError(
-            f"{trouble}: {error.strerror or error}", hint="check permissions and free space there"
-        ) from error

@@ -16,7 +16,7 @@ from gitops_registry.changes import Change, diff, to_json
 from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.repository import EMPTY_TREE, Commit, Repository
 from gitops_registry.manifest.kinds import Model
-from gitops_registry.manifest.reading import parse
+from gitops_registry.manifest.reading import MAX_BYTES, parse
 from gitops_registry.snapshot import Reference, Snapshot
 
 _LAST_SECOND = 253_402_300_799
@@ -97,11 +97,11 @@ def states(repository: Repository, tip: str, name: str) -> Iterator[tuple[str, M
 
 
 def _state(repository: Repository, path: str, oid: str) -> Model | None:
-    found = repository.objects.get(oid) if oid else None
-    if found is None or found.data is None:
+    if not oid:
         return None
     try:
-        return parse(found.data, path, Model).document
+        data = repository.source(oid).read_object(oid, path, MAX_BYTES)
+        return None if data is None else parse(data, path, Model).document
     except ManifestError:
         return None
 

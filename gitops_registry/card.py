@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gitops_registry.manifest.kinds import Card, Version, plain
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Card
+from gitops_registry.manifest.parts import plain
 from gitops_registry.snapshot import Reference
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ WORDS: dict[str, dict[str, str]] = {
         "size": "Bytes", "required": "required", "optional": "optional", "inputs": "Inputs", "outputs": "Outputs", "parity": "Agreement",
         "description": "Description", "intended_use": "Intended use", "out_of_scope": "Out of scope", "limitations": "Limitations",
         "training_data": "Training data", "ethical_considerations": "Ethical considerations", "license": "Licence", "contact": "Contact",
-        "missing": "Not written yet.", "version": "version",
+        "missing": "Not written yet.", "version": "version", "claimed": "claimed, not measured",
     },
     "ja": {
         "facts": "概要", "metrics": "評価指標", "params": "パラメータ", "artifacts": "成果物", "signature": "入出力",
@@ -43,7 +45,7 @@ WORDS: dict[str, dict[str, str]] = {
         "size": "バイト数", "required": "必須", "optional": "任意", "inputs": "入力", "outputs": "出力", "parity": "一致率",
         "description": "説明", "intended_use": "想定用途", "out_of_scope": "対象外の用途", "limitations": "制限事項",
         "training_data": "学習データの説明", "ethical_considerations": "倫理的配慮", "license": "ライセンス", "contact": "連絡先",
-        "missing": "まだ書かれていません。", "version": "バージョン",
+        "missing": "まだ書かれていません。", "version": "バージョン", "claimed": "申告値、未測定",
     },
 }  # fmt: skip
 """The card's own words per language."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gitops_registry.manifest.kinds import Version, plain
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.parts import plain
 
 Section = Literal["facts", "metrics", "params", "signature", "environment", "artifacts"]
 _LOWER_IS_BETTER = frozenset({"false", "mae", "rmse", "mse", "mape", "loss", "error", "brier", "latency"})

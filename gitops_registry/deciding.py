@@ -159,11 +159,7 @@ def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: b
         before = place.snapshot(tip)
         branch = intent.branch(before)
         ref = f"refs/heads/{branch}"
-        if place.repository.tip(ref) is not None:
-            raise Conflict(
-                f"the proposal {branch} is open already",
-                hint=f"gitops-registry merge {branch}, or: gitops-registry proposals close {branch}",
-            )
+        _refuse_twin(place, branch, tip)
         after, report = judge(place, intent, tip, dry_run=dry_run)
         subject, refusals = intent.subject(before), report.refusals(ADVICE)
         if dry_run or (refusals and not draft) or not after.changed_paths():
@@ -171,6 +167,20 @@ def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: b
         commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
         move_branches(place.repository, {ref: (NO_COMMIT, commit)}, scratch=scratch, follow=None)
         return Outcome(subject, report, refusals, commit=commit, proposal=branch, notes=tuple(notes))
+
+
+def _refuse_twin(place: Workplace, branch: str, tip: str) -> None:
+    """Raise Conflict where that proposal is open, here or on a remote."""
+    if place.repository.tip(f"refs/heads/{branch}") is not None:
+        raise Conflict(
+            f"the proposal {branch} is open already",
+            hint=f"gitops-registry merge {branch}, or: gitops-registry proposals close {branch}",
+        )
+    there = next(iter(place.repository.branches(f"refs/remotes/*/{branch}", beyond=tip)), "").removeprefix(
+        "refs/remotes/"
+    )
+    if there:
+        raise Conflict(f"the proposal is open already, as {there}", hint=f"gitops-registry merge {there}")
 
 
 def about_kept(kept: list[str]) -> list[str]:

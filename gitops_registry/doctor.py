@@ -40,6 +40,7 @@ def examine(place: Workplace) -> list[Symptom]:
     for look in (
         _git,
         _identity,
+        _objects,
         _history,
         _branch,
         _work_tree,
@@ -70,6 +71,16 @@ def _git(place: Workplace) -> Iterator[Symptom]:
 def _identity(place: Workplace) -> Iterator[Symptom]:
     name, email = place.repository.identity()
     yield Symptom("identity", "ok", f"{name} <{email}>")
+
+
+def _objects(place: Workplace) -> Iterator[Symptom]:
+    told = place.repository.broken_objects()
+    if told:
+        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+        repair = "fetch what is lost from a clone that has it: git fetch CLONE; a damaged file under .git/objects is removed first"
+        yield Symptom("objects", "error", f"git has lost objects: {told[0]}{more}", repair)
+    else:
+        yield Symptom("objects", "ok", "git has every object, and each is what its name says")
 
 
 def _history(place: Workplace) -> Iterator[Symptom]:
@@ -169,8 +180,7 @@ def _storage(place: Workplace) -> Iterator[Symptom]:
             "dvc remote add -d storage URL; git add .dvc/config; git commit",
         )
         return
-    root = place.repository.work_tree
-    lonely = shared_by_others(root) if root is not None else ""
+    lonely = shared_by_others(place.store_root)
     if lonely:
         yield Symptom(
             "storage",

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.errors import Conflict, RegistryError
-from gitops_registry.manifest.kinds import Card, Model, Version
+from gitops_registry.errors import Conflict, Damaged, RegistryError
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.writing import dump, revise
 from gitops_registry.snapshot import Content, Edits, Reference, Snapshot
 
@@ -89,6 +90,11 @@ def register(
         raise Conflict(
             f"a model {twin!r} exists, and names are unique without regard to case",
             hint=f"register {twin}, or choose another name",
+        )
+    if snapshot.model(name) is None and snapshot.versions(name):
+        raise Damaged(
+            f"{name} has versions and no model.yaml, which would say their stages",
+            hint=f"bring it back: git checkout REVISION -- {paths.model_path(name)}",
         )
     number = next_number(snapshot, name)
     folder = paths.version_folder(name, number)

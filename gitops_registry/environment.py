@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import Environment
+from gitops_registry.manifest.facts import Environment
 
 _CPU_FILE = Path("/proc/cpuinfo")
 

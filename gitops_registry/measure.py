@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.manifest.kinds import ConfusionMatrix, Task
+from gitops_registry.manifest.facts import ConfusionMatrix
+from gitops_registry.manifest.parts import Task
 
 _MOST_CLASSES = 1000
 
@@ -181,7 +182,11 @@ def _classification(true: Any, guess: Any, *, probabilities: Any, labels: Any, t
     if is_binary:
         found = _binary(counts) | _binary_auc(true_codes, scores)
     else:
-        found = _multiclass(true_codes, guess_codes) | _multiclass_auc(true_codes, scores, len(known))
+        found = (
+            _multiclass(true_codes, guess_codes)
+            | _multiclass_rates(counts)
+            | _multiclass_auc(true_codes, scores, len(known))
+        )
     matrix = ConfusionMatrix(labels=tuple(known), counts=tuple(tuple(row) for row in counts.tolist()))
     return Measured(
         "binary-classification" if is_binary else "multiclass-classification", _finite(found), matrix, len(true)
@@ -265,6 +270,18 @@ def _multiclass(true_codes: Any, guess_codes: Any) -> dict[str, float]:
         true_codes, guess_codes, average="macro", zero_division=0.0
     )
     return {"accuracy": accuracy_score(true_codes, guess_codes), "precision": precision, "recall": recall, "f1": f1}
+
+
+def _multiclass_rates(counts: Any) -> dict[str, float]:
+    """Unweighted means of each class's rates against the rest, over the classes that the truth has."""
+    import numpy
+
+    right, true, guessed = numpy.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    has, others = true > 0, counts.sum() - true
+    missed = (true - right)[has] / true[has]
+    wrong = (guessed - right)[has & (others > 0)] / others[has & (others > 0)]
+    rates = {"false_positive_rate": wrong, "false_negative_rate": missed}
+    return {name: float(values.mean()) for name, values in rates.items() if len(values)}
 
 
 def _multiclass_auc(true_codes: Any, scores: Any, classes: int) -> dict[str, float]:

@@ -100,6 +100,6 @@ def new_words(place: Workplace, reference: str, words: bytes, source: str) -> In
 
 
 def _named(before: Snapshot, name: str, version: int | str) -> Reference:
-    if version == "" and "@" not in name and not name.startswith("models:/"):
+    if version in ("", None) and "@" not in name and not name.startswith("models:/"):
         raise RegistryError(f"{name} names no version", hint=f"say which: {name}@3, or {name}@latest for the newest")
-    return before.resolve(name, str(version)) if version != "" else before.resolve(name)
+    return before.resolve(name, str(version)) if version not in ("", None) else before.resolve(name)

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gitops_registry.errors import ManifestError, RegistryError
-from gitops_registry.manifest.kinds import Artifact, FileName
+from gitops_registry.manifest.facts import Artifact
+from gitops_registry.manifest.parts import FileName
 
 _LONGEST = 16_384
 _MD5 = re.compile(r"[0-9a-f]{32}")

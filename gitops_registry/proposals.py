@@ -17,6 +17,7 @@ from gitops_registry.errors import Conflict, NotFound, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
 from gitops_registry.git.repository import Commit
+from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding, Report
 from gitops_registry.snapshot import Reference
@@ -85,14 +86,13 @@ def open_proposals(place: Workplace) -> Iterator[Proposal]:
 
 
 def _open_branches(place: Workplace) -> list[str]:
-    here = place.repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES))
-    found = [ref.removeprefix("refs/heads/") for ref in here]
-    for ref in place.repository.branches("refs/remotes"):
-        branch = ref.removeprefix("refs/remotes/")
-        _, _, name = branch.partition("/")
-        if name.split("/")[0] in PREFIXES and f"refs/heads/{name}" not in here and place.repository.tip(ref):
-            found.append(branch)
-    return found
+    """The proposals that have not landed."""
+    tip = place.tip()
+    here = place.repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES), beyond=tip)
+    there = place.repository.branches(*(f"refs/remotes/*/{prefix}" for prefix in PREFIXES), beyond=tip)
+    known = {ref.removeprefix("refs/heads/") for ref in here}
+    names = (ref.removeprefix("refs/remotes/") for ref in there)
+    return [*sorted(known), *(name for name in names if name.partition("/")[2] not in known)]
 
 
 def proposal(place: Workplace, branch: str) -> Proposal:
@@ -118,19 +118,24 @@ def locate(place: Workplace, branch: str) -> tuple[str, str]:
     )
 
 
+def _is_proposal(ref: str) -> bool:
+    """Say whether a full ref name is that of a proposal of this repository."""
+    return any(ref.startswith(f"refs/heads/{prefix}/") for prefix in PREFIXES)
+
+
 def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
     """Delete a proposal's branch without landing it and return the commit it was at.
 
     Raises RegistryError for what is no proposal of this repository, or is checked out.
     """
     ref, head = locate(place, branch)
-    if not ref.startswith("refs/heads/") or branch.split("/")[0] not in PREFIXES:
+    if not _is_proposal(ref):
         raise RegistryError(
             f"{branch} is no proposal of this repository",
             hint=f"to close one on a remote: git push REMOTE --delete {branch}",
         )
-    if place.repository.head_branch == branch:
-        raise RegistryError(f"{branch} is checked out", hint=f"first: git switch {place.branch}")
+    if is_checked_out(place.repository, ref):
+        raise RegistryError(f"{branch} is checked out", hint=f"first, where it is: git switch {place.branch}")
     if not dry_run:
         with writer(place.repository):
             move_branches(place.repository, {ref: (head, NO_COMMIT)}, scratch="", follow=None)
@@ -146,10 +151,12 @@ def examine(place: Workplace, base: str, head: str) -> Report:
 def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
     """Land a proposal on the tip as one merge commit, if the check accepts what would land.
 
-    The proposal's branch goes in the same transaction, unless it is checked out or a remote's. Raises Conflict
+    The proposal's branch goes in the same transaction, unless it is checked out, a remote's or no proposal's. Raises Conflict
     where it cannot land, NotFound where there is no such proposal.
     """
     with deciding(place, dry_run=dry_run) as notes:
+        if branch == place.branch:
+            raise RegistryError(f"{branch} is where proposals land", hint="see: gitops-registry proposals list")
         ref, head = locate(place, branch)
         tip = place.tip()
         if place.repository.is_ancestor(head, tip):
@@ -171,7 +178,7 @@ def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = Fa
         message = message_of(subject, *why, f"Proposal: {branch}")
         commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
         moves = {place.ref: (tip, commit)}
-        if ref.startswith("refs/heads/") and place.repository.head_branch != branch:
+        if _is_proposal(ref) and not is_checked_out(place.repository, ref):
             moves[ref] = (head, NO_COMMIT)
         kept = move_branches(place.repository, moves, scratch=scratch, follow=place.ref)
     return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept)))

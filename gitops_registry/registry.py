@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gitops_registry.audit import Event
     from gitops_registry.changes import Change
     from gitops_registry.deciding import Outcome
-    from gitops_registry.manifest.kinds import Card, Param, Training
+    from gitops_registry.manifest.facts import Training
+    from gitops_registry.manifest.kinds import Card
+    from gitops_registry.manifest.parts import Param
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
     from gitops_registry.registering import Registered
@@ -95,13 +97,16 @@ class Registry:
         `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
         Raises RegistryError where the model cannot be read, measured or stored, or is refused.
         """
-        from gitops_registry.manifest.kinds import Card, Training
-        from gitops_registry.registering import Rows, Submission, register
+        from gitops_registry.appraisal import Rows
+        from gitops_registry.manifest.facts import Training
+        from gitops_registry.manifest.kinds import Card
+        from gitops_registry.registering import Submission, made, register
 
         rows = None if X is None else Rows(X, y, str(getattr(y, "name", "") or ""))
         submission = Submission(
             params=params or {}, metrics=metrics or {}, tags=tags or {},
-            training=_part(Training, training), card=_part(Card, card) or Card(), release=release,
+            training=made(Training, **training) if isinstance(training, Mapping) else training,
+            card=made(Card, **card) if isinstance(card, Mapping) else card or Card(), release=release,
         )  # fmt: skip
         registered = register(self._place, name, model, rows=rows, submission=submission, dry_run=dry_run)
         if registered.outcome.is_refused:
@@ -256,7 +261,3 @@ def _local(path: str | Path) -> Path:
             hint="git clone URL registry, then name that folder",
         )
     return Path(path)
-
-
-def _part(kind: Any, value: Any) -> Any:
-    return kind.model_validate(dict(value)) if isinstance(value, Mapping) else value

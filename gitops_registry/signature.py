@@ -7,11 +7,11 @@ neither pandas nor NumPy. Types carry MLflow's names (https://mlflow.org/docs/la
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import Column, Signature
+from gitops_registry.manifest.facts import Column, Signature
 
 Type = Literal["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
 
@@ -40,14 +40,14 @@ _WIDEST: dict[Type | None, Type] = {"integer": "long", "float": "double"}
 _RANGE = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 
-def infer(inputs: Any, outputs: Mapping[str, Any], *, names: Sequence[str] | None = None) -> Signature:
+def infer(inputs: Any, outputs: Mapping[str, Any]) -> Signature:
     """Return the signature of a model that was given `inputs` and answered `outputs`.
 
-    `inputs` is a DataFrame or a 2-D array, whose columns are called `names` or x0, x1 …; an output is a 1-D
+    `inputs` is a DataFrame or a 2-D array, whose columns are called x0, x1 …; an output is a 1-D
     array, or a 2-D one, which gets the shape [-1, k]. A column with missing values is not required. Raises
     for types no signature can express and for two columns of the same name.
     """
-    columns = _table_columns(inputs) if hasattr(inputs, "columns") else _array_columns(inputs, names)
+    columns = _table_columns(inputs) if hasattr(inputs, "columns") else _array_columns(inputs)
     twice = [name for name, count in Counter(column.name for column in columns).items() if count > 1]
     if twice:
         raise RegistryError(f"column {twice[0]!r} appears twice in the input data", hint="rename one of the two")
@@ -149,18 +149,15 @@ def _table_columns(table: Any) -> list[Column]:
     ]
 
 
-def _array_columns(array: Any, names: Sequence[str] | None) -> list[Column]:
+def _array_columns(array: Any) -> list[Column]:
     shape = getattr(array, "shape", None)
     if shape is None or len(shape) != 2:
         raise RegistryError("input data must be a DataFrame or a 2-D array", hint="one row each, one column a feature")
-    given = list(names) if names is not None else [f"x{index}" for index in range(shape[1])]
-    if len(given) != shape[1]:
-        raise RegistryError(f"{len(given)} names for {shape[1]} columns of input data", hint="give one name a column")
     # Only NaN and NaT differ from themselves, so this finds missing values without knowing the library.
     missing = (array != array).any(axis=0).tolist()
     return [
-        Column(name=str(name), type=_expressible(str(name), array.dtype), required=not has_missing)
-        for name, has_missing in zip(given, missing, strict=True)
+        Column(name=f"x{index}", type=_expressible(f"x{index}", array.dtype), required=not has_missing)
+        for index, has_missing in enumerate(missing)
     ]
 
 

@@ -15,7 +15,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound, RegistryError
-from gitops_registry.manifest.kinds import Access, Card, Constitution, Document, Model, Stage, Version
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Access, Card, Constitution, Model, Stage
+from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, Parsed, parse
 
 FILE_MODE = "100644"

@@ -15,7 +15,7 @@ from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, CardSettings,
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
 from gitops_registry.snapshot import Content, Snapshot
-from gitops_registry.storage import embedded_config, remote_config
+from gitops_registry.storage import embedded_config, joined_config, remote_config
 from gitops_registry.workplace import ANCHOR
 
 IGNORED = """\
@@ -67,6 +67,8 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     Files of the repository are kept: `.gitignore` and `.gitattributes` get our lines added, everything that is
     no registry file is listed under `unmanaged`. Raises Conflict where a registry is there already.
     """
+    if how.name and (problem := paths.name_problem(how.name)):
+        raise RegistryError(f"name {how.name!r} {problem}", hint="try letters, digits and '-', like credit-models")
     repository = _repository(path, bare=how.bare, dry_run=dry_run)
     if repository is None:
         files = tuple(sorted(_files(how, path, branch="main", access=None)))
@@ -80,7 +82,7 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
         raise Conflict(f"{path} is a registry already", hint="look at it: gitops-registry list")
     _refuse_strangers(repository, tip)
     edits = _joined(
-        before, _files(how, path, branch=branch, access=_access(repository, team=how.team)), repository, tip
+        before, how, _files(how, path, branch=branch, access=_access(repository, team=how.team)), repository, tip
     )
     _refuse_overwriting(repository, edits)
     if dry_run:
@@ -89,8 +91,8 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     with writer(repository):
         message = f"init registry {_name(how, path)}\n"
         commit, scratch = write_commit(repository, edits, parents=[tip] if tip else [], message=message)
+        repository.run("config", ANCHOR, branch)  # first: a registry without it would let a proposal name the branch
         move_branches(repository, {ref: (tip or NO_COMMIT, commit)}, scratch=scratch, follow=ref)
-        repository.run("config", ANCHOR, branch)
     return Started(path, commit, branch, tuple(sorted(edits)))
 
 
@@ -151,13 +153,15 @@ def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dic
 
 
 def _joined(
-    before: Snapshot, files: dict[str, bytes], repository: Repository, tip: str | None
+    before: Snapshot, how: Start, files: dict[str, bytes], repository: Repository, tip: str | None
 ) -> dict[str, Content | None]:
     """Fit the registry's files into what the repository has: lines are added to shared files, the rest is unmanaged."""
     edits: dict[str, Content | None] = {}
     for path, content in files.items():
         old = before.read(path)
         if path == paths.DVC_CONFIG and old is not None:
+            joined = joined_config(old, content, is_wanted=bool(how.storage))
+            edits |= {path: joined} if joined != old else {}
             continue
         if path in {".gitignore", ".gitattributes", ".dvc/.gitignore"} and old is not None:
             missing = [
@@ -194,8 +198,9 @@ def _strangers(repository: Repository, tip: str | None) -> tuple[str, ...]:
         if paths.place_of(change.path).role == "unknown" and not change.path.startswith(
             ("models/", "cards/", "policies/")
         ):
-            top, slash, _ = change.path.partition("/")
-            globs.add(f"{top}/**" if slash else change.path)
+            shown = "".join(sign if sign.isprintable() else "?" for sign in change.path)
+            top, slash, _ = shown.partition("/")
+            globs.add(f"{top}/**" if slash and top == change.path.partition("/")[0] else f"{top}/*" if slash else top)
     return tuple(sorted(globs))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gitops_registry.errors import RegistryError
+from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.paths import EMBEDDED_STORE
 
 _SECRET_OPTION = re.compile(r"password|passphrase|secret|token|key|credential|connection_string|auth|ticket")
@@ -102,6 +102,35 @@ def detached_config(committed: bytes) -> bytes:
     return committed
 
 
+def joined_config(old: bytes, ours: bytes, *, is_wanted: bool) -> bytes:
+    """Return a repository's `.dvc/config` with the default remote of ours, where it has none; else as it is.
+
+    Raises Conflict where it has one and somebody asked for ours (`is_wanted`).
+    """
+    from configobj import ConfigObj, ConfigObjError
+
+    try:
+        config, added = (ConfigObj(io.BytesIO(data), encoding="utf-8", interpolation=False) for data in (old, ours))
+    except (ConfigObjError, UnicodeDecodeError) as error:
+        raise RegistryError(
+            f".dvc/config cannot be read: {error}", hint="mend it first; `dvc config --list`"
+        ) from error
+    core = config.get("core")
+    present = core.get("remote", "") if isinstance(core, dict) else ""
+    if present and is_wanted:
+        raise Conflict(
+            f".dvc/config has the default remote {present!r} already",
+            hint="leave out --storage, or change it with `dvc remote add -d -f storage URL`",
+        )
+    if present:
+        return old
+    config.setdefault("core", {}).update(added["core"])
+    config.update({name: section for name, section in added.items() if name != "core"})
+    file = io.BytesIO()
+    config.write(file)
+    return file.getvalue()
+
+
 def _config_file(name: str, url: str) -> bytes:
     from configobj import ConfigObj
 
@@ -118,7 +147,8 @@ def read_config(root: Path) -> dict[str, Any]:
     """
     folder = root / ".dvc"
     if not folder.is_dir():
-        raise RegistryError(f"{root} has no .dvc folder", hint="`gitops-registry init` makes one")
+        hint = "bring it back: git checkout HEAD -- .dvc (or: git sparse-checkout add .dvc); `gitops-registry init` makes one"
+        raise RegistryError(f"{root} has no .dvc folder", hint=hint)
     from dvc.config import Config, ConfigError
 
     marks = tuple(_mark(file) for file in (folder / "config", folder / "config.local", *_shared_files()))

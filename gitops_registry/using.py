@@ -15,7 +15,7 @@ from gitops_registry.artifact import Store
 from gitops_registry.errors import Damaged, NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
 from gitops_registry.formats.loaded import LoadedModel, Unreviewed
-from gitops_registry.manifest.kinds import Artifact, Version
+from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.signature import ordered, problems
 from gitops_registry.snapshot import Reference, Snapshot

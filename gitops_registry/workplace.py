@@ -14,14 +14,15 @@ from importlib import resources
 from pathlib import Path
 
 from gitops_registry import paths
-from gitops_registry.artifact import Digest, Store
+from gitops_registry.artifact import Store
 from gitops_registry.card import render
+from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git import landing
 from gitops_registry.git.remote import catch_up
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkTreeSource
-from gitops_registry.manifest.kinds import Artifact
+from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
 from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Reference, Snapshot
 from gitops_registry.storage import detached_config
@@ -178,10 +179,10 @@ class Workplace:
     def store(self, snapshot: Snapshot | None = None) -> Store:
         """Return the bytes of the registry; objects committed with git are read at `snapshot`."""
         at = snapshot or self.snapshot()
-        return Store(self._store_root, committed=lambda path: content_of(at, path), progress=self.progress)
+        return Store(self.store_root, committed=lambda path: content_of(at, path), progress=self.progress)
 
     @cached_property
-    def _store_root(self) -> Path:
+    def store_root(self) -> Path:
         """The folder with `.dvc`: the work tree, or for a bare repository one of ours with HEAD's configuration."""
         if self.repository.work_tree is not None:
             return self.repository.work_tree

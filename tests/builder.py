@@ -21,7 +21,8 @@ from typing import Any
 from gitops_registry import edits, paths
 from gitops_registry.edits import Edit
 from gitops_registry.git.landing import local_file, move_branches, write_commit, writer
-from gitops_registry.manifest.kinds import Artifact, Card, Model, Person, Version
+from gitops_registry.manifest.facts import Artifact, Person, Version
+from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.report import Report
 from gitops_registry.registry import Registry

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from gitops_registry.artifact import Digest, Store
+from gitops_registry.artifact import Store
+from gitops_registry.digests import Digest
 from gitops_registry.errors import Damaged, RegistryError
-from gitops_registry.manifest.kinds import Artifact
+from gitops_registry.manifest.facts import Artifact
 from gitops_registry.paths import store_path
 from gitops_registry.pointer import pointer
 from gitops_registry.storage import detached_config, embedded_config, remote_config, shared_by_others
@@ -246,7 +247,8 @@ def test_many_processes_may_heal_the_same_object_at_once(root: Path, store: Stor
     script = """
 import sys
 from pathlib import Path
-from gitops_registry.artifact import Digest, Store
+from gitops_registry.artifact import Store
+from gitops_registry.digests import Digest
 store, digest = Store(Path(sys.argv[1])), Digest(sys.argv[2], sys.argv[3], int(sys.argv[4]))
 store._odb
 sys.stdin.readline()
@@ -265,7 +267,8 @@ for _ in range(100):
 KILLED = """
 import sys
 from pathlib import Path
-from gitops_registry.artifact import Digest, Store
+from gitops_registry.artifact import Store
+from gitops_registry.digests import Digest
 store = Store(Path(sys.argv[1]))
 store._cache
 digest = Digest(sys.argv[4], sys.argv[5], int(sys.argv[6]))
@@ -822,7 +825,8 @@ def test_importing_costs_no_dvc_and_a_cached_fetch_costs_no_repository(
     script = """
 import sys
 from pathlib import Path
-from gitops_registry.artifact import Digest, Store
+from gitops_registry.artifact import Store
+from gitops_registry.digests import Digest
 assert not {name.split(".")[0] for name in sys.modules} & {"dvc", "dvc_data", "dvc_objects", "fsspec", "ruamel"}
 Store(Path(sys.argv[1])).fetch(Digest(sys.argv[2], sys.argv[3], int(sys.argv[4])), "x")
 assert "dvc.repo" not in sys.modules

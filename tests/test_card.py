@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_registry.card import REQUIRED, WORDS, card_data, cell, prose_text, render, unfinished
-from gitops_registry.manifest.kinds import (
+from gitops_registry.manifest.facts import (
     Artifact,
-    Card,
     Column,
     ConfusionMatrix,
     Environment,
@@ -25,6 +24,7 @@ from gitops_registry.manifest.kinds import (
     Training,
     Version,
 )
+from gitops_registry.manifest.kinds import Card
 from gitops_registry.snapshot import Reference
 from gitops_registry.workplace import card_template
 

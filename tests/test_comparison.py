@@ -8,7 +8,7 @@ import pytest
 from builder import CREATED
 
 from gitops_registry.comparison import Row, compare
-from gitops_registry.manifest.kinds import Artifact, Column, Environment, Framework, Person, Signature, Version
+from gitops_registry.manifest.facts import Artifact, Column, Environment, Framework, Person, Signature, Version
 
 ARTIFACT = Artifact(name="model", file="m.bin", format="bytes", size=10, md5="0" * 32, sha256="a" * 64)
 

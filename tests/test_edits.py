@@ -7,7 +7,8 @@ from builder import CREATED, FINISHED_CARD, World, together
 
 from gitops_registry import edits
 from gitops_registry.errors import Conflict, NotFound, RegistryError
-from gitops_registry.manifest.kinds import Artifact, Card, Person, Version
+from gitops_registry.manifest.facts import Artifact, Person, Version
+from gitops_registry.manifest.kinds import Card
 from gitops_registry.snapshot import Reference, Snapshot
 
 MODEL = "models/fraud/model.yaml"

@@ -372,7 +372,6 @@ def test_a_signed_commit_is_parsed_past_its_signature(place: Path) -> None:
         raw_commit(place, (HEADERS.format(tree=EMPTY_TREE) + signature + "\nsubject\n").encode())
     )
     assert (found.author, found.email, found.time) == ("Ann", "ann@example.com", 1700000000)
-    assert found.signed
     assert found.subject == "subject"
     assert found.parents == ()
 
@@ -402,7 +401,7 @@ def test_trailers_are_the_last_paragraph(place: Path) -> None:
 )
 def test_hostile_messages_forge_no_header(place: Path, message: bytes) -> None:
     found = Repository.open(place).commit(raw_commit(place, HEADERS.format(tree=EMPTY_TREE).encode() + b"\n" + message))
-    assert (found.author, found.parents, found.signed) == ("Ann", (), False)
+    assert (found.author, found.parents) == ("Ann", ())
 
 
 def test_what_is_no_commit_is_not_found(place: Path) -> None:

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_registry.errors import ManifestError
-from gitops_registry.manifest.kinds import KINDS, Access, Card, Constitution, Document, Evaluation, Model, Version
+from gitops_registry.manifest.facts import Evaluation, Version
+from gitops_registry.manifest.kinds import KINDS, Access, Card, Constitution, Model
+from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, kind_at, parse
 
 PATH = "models/credit-risk/model.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -9,17 +10,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gitops_registry.manifest.kinds import (
-    DEFAULT_STAGES,
-    KINDS,
-    Access,
-    Card,
-    Constitution,
-    Document,
-    Member,
-    Model,
-    Stage,
-)
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, KINDS, Access, Card, Constitution, Member, Model, Stage
+from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.schema import json_schema, schema_files
 from gitops_registry.manifest.writing import dump
 
@@ -50,7 +42,7 @@ def test_every_kind_has_a_valid_schema_that_says_what_it_is(kind: type[Document]
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert kind.__doc__ is not None
     assert schema["title"]
-    assert schema["description"] == kind.__doc__.strip()
+    assert schema["description"] == inspect.cleandoc(kind.__doc__)
     assert schema["additionalProperties"] is False
 
 

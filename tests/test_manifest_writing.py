@@ -10,30 +10,23 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gitops_registry.manifest.kinds import (
-    DEFAULT_STAGES,
-    Access,
+from gitops_registry.manifest.facts import (
     Artifact,
-    Card,
     Code,
     Column,
     ConfusionMatrix,
-    Constitution,
-    Document,
     Environment,
     Evaluation,
     EvaluationData,
     Framework,
-    Member,
-    Model,
     Parity,
     Person,
     Signature,
-    Stage,
     Training,
     Version,
-    plain,
 )
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, Card, Constitution, Member, Model, Stage
+from gitops_registry.manifest.parts import Document, plain
 from gitops_registry.manifest.reading import parse
 from gitops_registry.manifest.writing import dump, revise
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.manifest.kinds import ConfusionMatrix
+from gitops_registry.manifest.facts import ConfusionMatrix
 from gitops_registry.measure import Measured, measure, read_table, split_target
 
 
@@ -62,6 +62,9 @@ def test_multiclass_metrics_are_the_unweighted_means_computed_by_hand():
         precision=(1 / 2 + 2 / 3 + 1) / 3,
         recall=(1 / 2 + 1 + 1 / 2) / 3,
         f1=(1 / 2 + 4 / 5 + 2 / 3) / 3,
+        # against the rest: a 1 of 4 wrongly named and 1 of 2 missed, b 1 of 4 and none, c none and 1 of 2
+        false_positive_rate=(1 / 4 + 1 / 4 + 0) / 3,
+        false_negative_rate=(1 / 2 + 0 + 1 / 2) / 3,
     )
     assert found.confusion_matrix == ConfusionMatrix(labels=("a", "b", "c"), counts=((1, 1, 0), (0, 2, 0), (1, 0, 1)))
 

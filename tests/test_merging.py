@@ -9,7 +9,7 @@ from builder import CREATED, FINISHED_CARD, World
 from gitops_registry import edits
 from gitops_registry.changes import Change, diff, meaning
 from gitops_registry.errors import Conflict
-from gitops_registry.manifest.kinds import Evaluation, EvaluationData, Person
+from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person
 from gitops_registry.manifest.writing import dump
 from gitops_registry.snapshot import Content, Reference
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_registry.errors import ManifestError, RegistryError
-from gitops_registry.manifest.kinds import Artifact
+from gitops_registry.manifest.facts import Artifact
 from gitops_registry.pointer import pointer, read_pointer
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

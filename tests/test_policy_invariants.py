@@ -9,7 +9,7 @@ from builder import CREATED, FINISHED_CARD, World, errors
 
 from gitops_registry import edits, paths
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import Artifact, Evaluation, EvaluationData, Person, Version
+from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
 from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check

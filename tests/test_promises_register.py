@@ -14,7 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from gitops_registry import RegistryError
-from gitops_registry.registering import Rows, Submission, register
+from gitops_registry.appraisal import Rows
+from gitops_registry.registering import Submission, register
 
 FACTS = "models/parity/versions/1/version.yaml"
 

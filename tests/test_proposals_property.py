@@ -26,7 +26,8 @@ from gitops_registry.card import render
 from gitops_registry.changes import Change, diff, meaning
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
-from gitops_registry.manifest.kinds import Artifact, Evaluation, EvaluationData, Model, Person, Version
+from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
+from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.reading import parse
 from gitops_registry.manifest.writing import dump
 from gitops_registry.merging import land, landed_paths

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import Column, Signature
+from gitops_registry.manifest.facts import Column, Signature
 from gitops_registry.signature import infer, ordered, problems
 
 
@@ -53,16 +53,13 @@ def test_a_column_with_missing_values_is_not_required():
     }
 
 
-def test_an_array_names_its_columns_by_number_unless_names_are_given():
+def test_an_array_names_its_columns_by_number():
     array = np.array([[1.0, np.nan], [2.0, 3.0]], dtype="float32")
     found = infer(array, {}).inputs
     assert [(column.name, column.type, column.required) for column in found] == [
         ("x0", "float", True),
         ("x1", "float", False),
     ]
-    assert [column.name for column in infer(array, {}, names=["age", "income"]).inputs] == ["age", "income"]
-    with pytest.raises(RegistryError, match="1 names for 2 columns"):
-        infer(array, {}, names=["age"])
 
 
 def test_outputs_carry_a_shape_only_when_they_have_columns():

@@ -51,7 +51,8 @@ _CODE = {".pkl", ".pickle", ".joblib"}
 @click.pass_context
 def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool, dry_run: bool, **given: Any) -> int:
     """Measure the model in FILE (.skops, .onnx; .joblib or .pkl with --allow-pickle) and make it NAME's next version."""
-    from gitops_registry.registering import register, rows_of
+    from gitops_registry.appraisal import rows_of
+    from gitops_registry.registering import register
 
     registry = opened(ctx)
     if (given["data"] is None) != (given["target"] is None):
@@ -61,7 +62,7 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     model = _model(file, allow_pickle=given["allow_pickle"])
     registered = register(registry.place, name, model, rows=rows, submission=submission, dry_run=dry_run)
     if as_json:
-        from gitops_registry.manifest.kinds import plain
+        from gitops_registry.manifest.parts import plain
 
         print_json(
             {"version": registered.reference, "facts": plain(registered.version), **registered.outcome.to_json()}
@@ -137,7 +138,7 @@ def _model(file: Path, *, allow_pickle: bool) -> Any:
     if not allow_pickle:
         hint = "save it with skops.io.dump(model, 'model.skops'); or, for a file you made yourself: --allow-pickle"
         raise RegistryError(f"{file.name} is a pickle, and opening one runs the code in it", hint=hint)
-    from gitops_registry.registering import from_pickle
+    from gitops_registry.appraisal import from_pickle
 
     return from_pickle(file)
 

@@ -91,11 +91,12 @@ def merge_command(ctx: click.Context, branch: str, reason: str, as_json: bool, d
 
 
 @click.group("proposals", invoke_without_command=True)
+@json_option
 @click.pass_context
-def proposals_command(ctx: click.Context) -> None:
+def proposals_command(ctx: click.Context, as_json: bool) -> None:
     """List, show or close proposals."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(_list)
+        ctx.invoke(_list, as_json=as_json)
 
 
 @proposals_command.command("list")

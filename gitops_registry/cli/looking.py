@@ -99,7 +99,7 @@ def _list_versions(snapshot: Snapshot, names: list[str], stage: str | None, as_j
 
 
 def _version_row(snapshot: Snapshot, reference: Reference) -> dict[str, Any]:
-    from gitops_registry.manifest.kinds import plain
+    from gitops_registry.manifest.parts import plain
 
     facts_of = plain(snapshot.known_version(reference))
     kept = {key: facts_of[key] for key in ("release", "task", "model_type", "metrics", "created", "author")}
@@ -133,7 +133,7 @@ def show_command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> N
 
 
 def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
-    from gitops_registry.manifest.kinds import plain
+    from gitops_registry.manifest.parts import plain
 
     model = snapshot.known_model(name)
     if as_json:
@@ -149,7 +149,7 @@ def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
 
 
 def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> None:
-    from gitops_registry.manifest.kinds import plain
+    from gitops_registry.manifest.parts import plain
 
     version = snapshot.known_version(reference)
     data = plain(version)
@@ -176,10 +176,11 @@ def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> No
         "environment": f"Python {environment.python}, {environment.platform}, {len(environment.requirements)} pinned packages" if environment else None,
         "tags": [f"{key}={value}" for key, value in snapshot.card(*reference).tags.items()],
     })  # fmt: skip
-    for title, rows in (("metric", version.metrics), ("parameter", version.params)):
+    metrics = [(name, value, "claimed" if name in version.claimed else "") for name, value in version.metrics.items()]
+    for title, rows in (("metric", metrics), ("parameter", list(version.params.items()))):
         if rows:
             click.echo()
-            table([title, "value"], list(rows.items()), numbers=(1,))
+            table([title, "value", *[""] * (len(rows[0]) - 2)], rows, numbers=(1,))
     if version.signature:
         click.echo()
         inputs, outputs = version.signature.inputs, version.signature.outputs

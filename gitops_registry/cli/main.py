@@ -5,10 +5,13 @@ Exit codes: 0 clean, 1 findings or a refusal, 2 could not do it, 3 a bug of ours
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -103,40 +106,62 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
 
     `was_interrupted` says whether the user interrupted it; then no error that a library made of that is told.
     """
+    _prepare_output()
     try:
         result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except RegistryError as error:
-        return _interrupted() if was_interrupted() else _failed(error.message, error.hint)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return FAILED
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "gitops-registry"
-        return _failed(error.format_message(), f"see: {command} --help")
-    except click.ClickException as error:
-        return _failed(error.format_message(), "")
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        return _interrupted() if was_interrupted() else _told(error)
+
+
+def _told(error: Exception) -> int:
+    """Tell an error and return its exit code."""
+    if isinstance(error, RegistryError):
+        return _failed(error.message, error.hint)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
+        return FAILED
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"see: {context.command_path if context else 'gitops-registry'} --help"
+        return _failed(error.format_message(), hint if isinstance(error, click.UsageError) else "")
+    if isinstance(error, BrokenPipeError):
+        _forget_output()
         return 0
-    except Exception as error:  # the boundary: whatever is left is a bug of ours
-        if was_interrupted():
-            return _interrupted()
-        if os.environ.get("GITOPS_REGISTRY_DEBUG"):
-            raise
-        _failed(
-            f"a bug in gitops-registry: {type(error).__name__}: {error}",
-            "set GITOPS_REGISTRY_DEBUG=1 to see where, and report it",
-        )
-        return BUG
+    if isinstance(error, OSError):
+        _forget_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}", "check the path, its permissions and the free space there")
+    if os.environ.get("GITOPS_REGISTRY_DEBUG"):
+        raise error
+    _failed(
+        f"a bug in gitops-registry: {type(error).__name__}: {error}",
+        "set GITOPS_REGISTRY_DEBUG=1 to see where, and report it",
+    )
+    return BUG
+
+
+def _prepare_output() -> None:
+    """Let no stream fail at what it cannot show: a closed one swallows it, one of another encoding shows escapes."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _interrupted() -> int:
     click.echo("interrupted", err=True)
     return INTERRUPTED
+
+
+def _forget_output() -> None:
+    """Keep Python from failing again at its end, where what could not be printed would be tried once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, hint: str) -> int:

@@ -22,7 +22,19 @@ _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "not-checked": ("
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
 direct_option = click.option("--direct", is_flag=True, help="Commit at once, where registry.yaml allows it.")
-reason_option = click.option("-m", "--reason", default="", metavar="TEXT", help="Why; kept in the commit.")
+reason_option = click.option(
+    "-m",
+    "--reason",
+    default="",
+    metavar="TEXT",
+    help="Why; kept in the commit.",
+    callback=lambda _ctx, _option, text: _as_typed(text),
+)
+
+
+def _as_typed(text: str) -> str:
+    """Return words of the command line as UTF-8, which they are nearly everywhere, whatever the locale says."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def opened(ctx: click.Context) -> Registry:
@@ -73,7 +85,8 @@ def pairs(values: Iterable[str], option: str) -> dict[str, str]:
 
 def print_json(data: Any) -> None:
     """Print data as JSON; text stays readable in any language, and cannot move the cursor."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(data, indent=2, ensure_ascii=not is_utf8, default=str)
     click.echo("".join(sign if sign.isprintable() or sign == "\n" else f"\\u{ord(sign):04x}" for sign in text))
 
 

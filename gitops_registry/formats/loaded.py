@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import Task
+from gitops_registry.manifest.parts import Task
 
 
 class Unreviewed(RegistryError):

@@ -16,7 +16,8 @@ from typing import Any
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel, reason
 from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
-from gitops_registry.manifest.kinds import Parity, Task
+from gitops_registry.manifest.facts import Parity
+from gitops_registry.manifest.parts import Task
 
 __all__ = ["PARITY_FLOOR", "OnnxModel", "convert", "is_format", "load", "parity"]
 

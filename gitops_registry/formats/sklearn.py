@@ -16,7 +16,8 @@ from typing import Any
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel, Unreviewed, reason, shown
 from gitops_registry.formats.trees import check_trees
-from gitops_registry.manifest.kinds import Framework, Param, Task
+from gitops_registry.manifest.facts import Framework
+from gitops_registry.manifest.parts import Param, Task
 
 DEFAULT_TRUSTED_TYPES: tuple[str, ...] = (
     # Fitted trees, in forests and both kinds of gradient boosting. skops leaves them out because their node

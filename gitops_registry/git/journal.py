@@ -1,8 +1,8 @@
 """What is about to move, written down before it moves, so that whoever comes after a dead writer finishes it.
 
 The caller holds the lock of all writers, so nothing here is somebody's work in progress. A lock of git's is
-removed only where it is provably a dead writer's: it names the commit that was being landed, or it belongs to what
-was written down and nobody has touched it for longer than git ever keeps one.
+removed only where it is a dead writer's: it names the commit that was being landed, or it belongs to what was written
+down, was made after that, and nobody has touched it for longer than git keeps one.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def drop_scratch(repository: Repository, folder: Path) -> None:
     if not is_noted:
         note(folder, Landing({}, None))
     commands = [f"delete {ref} {oid}" for ref, oid in stale.items()]
-    repository.run("update-ref", "--stdin", stdin="\n".join([*commands, ""]).encode())
-    if not is_noted:
-        forget(folder)
+    try:
+        repository.run("update-ref", "--stdin", stdin="\n".join([*commands, ""]).encode())
+    finally:
+        if not is_noted:
+            forget(folder)
 
 
 def recover(repository: Repository, folder: Path) -> None:
@@ -128,8 +130,8 @@ def _drop_dead_ref_lock(lock: Path, content: str, *, since: float) -> None:
         found = lock.stat()
         if content not in {"", NO_COMMIT} and lock.read_text(errors="replace").strip() == content:
             return lock.unlink()
-        if found.st_mtime < since - _PATIENCE:
-            return None  # older than the dead writer: somebody else's
+        if found.st_mtime < int(since):
+            return None  # older than the dead writer, as far as a disk's clock tells: somebody else's
         while time.time() - found.st_mtime < _PATIENCE:
             time.sleep(0.05)
             if lock.stat().st_ino != found.st_ino:

@@ -31,7 +31,9 @@ def state_folder(repository: Repository) -> Path:
     """Return the folder in the git directory, shared by linked work trees, where unfinished work is written down."""
     folder = repository.common_dir / "gitops-registry"
     try:
-        folder.mkdir(exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(repository.common_dir.stat().st_mode & 0o7777)  # a group that shares it shares this too
     except OSError as error:
         raise RegistryError(
             f"cannot write to {repository.common_dir}: {error.strerror}", hint="check the owner of the repository"
@@ -66,7 +68,10 @@ def writer(repository: Repository, *, patience: float = _LOCK_SECONDS) -> Iterat
 def _acquire(file: Path, patience: float) -> int:
     """Return the open file whose lock is ours until it is closed, here and in the git it was handed to."""
     try:
+        is_new = not file.exists()
         lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if is_new:
+            os.fchmod(lock, file.parent.stat().st_mode & 0o666)
     except OSError as error:
         raise RegistryError(
             f"cannot write to {file.parent}: {error.strerror}", hint="check the owner of the repository"
@@ -228,8 +233,9 @@ def move_branches(
     try:
         run(repository.folder, "update-ref", "--stdin", stdin="\n".join(commands).encode(), held=repository.held)
     except RegistryError as error:
-        journal.drop_scratch(repository, folder)
-        journal.forget(folder)
+        journal.forget(folder)  # first: what did not happen must not be finished by the next command
+        with suppress(RegistryError):
+            journal.drop_scratch(repository, folder)
         moved = [ref for ref, (old, _) in moves.items() if (repository.tip(ref) or NO_COMMIT) != old]
         if moved:
             raise Conflict(

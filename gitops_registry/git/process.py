@@ -5,8 +5,10 @@ Nothing here depends on what git variables the caller inherited, on its language
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,13 +19,14 @@ from gitops_registry.errors import RegistryError
 
 _KEPT = (
     "GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT",
+    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT",
     "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_",
 )  # fmt: skip
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the environment git runs in: inherited `GIT_*` dropped, but for identity, transport and quarantine."""
+    """Return the environment git runs in: inherited `GIT_*` dropped, but for identity, configuration, transport and quarantine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
     fixed = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
     return {**kept, **fixed, **extra}
@@ -50,11 +53,13 @@ def run(
     extra: dict[str, str] | None = None,
     ok: Sequence[int] = (0,),
     held: Sequence[int] = (),
+    both: bool = False,
 ) -> bytes:
     """Run git in `folder` and return its standard output.
 
     Raises RegistryError with git's own first complaint when it exits with a code that is not in `ok`. `held` are
-    open files, such as a lock, that git keeps open until it ends, even when we die before it.
+    open files, such as a lock, that git keeps open until it ends, even when we die before it. With `both` what it
+    printed to standard error comes along.
     """
     try:
         done = subprocess.run(
@@ -73,7 +78,7 @@ def run(
         reason = complaint(done.stderr.decode(errors="replace"))
         verb = next((word for word in arguments if not word.startswith("-")), "")
         raise RegistryError(f"git {verb}: {reason}", hint=_hint(reason))
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 def _hint(reason: str) -> str:
@@ -105,6 +110,7 @@ class Objects:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._complaints: IO[bytes] = io.BytesIO()
         self._lock = threading.Lock()
 
     def get(self, name: str, *, limit: int | None = None) -> Object | None:
@@ -125,8 +131,8 @@ class Objects:
             try:
                 return self._ask(self._running(), line, limit)
             except OSError as error:
-                self._abandon()
-                raise RegistryError("git stopped while reading objects", hint="try: git fsck") from error
+                why = self._abandon()
+                raise RegistryError(f"git stopped while reading objects: {why}", hint="try: git fsck") from error
             except BaseException:  # interrupted half-way: the rest of this answer must not become the next one
                 self._abandon()
                 raise
@@ -159,19 +165,23 @@ class Objects:
             raise BrokenPipeError
         return b"".join(pieces) if keep else None
 
-    def _abandon(self) -> None:
+    def _abandon(self) -> str:
+        """End the reader in the middle of an answer and return what it complained of."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             _end(process)
+        self._complaints.seek(0)
+        return complaint(self._complaints.read().decode(errors="replace"))
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
+            self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the reader
             self._process = subprocess.Popen(
                 ["git", "-C", str(self._folder), "cat-file", "--batch"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaints,
                 env=environment(),
             )
         return self._process

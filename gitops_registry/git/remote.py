@@ -68,7 +68,7 @@ def _fetch(repository: Repository, remote: str, progress: Progress | None) -> No
 
     with _porcelain(repository) as repo:
         try:
-            repo.remote(remote).fetch(progress=_reported(progress) if progress else None)
+            repo.remote(remote).fetch(progress=_reported(progress) if progress else None, no_tags=True)
         except (GitCommandError, ValueError) as error:
             reason = complaint(str(getattr(error, "stderr", error)).strip("\n '\""))
             raise RegistryError(reason.replace("stderr: '", "").strip("'")) from error

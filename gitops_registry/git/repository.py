@@ -33,7 +33,6 @@ class Commit(NamedTuple):
     time: int
     subject: str
     body: str
-    signed: bool
 
     def trailer(self, name: str) -> str:
         """Return the value of the last trailer of that name; empty where there is none.
@@ -74,6 +73,11 @@ class Repository:
         if bare == "false":
             top = os.fsdecode(run(path, "rev-parse", "--show-toplevel", ok=(0, 128))).removesuffix("\n")
             tree = Path(top) if top else None
+            if tree is not None and not (tree / ".git").exists():
+                raise RegistryError(
+                    f"{path} keeps its files elsewhere, in {tree} (core.worktree)",
+                    hint="clone it, and work in the clone",
+                )
         return cls(Path(git_dir), common_dir, tree, shallow=shallow == "true")
 
     @property
@@ -116,9 +120,13 @@ class Repository:
         name = self.run("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).strip()
         return name.removeprefix("refs/heads/") or None
 
-    def branches(self, *prefixes: str) -> dict[str, str]:
-        """Return full ref name → commit for refs under the prefixes (all branches without), in order of name."""
-        told = self.run("for-each-ref", "--format=%(refname) %(objectname)", *(prefixes or ("refs/heads",)))
+    def branches(self, *prefixes: str, beyond: str | None = None) -> dict[str, str]:
+        """Return full ref name → commit for refs under the prefixes (all branches without), in order of name.
+
+        A prefix may hold `*` for one part of a name. With `beyond`, only those that a commit does not contain.
+        """
+        limits = () if beyond is None else (f"--no-merged={beyond}",)
+        told = self.run("for-each-ref", "--format=%(refname) %(objectname)", *limits, *(prefixes or ("refs/heads",)))
         return {line.rsplit(" ", 1)[0]: line.rsplit(" ", 1)[1] for line in told.splitlines()}
 
     def merge_base(self, one: str, other: str) -> str:
@@ -247,6 +255,14 @@ class Repository:
         plain = {"GIT_LITERAL_PATHSPECS": "0"}
         return bool(run(self.folder, "check-ignore", "--no-index", path, extra=plain, ok=(0, 1)).strip())
 
+    def broken_objects(self) -> list[str]:
+        """Return what `git fsck` says of objects that are damaged or missing, a line each; empty where all is well."""
+        told = run(self.folder, "fsck", "--no-dangling", "--no-progress", ok=range(64), both=True).decode(
+            errors="replace"
+        )
+        wrong = ("error:", "missing", "broken", "fatal:", "bad ")
+        return [line.strip() for line in told.splitlines() if line.startswith(wrong)]
+
     # ── configuration
 
     def config(self, key: str) -> str:
@@ -319,5 +335,4 @@ def _parse_commit(oid: str, data: bytes) -> Commit:
         time=int(when[1]) if when else 0,
         subject=text.split("\n", 1)[0],
         body=text,
-        signed="gpgsig" in first,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gitops_registry.errors import ManifestError
+from gitops_registry.errors import Damaged, ManifestError
 from gitops_registry.git.process import Object, Objects
 from gitops_registry.snapshot import blob_id
 
@@ -23,10 +23,13 @@ class RevisionSource:
         self._objects = objects
 
     def read(self, path: str, limit: int) -> bytes | None:
-        return self._content(self._objects.get(f"{self.commit}:{path}", limit=limit), path, limit)
+        return self._content(self._find(path, limit), path, limit)
 
     def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
-        return self._content(self._objects.get(oid, limit=limit), path, limit)
+        found = self._objects.get(oid, limit=limit)
+        if found is None:
+            raise _lost(path)
+        return self._content(found, path, limit)
 
     @staticmethod
     def _content(found: Object | None, path: str, limit: int) -> bytes | None:
@@ -43,15 +46,43 @@ class RevisionSource:
         return found.data
 
     def oid(self, path: str) -> str:
-        found = self._objects.get(f"{self.commit}:{path}", limit=0)
+        found = self._find(path, 0)
         return found.oid if found and found.type == "blob" else ""
 
     def children(self, folder: str) -> tuple[str, ...]:
-        found = self._objects.get(f"{self.commit}:{folder}")
-        if found is None or found.type != "tree" or found.data is None:
-            return ()
-        names = re.findall(rb"[0-7]{5,6} ([^\0]+)\0.{20}", found.data, re.DOTALL)
-        return tuple(sorted(name.decode(errors="surrogateescape") for name in names))
+        return tuple(sorted(_entries(self._find(folder, None))))
+
+    def _find(self, path: str, limit: int | None) -> Object | None:
+        """Return what lies at a path, None where nothing does. Raises Damaged where git lost what its tree names.
+
+        Git says "missing" of both, and whoever took the second for the first would write over what was lost.
+        """
+        found = self._objects.get(f"{self.commit}:{path}", limit=limit)
+        if found is None and self._is_named(path):
+            raise _lost(path)
+        return found
+
+    def _is_named(self, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        tree = self._objects.get(f"{self.commit}:{folder}")
+        if tree is None:
+            return not folder or self._is_named(folder)
+        return _entries(tree).get(name, _SUBMODULE) != _SUBMODULE
+
+
+_SUBMODULE = "160000"
+
+
+def _entries(tree: Object | None) -> dict[str, str]:
+    """Return name → mode of what a tree names; nothing for anything else."""
+    if tree is None or tree.type != "tree" or tree.data is None:
+        return {}
+    found = re.findall(rb"([0-7]{5,6}) ([^\0]+)\0.{20}", tree.data, re.DOTALL)
+    return {name.decode(errors="surrogateescape"): mode.decode() for mode, name in found}
+
+
+def _lost(path: str) -> Damaged:
+    return Damaged(f"git has lost the object of {path}", hint="fetch it from a clone that has it; see: git fsck")
 
 
 class WorkTreeSource:

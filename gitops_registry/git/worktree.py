@@ -23,19 +23,48 @@ _UNFINISHED = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT
 
 
 def checkouts(repository: Repository, ref: str) -> list[Repository]:
-    """Return the checkouts that hold the files of a branch now: this one, or linked work trees, or none."""
+    """Return the checkouts that hold the files of a branch now: the main one, linked work trees, or none."""
     found = []
-    for record in repository.run("worktree", "list", "--porcelain").split("\n\n"):
-        folder, *facts = record.split("\n")
-        path = Path(folder.removeprefix("worktree "))
-        if f"branch {ref}" in facts and "bare" not in facts and path.is_dir():
-            found.append(repository if path == repository.work_tree else Repository.open(path))
+    for git_dir in git_folders(repository):
+        if _head(git_dir) == ref:
+            folder = _folder_of(git_dir)
+            if git_dir.samefile(repository.git_dir):
+                found.append(repository)
+            elif folder is not None and folder.is_dir():
+                found.append(Repository.open(folder))
     return [checkout for checkout in found if checkout.work_tree is not None]
+
+
+def is_checked_out(repository: Repository, ref: str) -> bool:
+    """Say whether any checkout has a branch checked out, or is in the middle of rebasing it."""
+    heads = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")
+    folders = git_folders(repository)
+    if repository.work_tree is None:
+        folders = folders[1:]  # what a bare repository's HEAD names is nobody's checkout
+    return any(_head(git_dir, name) == ref for git_dir in folders for name in heads)
 
 
 def git_folders(repository: Repository) -> list[Path]:
     """Return the git directories of the repository and of its linked work trees."""
     return [repository.common_dir, *sorted(repository.common_dir.glob("worktrees/*"))]
+
+
+def _head(git_dir: Path, name: str = "HEAD") -> str:
+    """Return the full name of the branch that a git directory's HEAD (or what a rebase noted) names; else nothing."""
+    try:
+        told = os.fsdecode((git_dir / name).read_bytes()).removesuffix("\n")
+    except OSError:
+        return ""
+    return told.removeprefix("ref: ")
+
+
+def _folder_of(git_dir: Path) -> Path | None:
+    """Return where the files of a git directory are; None where it does not say."""
+    try:
+        told = os.fsdecode((git_dir / "gitdir").read_bytes()).removesuffix("\n")
+    except OSError:
+        return git_dir.parent if git_dir.name == ".git" else None
+    return (git_dir / told).parent
 
 
 def refuse_unfinished_merge(repository: Repository) -> None:
@@ -59,6 +88,8 @@ def bring_along(repository: Repository, old: str, new: str) -> list[str]:
     """
     assert repository.work_tree is not None
     changes = repository.changed_paths(EMPTY_TREE if old == _NO_COMMIT else old, new)
+    if old != _NO_COMMIT and not (repository.git_dir / "index").exists():
+        return []  # a clone that never checked anything out
     changes = [change for change in changes if "160000" not in (change.old_mode, change.new_mode)]
     if not changes:
         return []
@@ -79,7 +110,8 @@ def bring_along(repository: Repository, old: str, new: str) -> list[str]:
         left |= _replace_files(repository, [change for change in free if change.path not in hidden], draft, stage)
         _hide(repository, [change.path for change in free if change.path in hidden and change.new_oid], draft)
         _with_index(repository, draft, "update-index", "-q", "--refresh", ok=(0, 1))
-        draft.replace(index)
+        if draft.exists():  # without an index, and nothing to enter, there is none
+            draft.replace(index)
     finally:
         draft.unlink(missing_ok=True)
         shutil.rmtree(stage, ignore_errors=True)

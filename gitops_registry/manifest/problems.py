@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from gitops_registry.manifest.kinds import Document, Part
+from gitops_registry.manifest.parts import Document, Part
 
 Detail = Mapping[str, Any]
 Path = tuple[str | int, ...]

@@ -19,7 +19,9 @@ from pydantic import ValidationError
 
 from gitops_registry.errors import ManifestError
 from gitops_registry.manifest import problems
-from gitops_registry.manifest.kinds import Access, Card, Constitution, Document, Evaluation, Model, Version
+from gitops_registry.manifest.facts import Evaluation, Version
+from gitops_registry.manifest.kinds import Access, Card, Constitution, Model
+from gitops_registry.manifest.parts import Document
 from gitops_registry.paths import place_of
 
 D = TypeVar("D", bound=Document)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gitops_registry.manifest.kinds import KINDS, Document
+from gitops_registry.manifest.kinds import KINDS
+from gitops_registry.manifest.parts import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

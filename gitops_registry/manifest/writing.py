@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from gitops_registry.errors import ManifestError
-from gitops_registry.manifest.kinds import Document, Part, plain
+from gitops_registry.manifest.parts import Document, Part, plain
 from gitops_registry.manifest.reading import parse, resolve
 
 _ALWAYS = frozenset({"kind", "schema_version", "name"})

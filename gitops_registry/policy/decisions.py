@@ -12,7 +12,8 @@ from shlex import quote
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.changes import Change, is_in_our_folders
-from gitops_registry.manifest.kinds import Constitution, Stage, Version
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Constitution, Stage
 from gitops_registry.policy import invariants
 from gitops_registry.policy.report import Finding, Judgement, Spot
 from gitops_registry.snapshot import Reference
@@ -167,6 +168,10 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
                 message,
                 "register it again with --data and --target, so that it is measured",
             )
+        elif metric in version.claimed:
+            message = f"{metric} {value:.4g} is a claim; {stage.name} asks for one that was measured"
+            hint = f"register it again with --data and --target, and without --metric {metric}"
+            yield _refused(judgement, "floors", change, message, hint)
         elif value < floor:
             message = f"{metric} {value:.4g} is below {floor:g}, the least that {stage.name} takes"
             hint = f"what {stage.name} asks for is minimum_metrics in registry.yaml; see: gitops-registry show {change.model}@{change.version}"

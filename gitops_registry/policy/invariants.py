@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from gitops_registry import paths
 from gitops_registry.card import unfinished
 from gitops_registry.errors import ManifestError, RegistryError
-from gitops_registry.manifest.kinds import Document
+from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import kind_at
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.report import Finding, Judgement, Spot, needing_bytes, serving_versions

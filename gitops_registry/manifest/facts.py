@@ -1,0 +1,180 @@
+"""What was found out about a version, as frozen values: `version.yaml`, and the measurements that come later.
+
+Written by commands, never by hand, and immutable for ever. Order of fields is the order in which they are written.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from gitops_registry.manifest.parts import (
+    Document,
+    FileName,
+    Finite,
+    Md5,
+    Name,
+    Param,
+    Part,
+    Scalar,
+    Sha256,
+    Task,
+    Text,
+)
+
+
+class Person(Part):
+    flow: ClassVar[bool] = True
+    name: Text
+    email: Text = ""
+
+
+class Framework(Part):
+    flow: ClassVar[bool] = True
+    name: str
+    version: str = ""
+
+
+class ConfusionMatrix(Part):
+    """`counts[i][j]`: rows of true class `labels[i]` predicted as `labels[j]`."""
+
+    labels: tuple[Scalar, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="after")
+    def _square(self) -> ConfusionMatrix:
+        size = len(self.labels)
+        if len(self.counts) != size or any(len(row) != size for row in self.counts):
+            raise ValueError(f"counts must be {size} rows of {size} numbers, one for each label")
+        return self
+
+
+class EvaluationData(Part):
+    dataset: Text = ""
+    rows: Annotated[int, Field(ge=0)] | None = None
+    target: Text = ""
+    sha256: Sha256 | None = None
+
+
+class Code(Part):
+    flow: ClassVar[bool] = True
+    repository: Text = ""
+    commit: Text = ""
+    dirty: bool | None = None
+
+
+class Training(Part):
+    dataset: Text = ""
+    rows: Annotated[int, Field(ge=0)] | None = None
+    features: Annotated[int, Field(ge=0)] | None = None
+    data_sha256: Sha256 | None = None
+    code: Code | None = None
+
+
+class Column(Part):
+    """One input or output. `type` is MLflow's name of it; `shape` is for tensors, -1 for any length."""
+
+    flow: ClassVar[bool] = True
+    name: Text
+    type: Literal["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
+    required: bool = True
+    shape: tuple[int, ...] | None = None
+
+
+class Signature(Part):
+    inputs: tuple[Column, ...] = ()
+    outputs: tuple[Column, ...] = ()
+
+
+class Parity(Part):
+    """How far a converted artifact's predictions are from the original's, on the evaluation rows.
+
+    `agreement`: share of equal labels (1.0 for regressors whose values agree within the tolerance);
+    `max_difference`: largest absolute difference of probabilities or values.
+    """
+
+    flow: ClassVar[bool] = True
+    rows: Annotated[int, Field(ge=1)]
+    agreement: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    max_difference: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Artifact(Part):
+    name: Name
+    file: FileName
+    format: Text
+    size: Annotated[int, Field(ge=0)]
+    md5: Md5
+    sha256: Sha256
+    derived_from: Name | None = None
+    parity: Parity | None = None
+
+
+class Environment(Part):
+    python: str
+    platform: str
+    cpu: str = ""
+    gpu: str | None = None
+    requirements: tuple[str, ...] = ()
+
+
+class Lineage(Part):
+    parents: tuple[str, ...] = ()
+    run: str | None = None
+
+
+class Version(Document):
+    """version.yaml: the facts of one release, written once by `register`, immutable for ever.
+
+    `metrics` were measured on the evaluation rows, but for those that `claimed` names: somebody gave their values.
+    """
+
+    schema_name: ClassVar[str] = "version"
+    kind: Literal["ModelVersion"] = "ModelVersion"
+    schema_version: Literal[1] = 1
+    release: Text | None = None
+    created: AwareDatetime
+    author: Person
+    task: Task = "other"
+    model_type: Text = ""
+    framework: Framework | None = None
+    params: dict[str, Param] = {}
+    metrics: dict[str, Finite] = {}
+    claimed: tuple[str, ...] = ()
+    confusion_matrix: ConfusionMatrix | None = None
+    evaluation: EvaluationData | None = None
+    training: Training | None = None
+    signature: Signature | None = None
+    artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
+    environment: Environment | None = None
+    lineage: Lineage | None = None
+
+    @model_validator(mode="after")
+    def _artifacts_agree(self) -> Version:
+        names = [artifact.name for artifact in self.artifacts]
+        files = [artifact.file.lower() for artifact in self.artifacts]
+        if len(set(names)) != len(names) or len(set(files)) != len(files):
+            raise ValueError("two artifacts have the same name or file")
+        for name in self.claimed:
+            if name not in self.metrics:
+                raise ValueError(f"claimed names the metric {name!r}, which is not listed")
+        for artifact in self.artifacts:
+            if artifact.derived_from is not None and artifact.derived_from not in names:
+                raise ValueError(
+                    f"artifact {artifact.name!r} is derived from {artifact.derived_from!r}, which is not listed"
+                )
+        return self
+
+
+class Evaluation(Document):
+    """A later measurement of a version: append-only, one file each."""
+
+    schema_name: ClassVar[str] = "evaluation"
+    kind: Literal["Evaluation"] = "Evaluation"
+    schema_version: Literal[1] = 1
+    created: AwareDatetime
+    author: Person
+    dataset: EvaluationData
+    metrics: dict[str, Finite]
+    confusion_matrix: ConfusionMatrix | None = None
