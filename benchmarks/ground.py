@@ -27,8 +27,8 @@ from gitops_registry.git.landing import move_branches, write_commit, writer
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.pointer import pointer
+from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Reference
 from gitops_registry.starting import Start, init
 
 COMMAND = (sys.executable, "-m", "gitops_registry")

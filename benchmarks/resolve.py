@@ -10,8 +10,8 @@ from ground import FIRST, fill, folder, started, table, verdict
 
 from gitops_registry import edits
 from gitops_registry.git.landing import move_branches, write_commit, writer
+from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Reference
 from gitops_registry.workplace import Workplace
 
 TARGET = 2.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
     from gitops_registry.errors import Conflict, Damaged, ManifestError, NotFound, RegistryError
+    from gitops_registry.reference import Reference
     from gitops_registry.registry import Registry
-    from gitops_registry.snapshot import Reference
     from gitops_registry.using import RegisteredModel
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ _HOMES = {
     "ManifestError": "errors",
     "NotFound": "errors",
     "Outcome": "deciding",
-    "Reference": "snapshot",
+    "Reference": "reference",
     "RegisteredModel": "using",
     "Registry": "registry",
     "RegistryError": "errors",

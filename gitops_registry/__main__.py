@@ -30,9 +30,14 @@ def main() -> None:
     sys.unraisablehook = _unraisable
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
-    from gitops_registry.cli.main import INTERRUPTED, run
+    try:
+        from gitops_registry.cli.main import INTERRUPTED, run
 
-    code = run(was_interrupted=lambda: bool(_interrupts))
+        code = run(was_interrupted=lambda: bool(_interrupts))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: what comes now interrupts nothing
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        os._exit(130)
     if code == INTERRUPTED:
         # Python turns its own exit code into a signal when the interrupt came inside an import's exec().
         sys.stdout.flush()

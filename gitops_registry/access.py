@@ -13,7 +13,8 @@ from gitops_registry.changes import Change
 from gitops_registry.manifest.kinds import Access, Constitution
 from gitops_registry.manifest.parts import Permission
 from gitops_registry.paths import place_of
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
 
 _WRITE = frozenset({"model_registered", "version_registered", "evaluation_added"})
 _DELETE = frozenset({"version_deleted", "model_deleted", "model_renamed"})

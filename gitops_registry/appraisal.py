@@ -105,6 +105,11 @@ def _from_estimator(place: Workplace, estimator: Any, folder: Path, *, onnx: boo
     loaded = sklearn.load(original, place.trusted_types)
     files = [NewFile("model", original, digest_of_file(original))]
     notes = [f"not inputs of the model, left out: {', '.join(left_out)}"] if left_out else []
+    if task == "other" and rows is not None and rows.truth is not None:
+        rows = replace(rows, truth=None)
+        notes.append(f"not measured: {model_type} is neither a classifier nor a regressor")
+    elif rows is not None and rows.truth is None:
+        notes.append("not measured: the truth of the evaluation rows was not given (y)")
     if onnx:
         place.tell("converting to ONNX")
         converted, note = _converted(estimator, loaded, folder / "model.onnx", rows)

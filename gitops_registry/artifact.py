@@ -110,6 +110,18 @@ class Store:
                     continue
                 self._upload(digest, name)
 
+    def trouble(self) -> str:
+        """Say why the default remote cannot be used now; empty when it can."""
+        if self.is_embedded:
+            return ""
+        try:
+            with self._remote_errors(f"{self.location} cannot be used"):
+                self._require_folder()
+                self._odb.fs.exists(self._odb.oid_to_path("0" * 32))
+        except RegistryError as error:
+            return f"{error.message} ({error.hint})" if error.hint.startswith("pip") else error.message
+        return ""
+
     def presence(self, digest: Digest) -> Literal["present", "missing", "damaged"] | None:
         """Say whether the default remote has that object; None when there is no remote or it cannot be reached.
 
@@ -292,11 +304,13 @@ class Store:
             flush(written)
             found = digested(written)
         if found != digest:
+            path = store_path(digest.md5)
             raise Damaged(
                 f"{what} is damaged in {place}: expected sha256 {digest.sha256} ({digest.size} bytes), "
                 f"found {found.sha256} ({found.size} bytes)",
-                hint="register the file again, or `dvc push` it from a computer that has a good copy, then run "
-                "`gitops-registry doctor`",
+                hint=f"bring the good bytes back: git log -- {path}, then git checkout COMMIT -- {path} and commit it"
+                if self.is_embedded
+                else "`dvc push` it from a computer that has a good copy; what has none is registered again as a new version",
             )
 
     def _callback(self, what: str, total: int) -> Any:

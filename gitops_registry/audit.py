@@ -12,13 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.changes import Change, diff, to_json
+from gitops_registry.changes import Change, to_json
+from gitops_registry.difference import diff
 from gitops_registry.errors import ManifestError, NotFound
-from gitops_registry.git.repository import EMPTY_TREE, Commit, Repository
+from gitops_registry.git.parsing import Commit
+from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.reading import MAX_BYTES, parse
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.policy.report import Alteration
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
 
+_IMMUTABLE = frozenset({"version", "pointer", "evaluation"})
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 
@@ -114,6 +119,27 @@ def held(repository: Repository, tip: str, name: str, stage: str) -> tuple[int, 
     return tuple(sorted(found))
 
 
+def altered(repository: Repository, tip: str, folder: str = paths.MODELS) -> dict[Reference, Alteration]:
+    """Return the versions below a folder whose facts are not those they were registered with.
+
+    A file that has its first bytes again is as it was.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    last: dict[str, tuple[str, str]] = {}
+    for oid, changed in repository.steps(tip, folder):  # newest first
+        for change in changed:
+            if paths.place_of(change.path).role in _IMMUTABLE:
+                last.setdefault(change.path, (change.new_oid, oid))
+                first[change.path] = (change.new_oid or change.old_oid, oid)
+    found: dict[Reference, Alteration] = {}
+    for path, (now, changed_in) in last.items():
+        registered, brought_in = first[path]
+        if now != registered:
+            place = paths.place_of(path)
+            found.setdefault(Reference(place.model, place.version), Alteration(path, changed_in, brought_in))
+    return found
+
+
 @dataclass(frozen=True)
 class Return:
     """What a rollback goes back to: the version, and the stage each present holder came from."""
@@ -130,6 +156,8 @@ def before_present(
     Raises NotFound where nobody else ever held it, or `to` never did.
     """
     present = set(snapshot.in_stage(name, stage))
+    if to in present:
+        raise NotFound(f"version {to} of {name} is in {stage} already", hint=f"see: gitops-registry show {name}")
     there = set(snapshot.versions(name)) if to is None else {to}
     back: dict[int, str] = {}
     for _, before, after in states(repository, tip, name):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import plain
-from gitops_registry.snapshot import Reference
+from gitops_registry.reference import Reference
 
 if TYPE_CHECKING:
     from jinja2 import Template

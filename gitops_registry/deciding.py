@@ -16,8 +16,10 @@ from gitops_registry.edits import Edit
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.git.remote import upstream
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
+from gitops_registry.relanding import reland
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
@@ -121,9 +123,11 @@ def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
     if dry_run:
         yield []
         return
-    notes = place.catch_up()
+    caught = place.catch_up()
     with writer(place.repository):
-        yield notes
+        offline = f"{caught.unreachable}: working on {place.branch} as it is here" if caught.unreachable else ""
+        relanded = reland(place, caught.theirs) if caught.theirs else ""
+        yield [note for note in (caught.done, offline, relanded) if note]
 
 
 def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcome:
@@ -144,7 +148,7 @@ def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcom
                 kept = move_branches(place.repository, {place.ref: (tip, commit)}, scratch=scratch, follow=place.ref)
             except Conflict:
                 continue
-            return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept)))
+            return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
     raise Conflict(f"{place.branch} keeps changing; nothing was written", hint="try again")
 
 
@@ -166,7 +170,7 @@ def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: b
             return Outcome(subject, report, refusals, notes=tuple(notes))
         commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
         move_branches(place.repository, {ref: (NO_COMMIT, commit)}, scratch=scratch, follow=None)
-        return Outcome(subject, report, refusals, commit=commit, proposal=branch, notes=tuple(notes))
+        return Outcome(subject, report, refusals, commit=commit, proposal=branch, notes=(*notes, *about_remote(place)))
 
 
 def _refuse_twin(place: Workplace, branch: str, tip: str) -> None:
@@ -174,13 +178,31 @@ def _refuse_twin(place: Workplace, branch: str, tip: str) -> None:
     if place.repository.tip(f"refs/heads/{branch}") is not None:
         raise Conflict(
             f"the proposal {branch} is open already",
-            hint=f"gitops-registry merge {branch}, or: gitops-registry proposals close {branch}",
+            hint=f"look at it: gitops-registry proposals show {branch}; then merge it, or close it and propose again",
         )
     there = next(iter(place.repository.branches(f"refs/remotes/*/{branch}", beyond=tip)), "").removeprefix(
         "refs/remotes/"
     )
     if there:
         raise Conflict(f"the proposal is open already, as {there}", hint=f"gitops-registry merge {there}")
+
+
+def about_branch(place: Workplace) -> list[str]:
+    """Return what to tell a user who looks at another branch than the one that decisions land on, or whose others do not
+    see it yet.
+    """
+    here = place.repository.head_branch
+    notes = []
+    if place.repository.work_tree is not None and here != place.branch:
+        where = here or "a detached HEAD"
+        notes.append(f"it landed on {place.branch}, and {where} is checked out: git switch {place.branch}")
+    return notes + about_remote(place)
+
+
+def about_remote(place: Workplace) -> list[str]:
+    """Return how others get to see it; nothing where there are no others."""
+    follows = upstream(place.repository, place.branch)
+    return [f"others see it after: gitops-registry push (to {follows[0]})"] if follows else []
 
 
 def about_kept(kept: list[str]) -> list[str]:

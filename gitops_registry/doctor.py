@@ -36,6 +36,7 @@ class Symptom:
 
 def examine(place: Workplace) -> list[Symptom]:
     """Look at everything once, in a fixed order; whatever cannot be looked at is itself a symptom."""
+    place.snapshot().constitution  # noqa: B018 - raises NotFound where this is no registry
     found: list[Symptom] = []
     for look in (
         _git,
@@ -88,7 +89,7 @@ def _history(place: Workplace) -> Iterator[Symptom]:
         yield Symptom(
             "history",
             "error",
-            "this clone is shallow: the log, rollback and merging need the whole history",
+            "this clone is shallow: the log, rollback and what serving asks of the past need the whole history",
             "git fetch --unshallow",
         )
     else:
@@ -132,11 +133,10 @@ def _work_tree(place: Workplace) -> Iterator[Symptom]:
 
 
 def _bytes_in_git(place: Workplace) -> Iterator[Symptom]:
-    strangers = [
-        file.path
-        for file in place.files()
-        if file.path.startswith("models/") and paths.place_of(file.path).role == "unknown"
-    ]
+    committed = [file.path for file in place.files()]
+    staged = place.repository.run("ls-files", "-z", "--", "models").split("\0") if place.repository.work_tree else []
+    there = dict.fromkeys(path for path in (*committed, *staged) if path.startswith("models/"))
+    strangers = [path for path in there if paths.place_of(path).role == "unknown"]
     if strangers:
         yield Symptom(
             "bytes in git",
@@ -180,8 +180,12 @@ def _storage(place: Workplace) -> Iterator[Symptom]:
             "dvc remote add -d storage URL; git add .dvc/config; git commit",
         )
         return
-    lonely = shared_by_others(place.store_root)
-    if lonely:
+    trouble, lonely = store.trouble(), shared_by_others(place.store_root)
+    if trouble:
+        yield Symptom(
+            "storage", "error", trouble, "see `dvc remote list`, and that its place is there and may be written"
+        )
+    elif lonely:
         yield Symptom(
             "storage",
             "warning",
@@ -245,13 +249,11 @@ def _caught_up(place: Workplace) -> Iterator[Symptom]:
             "remote",
             "error",
             f"{place.branch} and {follows[0]} went different ways",
-            f"git pull --rebase {follows[0]} {place.branch}",
+            "gitops-registry push puts yours on top of theirs",
         )
     elif behind:
         yield Symptom("remote", "warning", f"{behind} decision(s) behind {follows[0]}", "git pull")
     elif ahead:
-        yield Symptom(
-            "remote", "warning", f"{ahead} decision(s) are only here", f"git push {follows[0]} {place.branch}"
-        )
+        yield Symptom("remote", "warning", f"{ahead} decision(s) are only here", "gitops-registry push")
     else:
         yield Symptom("remote", "ok", f"level with {follows[0]}")

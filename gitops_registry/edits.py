@@ -13,7 +13,8 @@ from gitops_registry.errors import Conflict, Damaged, RegistryError
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.writing import dump, revise
-from gitops_registry.snapshot import Content, Edits, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Content, Edits, Snapshot
 
 Edit = Callable[[Snapshot], Edits]
 """A verb ready to be applied to whatever the tip is by then."""
@@ -59,14 +60,19 @@ def promote(snapshot: Snapshot, reference: Reference, to: str) -> Edits:
 
 
 def restore(snapshot: Snapshot, reference: Reference, stage: str, back: Mapping[int, str]) -> Edits:
-    """Return the edit that puts `reference` back into `stage`; `back` says where each present holder goes."""
+    """Return the edit that puts `reference` back into `stage`; `back` says where each present holder goes.
+
+    None of them goes to a stage that serves, whatever it came from: giving one stage back puts nothing into use.
+    """
     snapshot.known_version(reference)
     known = snapshot.known_stage(stage)
     if snapshot.stage_of(reference) == known.name:
         raise Conflict(f"{reference} is in {known.name} already", hint=f"see: gitops-registry log {reference.name}")
     moves = {reference.number: known.name}
     for number in snapshot.in_stage(reference.name, known.name):
-        moves[number] = back.get(number, known.replaced_to)
+        origin = snapshot.constitution.stage(back.get(number, known.replaced_to))
+        away = snapshot.constitution.stage(known.replaced_to) or snapshot.constitution.stages[-1]
+        moves[number] = away.name if origin is None or origin.serving else origin.name
     return moved(snapshot, reference.name, moves)
 
 

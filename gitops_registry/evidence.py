@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitops_registry import paths
-from gitops_registry.audit import held
+from gitops_registry.audit import altered, held
 from gitops_registry.changes import Change
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
-from gitops_registry.policy.report import Facts, Presence, needing_bytes, serving_versions
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.policy.report import Alteration, Facts, Presence, needing_bytes, serving_versions
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
 
@@ -27,6 +28,7 @@ def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = fro
         return Facts(
             presence={**_presence(place, after, bytes_of, brings), **dict.fromkeys(brings, "present")},
             history=_history(place, base, law, changes) if base else None,
+            altered=_altered(place, base, law, changes),
             cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
         )
 
@@ -58,12 +60,31 @@ def _presence(
     return found
 
 
+def _altered(
+    place: Workplace, base: str | None, law: Constitution, changes: Sequence[Change]
+) -> dict[Reference, Alteration] | None:
+    """The versions that this change moves up (all, without a change) and that history altered; None in a shallow clone."""
+    if place.repository.is_shallow:
+        return None
+    if base is None:
+        return altered(place.repository, place.commit())
+    moves = [change for change in changes if change.kind == "stage_transition" and change.after in _judged(law)]
+    found: dict[Reference, Alteration] = {}
+    for change in moves:
+        found |= altered(place.repository, base, paths.version_folder(change.model, change.version))
+    return found
+
+
+def _judged(law: Constitution) -> set[str]:
+    """The stages whose newcomers are judged by what they are."""
+    return {stage.name for stage in law.stages if stage.minimum_metrics or stage.serving}
+
+
 def _history(
     place: Workplace, base: str, law: Constitution, changes: Sequence[Change]
 ) -> dict[tuple[str, str], tuple[int, ...]] | None:
     """Who held the stages that this change moves versions into; None in a shallow clone, which cannot know."""
-    stages = {stage.name for stage in law.stages if stage.minimum_metrics or stage.serving}
-    moves = [change for change in changes if change.kind == "stage_transition" and change.after in stages]
+    moves = [change for change in changes if change.kind == "stage_transition" and change.after in _judged(law)]
     wanted = sorted({(change.model, str(change.after)) for change in moves})
     if wanted and place.repository.is_shallow:
         return None

@@ -6,7 +6,8 @@ The same rules on the same facts, whichever side is a branch, a commit or the wo
 from __future__ import annotations
 
 from gitops_registry import proposals
-from gitops_registry.changes import Change, diff
+from gitops_registry.changes import Change
+from gitops_registry.difference import diff
 from gitops_registry.evidence import gatherer
 from gitops_registry.policy.check import check, check_whole
 from gitops_registry.policy.report import Report

@@ -56,6 +56,10 @@ def _read_csv(path: Path) -> Any:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
             header, first = next(lines, []), next(lines, [])
+        other = next((sign for sign in ";\t|" if len(header) == 1 and sign in header[0]), "")
+        if other:
+            shown = "tabs" if other == "\t" else f"{other!r}"
+            raise RegistryError(f"{path.name} separates its columns by {shown}", hint="save it with commas")
         twice = next((name for index, name in enumerate(header) if name in header[:index]), None)
         if twice is not None:
             raise RegistryError(f"{path.name} has two columns named {twice!r}", hint="rename one of the two")
@@ -138,7 +142,8 @@ def _column(values: Any, what: str) -> Any:
         raise RegistryError(f"{what} must be one column, not {array.ndim}-dimensional", hint="measure one target")
     missing = int(pandas.isna(array).sum())
     if missing:
-        raise RegistryError(f"{what} has {missing} missing values", hint="drop those rows or fill them in")
+        many = "a missing value" if missing == 1 else f"{missing} missing values"
+        raise RegistryError(f"{what} has {many}", hint="drop those rows or fill them in")
     return array
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitops_registry.edits import rewritten
-from gitops_registry.errors import Conflict
+from gitops_registry.errors import Conflict, ManifestError
 from gitops_registry.manifest.kinds import Constitution, Model
-from gitops_registry.paths import place_of, version_folder
+from gitops_registry.paths import place_of, version_folder, version_path
 from gitops_registry.snapshot import Content, Edits, PathChange, Snapshot, Stored
 
 _MODEL_FIELDS = ("title", "description", "owners", "name")
@@ -44,12 +44,29 @@ def land(
                 edits |= rewritten(tip, merged)
         elif place.role != "store_object" or other.new_oid != change.new_oid:
             conflicts.append(f"{change.path} was {'removed' if not other.new_oid else 'changed'} meanwhile")
+    conflicts += [f"{model}: {problem}" for model, problem in _other_versions(head, tip, ours)]
     if conflicts:
         raise Conflict(
             "; ".join(conflicts),
             hint="close the proposal and make it again on the present state: gitops-registry proposals close BRANCH",
         )
     return edits
+
+
+def _other_versions(head: Snapshot, tip: Snapshot, ours: Sequence[PathChange]) -> list[tuple[str, str]]:
+    """Versions that the proposal's `model.yaml` names and that are not what they were when it was made."""
+    found = []
+    for name in sorted({place_of(change.path).model for change in ours if place_of(change.path).role == "model"}):
+        try:
+            model = head.model(name)
+        except ManifestError:
+            continue  # the check says so, with the place
+        named = {n for held in model.stages.values() for n in held} | set(model.aliases.values()) if model else set()
+        for number in sorted(named):
+            here, there = (side.oid(version_path(name, number)) for side in (head, tip))
+            if here and there and here != there:
+                found.append((name, f"version {number} is another one than when this was proposed"))
+    return found
 
 
 def landed_paths(after: Snapshot, ours: Sequence[PathChange], theirs: Sequence[PathChange]) -> list[PathChange]:

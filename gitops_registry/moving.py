@@ -13,7 +13,8 @@ from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.reading import parse
-from gitops_registry.snapshot import Edits, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 
@@ -100,6 +101,4 @@ def new_words(place: Workplace, reference: str, words: bytes, source: str) -> In
 
 
 def _named(before: Snapshot, name: str, version: int | str) -> Reference:
-    if version in ("", None) and "@" not in name and not name.startswith("models:/"):
-        raise RegistryError(f"{name} names no version", hint=f"say which: {name}@3, or {name}@latest for the newest")
     return before.resolve(name, str(version)) if version not in ("", None) else before.resolve(name)

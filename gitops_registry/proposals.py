@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops_registry.audit import reason_of
-from gitops_registry.changes import Change, diff, meaning, to_json
-from gitops_registry.deciding import Outcome, about_kept, deciding, message_of
+from gitops_registry.changes import Change, meaning, to_json
+from gitops_registry.deciding import Outcome, about_branch, about_kept, deciding, message_of
+from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, NotFound, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
-from gitops_registry.git.repository import Commit
+from gitops_registry.git.parsing import Commit
 from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding, Report
-from gitops_registry.snapshot import Reference
+from gitops_registry.reference import Reference
 from gitops_registry.workplace import Workplace
 
 PREFIXES = ("promote", "archive", "rollback", "card")
@@ -89,7 +90,7 @@ def _open_branches(place: Workplace) -> list[str]:
     """The proposals that have not landed."""
     tip = place.tip()
     here = place.repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES), beyond=tip)
-    there = place.repository.branches(*(f"refs/remotes/*/{prefix}" for prefix in PREFIXES), beyond=tip)
+    there = place.repository.branches(*(f"refs/remotes/*/{prefix}/**" for prefix in PREFIXES), beyond=tip)
     known = {ref.removeprefix("refs/heads/") for ref in here}
     names = (ref.removeprefix("refs/remotes/") for ref in there)
     return [*sorted(known), *(name for name in names if name.partition("/")[2] not in known)]
@@ -130,10 +131,14 @@ def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
     """
     ref, head = locate(place, branch)
     if not _is_proposal(ref):
-        raise RegistryError(
-            f"{branch} is no proposal of this repository",
-            hint=f"to close one on a remote: git push REMOTE --delete {branch}",
+        remote, _, name = branch.partition("/")
+        is_remote = ref.startswith("refs/remotes/") and name.split("/")[0] in PREFIXES
+        hint = (
+            f"it is the remote's: git push {remote} --delete {name}"
+            if is_remote
+            else "see: gitops-registry proposals list"
         )
+        raise RegistryError(f"{branch} is no proposal of this repository", hint=hint)
     if is_checked_out(place.repository, ref):
         raise RegistryError(f"{branch} is checked out", hint=f"first, where it is: git switch {place.branch}")
     if not dry_run:
@@ -181,7 +186,7 @@ def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = Fa
         if _is_proposal(ref) and not is_checked_out(place.repository, ref):
             moves[ref] = (head, NO_COMMIT)
         kept = move_branches(place.repository, moves, scratch=scratch, follow=place.ref)
-    return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept)))
+    return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
 
 
 def _plan(place: Workplace, tip: str, head: str) -> list[Change]:

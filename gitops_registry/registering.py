@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from gitops_registry import edits, environment, formats, measure, paths, signature
 from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
-from gitops_registry.card import unfinished
 from gitops_registry.deciding import Intent, Outcome, decide
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
@@ -24,7 +23,8 @@ from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Tra
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
-from gitops_registry.snapshot import LARGEST_STORED, Content, Edits, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import LARGEST_STORED, Content, Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 P = TypeVar("P", bound=Part)
@@ -236,7 +236,26 @@ def _with_notes(
         notes.append(
             f"{large[0].file} has {size:.0f} MB and is committed with git; for models this large use a real store: dvc remote add -d storage URL"
         )
-    missing = unfinished(place.snapshot().card(*reference)) if outcome.commit else []
-    if missing:
-        notes.append(f"the card lacks {', '.join(missing)}; before it serves, write {paths.card_path(*reference)}")
-    return replace(outcome, notes=tuple(notes))
+    return replace(outcome, notes=(*notes, *_unlike_the_last(place.snapshot(place.tip()), version, reference)))
+
+
+def _unlike_the_last(snapshot: Snapshot, version: Version, reference: Reference) -> list[str]:
+    """Say in what a version is unlike the one before it where that would surprise whoever uses the model."""
+    earlier = [number for number in snapshot.versions(reference.name) if number < reference.number]
+    last = snapshot.version(reference.name, earlier[-1]) if earlier else None
+    if last is None:
+        return []
+    sides = [
+        {
+            "task": v.task,
+            "inputs": v.signature and v.signature.inputs,
+            "classes": v.confusion_matrix and v.confusion_matrix.labels,
+        }
+        for v in (last, version)
+    ]
+    unlike = [what for what, was in sides[0].items() if was and sides[1][what] and was != sides[1][what]]
+    return (
+        [f"unlike version {earlier[-1]} in its {', '.join(unlike)}; another model would be a name of its own"]
+        if unlike
+        else []
+    )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_registry.manifest.parts import Param
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
+    from gitops_registry.publishing import Published
     from gitops_registry.registering import Registered
     from gitops_registry.using import RegisteredModel
 
@@ -63,9 +65,12 @@ class Registry:
         """The registry as a value, at its newest state or the revision it was opened at."""
         return self._place.snapshot()
 
-    def resolve(self, reference: str) -> Reference:
-        """Return the version that `name@ref` names now. Raises NotFound."""
-        return self.snapshot.resolve(reference)
+    def resolve(self, name: str, version: int | str = "") -> Reference:
+        """Return the version that a name and a number, alias or stage (or one reference, `name@ref`) mean now.
+
+        Raises NotFound.
+        """
+        return self.snapshot.resolve(name, str(version)) if version != "" else self.snapshot.resolve(name)
 
     def log(self, name: str = "", *, limit: int | None = None) -> Iterator[Event]:
         """Yield the decisions about a model (about everything, without a name), newest first."""
@@ -179,6 +184,12 @@ class Registry:
 
         return proposals.merge(self._place, branch, reason=reason, dry_run=dry_run)
 
+    def push(self, *, dry_run: bool = False) -> Published:
+        """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""
+        from gitops_registry.publishing import publish
+
+        return publish(self._place, dry_run=dry_run)
+
     # ── judging
 
     def plan(self, *, base: str | None = None, head: str | None = None) -> list[Change]:
@@ -199,10 +210,9 @@ class Registry:
 
     # ── cards
 
-    def card(self, reference: str, *, language: str | None = None) -> str:
+    def card(self, name: str, version: int | str = "", *, language: str | None = None) -> str:
         """Return the card of a version as Markdown."""
-        snapshot = self.snapshot
-        return self._place.card(snapshot, snapshot.resolve(reference), language=language).decode()
+        return self._place.card(self.snapshot, self.resolve(name, version), language=language).decode()
 
     def update_card(
         self,
@@ -225,27 +235,28 @@ class Registry:
 
     # ── using
 
-    def load(self, reference: str, *, format: str | None = None) -> RegisteredModel:  # noqa: A002
+    def load(self, name: str, version: int | str = "", *, format: str | None = None) -> RegisteredModel:  # noqa: A002
         """Return a version ready to predict, its bytes verified. Raises Damaged, NotFound."""
         from gitops_registry.using import load
 
-        snapshot = self.snapshot
-        return load(self._place, snapshot, snapshot.resolve(reference), format=format)
+        return load(self._place, self.snapshot, self.resolve(name, version), format=format)
 
-    def pull(self, reference: str, *, to: str | Path | None = None) -> list[Path]:
+    def pull(self, name: str, version: int | str = "", *, to: str | Path | None = None) -> list[Path]:
         """Write the verified artifacts of a version into a folder (beside their pointers without one)."""
         from gitops_registry.using import pull
 
-        snapshot = self.snapshot
-        return pull(self._place, snapshot, snapshot.resolve(reference), folder=Path(to) if to is not None else None)
+        folder = Path(to) if to is not None else None
+        return pull(self._place, self.snapshot, self.resolve(name, version), folder=folder)
 
     def verify(self, references: Sequence[str] = ()) -> list[Any]:
-        """Look at every artifact of the versions (of all versions, without any): pointer, cache and store."""
+        """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.
+
+        Without any, all versions of all models are looked at.
+        """
         from gitops_registry.using import verify
 
         snapshot = self.snapshot
-        wanted = [snapshot.resolve(text) for text in references]
-        wanted = wanted or [Reference(name, number) for name in snapshot.models() for number in snapshot.versions(name)]
+        wanted = [found for text in references or snapshot.models() for found in snapshot.resolve_all(text)]
         return verify(self._place, snapshot, wanted)
 
 

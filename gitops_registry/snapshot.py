@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import NamedTuple, Protocol, TypeVar
 
 from gitops_registry import paths
-from gitops_registry.errors import ManifestError, NotFound, RegistryError
+from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Access, Card, Constitution, Model, Stage
 from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, Parsed, parse
+from gitops_registry.reference import Reference, did_you_mean, split_reference, there_are
 
 FILE_MODE = "100644"
 LARGEST_STORED = 1 << 28
@@ -78,16 +79,6 @@ class PathChange(NamedTuple):
     new_mode: str
     old_oid: str
     new_oid: str
-
-
-class Reference(NamedTuple):
-    """A model and one version of it."""
-
-    name: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.number}"
 
 
 def blob_id(content: bytes) -> str:
@@ -186,6 +177,10 @@ class Snapshot:
         parsed = self.parsed(path, kind)
         return None if parsed is None else parsed.document
 
+    def oid(self, path: str) -> str:
+        """Return git's id of a file; empty where there is none."""
+        return content_id(self._edits[path]) if path in self._edits else self._source.oid(path)
+
     # ── documents
 
     @property
@@ -242,7 +237,7 @@ class Snapshot:
             gone = "; it was deleted" if reference.number in model.deleted else ""
             raise NotFound(
                 f"no version {reference.number} of {reference.name}{gone}",
-                hint=_there_are(reference.name, self.versions(reference.name)),
+                hint=there_are(reference.name, self.versions(reference.name)),
             )
         return version
 
@@ -267,18 +262,30 @@ class Snapshot:
             return tuple(n for n in self.versions(name) if n not in listed)
         return tuple(sorted(model.stages.get(stage, ())))
 
+    def resolve_all(self, text: str) -> list[Reference]:
+        """Return the versions that a reference or the bare name of a model means, in order. Raises NotFound."""
+        name, wanted = split_reference(text)
+        if wanted:
+            return [self.resolve(text)]
+        self.known_model(name)
+        return [Reference(name, number) for number in self.versions(name)]
+
     def resolve(self, text: str, reference: str | None = None) -> Reference:
         """Return the version that a reference names.
 
-        Reads `name@3`, `name@v3`, `name@latest`, `name@<stage>` (its newest version), `name@<alias>`, a bare `name`
-        (its newest version), and MLflow's `models:/name/3`, `models:/name/Production`, `models:/name@alias`. An
-        alias wins over nothing: it can never be named like a stage. Raises NotFound.
+        Reads `name@3`, `name@v3`, `name@latest`, `name@<stage>` (its newest version), `name@<alias>`, and MLflow's
+        `models:/name/3`, `models:/name/Production`, `models:/name@alias`. An alias wins over nothing: it can never be
+        named like a stage. A bare name is no reference: nobody should use a version by guessing. Raises NotFound.
         """
         name, wanted = split_reference(text)
         if reference is not None:
             name, wanted = text, reference
         model = self.known_model(name)
-        if wanted.lower() in {"", "latest"}:
+        if not wanted:
+            stages = [stage.name for stage in reversed(self.constitution.stages) if model.stages.get(stage.name)]
+            named = ", ".join(f"{name}@{word}" for word in (*stages[:2], "latest"))
+            raise NotFound(f"{name} names no version", hint=f"say which: {named}")
+        if wanted.lower() == "latest":
             numbers = self.versions(name)
             if not numbers:
                 raise NotFound(
@@ -296,40 +303,9 @@ class Snapshot:
         if stage is None:
             choices = (*model.aliases, *(stage.name for stage in self.constitution.stages))
             if wanted.lower().removeprefix("v").isdigit():
-                raise NotFound(f"no version {wanted} of {name}", hint=_there_are(name, self.versions(name)))
+                raise NotFound(f"no version {wanted} of {name}", hint=there_are(name, self.versions(name)))
             raise NotFound(f"{name} has no alias or stage {wanted!r}", hint=did_you_mean(wanted, choices))
         held = self.in_stage(name, stage.name)
         if not held:
-            raise NotFound(f"no version of {name} is in {stage.name}", hint=_there_are(name, self.versions(name)))
+            raise NotFound(f"no version of {name} is in {stage.name}", hint=there_are(name, self.versions(name)))
         return Reference(name, held[-1])
-
-
-def split_reference(text: str) -> tuple[str, str]:
-    """Split a reference into the model's name and what follows it (empty for a bare name)."""
-    if text.startswith("models:/"):
-        rest = text.removeprefix("models:/").lstrip("/")
-        name, sign, wanted = rest.partition("@") if "@" in rest else rest.partition("/")
-    else:
-        name, sign, wanted = text.partition("@")
-    if sign and not wanted:
-        raise RegistryError(f"{text!r} names no version", hint=f"write {name}@3, {name}@production or {name}@latest")
-    return name, wanted
-
-
-def did_you_mean(wanted: str, choices: tuple[str, ...]) -> str:
-    """Return a hint: the choices that are close to what was wanted, else some of what there is."""
-    import difflib
-
-    folded = {choice.lower(): choice for choice in reversed(choices)}
-    close = [folded[match] for match in difflib.get_close_matches(wanted.lower(), folded, n=3)]
-    if close:
-        return "did you mean " + " or ".join(close) + "?"
-    some = ", ".join(choices[:8]) + (", …" if len(choices) > 8 else "")
-    return f"there is: {some}" if choices else "there is none yet"
-
-
-def _there_are(name: str, numbers: tuple[int, ...]) -> str:
-    if not numbers:
-        return f"{name} has no version yet"
-    some = ", ".join(map(str, numbers[-8:]))
-    return f"{name} has {'…, ' if len(numbers) > 8 else ''}{some}; see: gitops-registry show {name}"

@@ -10,7 +10,7 @@ from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
 from gitops_registry.git.process import run
 from gitops_registry.git.remote import start
-from gitops_registry.git.repository import EMPTY_TREE, Repository
+from gitops_registry.git.repository import EMPTY_TREE, Repository, signature
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, CardSettings, Constitution, Member
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
@@ -113,7 +113,10 @@ def _repository(path: Path, *, bare: bool, dry_run: bool) -> Repository | None:
             raise RegistryError(
                 f"{path} is not empty and no git repository", hint="name a new folder, or first: git init"
             )
-    return None if dry_run else start(path, bare=bare, branch="main")
+    if dry_run:
+        return None
+    signature(next(folder for folder in (path, *path.absolute().parents) if folder.is_dir()), "AUTHOR")
+    return start(path, bare=bare, branch="main")
 
 
 def _name(how: Start, path: Path) -> str:

@@ -17,8 +17,9 @@ from gitops_registry.formats import FORMATS, open_model
 from gitops_registry.formats.loaded import LoadedModel, Unreviewed
 from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
+from gitops_registry.reference import Reference
 from gitops_registry.signature import ordered, problems
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
 _PREFERRED = ("onnx", "skops")
@@ -159,6 +160,8 @@ def pull(place: Workplace, snapshot: Snapshot, reference: Reference, *, folder: 
     """
     version = snapshot.known_version(reference)
     target = folder or _beside_pointers(place, reference)
+    if target.exists() and not target.is_dir():
+        raise RegistryError(f"{target} is a file, and a version has several", hint="name a folder")
     store = place.store(snapshot)
     files = []
     for artifact in version.artifacts:

@@ -19,12 +19,13 @@ from gitops_registry.card import render
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git import landing
-from gitops_registry.git.remote import catch_up
+from gitops_registry.git.remote import Caught, catch_up
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkTreeSource
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
-from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snapshot
 from gitops_registry.storage import detached_config
 
 Progress = Callable[[str, int, int], None]
@@ -169,10 +170,9 @@ class Workplace:
         if self.progress is not None:
             self.progress(what, 0, 0) if what else self.progress("", 1, 1)
 
-    def catch_up(self) -> list[str]:
-        """Bring the branch of decisions up to what it follows; return what to tell the user."""
-        told = catch_up(self.repository, self.branch, progress=self.progress)
-        return [told] if told else []
+    def catch_up(self) -> Caught:
+        """Bring the branch of decisions up to what it follows, where it is merely behind."""
+        return catch_up(self.repository, self.branch, progress=self.progress)
 
     # ── bytes
 

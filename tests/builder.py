@@ -25,8 +25,9 @@ from gitops_registry.manifest.facts import Artifact, Person, Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.report import Report
+from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Content, Edits, Reference, Snapshot, Stored
+from gitops_registry.snapshot import Content, Edits, Snapshot, Stored
 from gitops_registry.starting import Start, init
 from gitops_registry.workplace import digest_of
 

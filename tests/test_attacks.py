@@ -13,10 +13,11 @@ import pytest
 from builder import FINISHED_CARD, World, cli, errors
 
 from gitops_registry import edits, paths
-from gitops_registry.changes import is_unmanaged
+from gitops_registry.difference import is_unmanaged
 from gitops_registry.errors import RegistryError
 from gitops_registry.pointer import pointer
-from gitops_registry.snapshot import LARGEST_STORED, Content, Reference, Stored
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import LARGEST_STORED, Content, Stored
 
 
 @pytest.fixture

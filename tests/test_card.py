@@ -25,7 +25,7 @@ from gitops_registry.manifest.facts import (
     Version,
 )
 from gitops_registry.manifest.kinds import Card
-from gitops_registry.snapshot import Reference
+from gitops_registry.reference import Reference
 from gitops_registry.workplace import card_template
 
 THIS = Reference("fraud", 3)

@@ -6,9 +6,11 @@ import pytest
 from builder import FINISHED_CARD, World
 
 from gitops_registry import edits
-from gitops_registry.changes import Change, is_unmanaged, meaning, plan_digest, to_json
+from gitops_registry.changes import Change, meaning, plan_digest, to_json
+from gitops_registry.difference import is_unmanaged
 from gitops_registry.manifest.writing import dump
-from gitops_registry.snapshot import Content, PathChange, Reference
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Content, PathChange
 
 MODEL = "models/fraud/model.yaml"
 

@@ -75,7 +75,7 @@ def test_everything_else_is_compared_by_section_in_a_fixed_order() -> None:
         environment=Environment(python="3.11", platform="linux", requirements=("numpy==2.4", "pandas")),
     )
     right = version(
-        release="1.0",
+        release="1.0.0",
         signature=Signature(inputs=(Column(name="age", type="double", required=False),)),
         artifacts=(ARTIFACT.model_copy(update={"size": 30}),),
     )

@@ -6,10 +6,11 @@ import pytest
 from builder import CREATED, FINISHED_CARD, World, together
 
 from gitops_registry import edits
-from gitops_registry.errors import Conflict, NotFound, RegistryError
+from gitops_registry.errors import Conflict, Damaged, NotFound, RegistryError
 from gitops_registry.manifest.facts import Artifact, Person, Version
 from gitops_registry.manifest.kinds import Card
-from gitops_registry.snapshot import Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
 
 MODEL = "models/fraud/model.yaml"
 VERSION = Version(
@@ -106,3 +107,19 @@ def test_steps_together_see_what_the_ones_before_them_wrote(snapshot: Snapshot) 
         lambda seen: edits.promote(seen, Reference("fraud", 4), "production"),
     )
     assert snapshot.with_edits(both(snapshot)).in_stage("fraud", "production") == (4,)
+
+
+def test_versions_without_their_model_are_never_taken_for_a_new_model(world: World) -> None:
+    world.model("fraud").version().in_stage("production").commit()
+    world.commit({"models/fraud/model.yaml": None})
+    snapshot = world.registry.snapshot
+    with pytest.raises(Damaged, match=r"fraud has versions and no model\.yaml"):
+        edits.register(snapshot, "fraud", snapshot.known_version(Reference("fraud", 1)), card=Card(), files={})
+
+
+def test_a_rollback_puts_no_present_holder_into_a_stage_that_serves(world: World) -> None:
+    world.model("fraud").version().version().in_stage("staging", 2).commit()
+    snapshot = world.registry.snapshot
+    after = snapshot.with_edits(edits.restore(snapshot, Reference("fraud", 1), "staging", {2: "production"}))
+    assert after.stage_of(Reference("fraud", 2)) == "archived"
+    assert after.stage_of(Reference("fraud", 1)) == "staging"

@@ -197,7 +197,7 @@ def test_an_array_of_another_float_type_is_cast(stored):
 
 def test_data_the_model_cannot_take_is_one_line_and_a_hint(stored, tmp_path):
     model = load(stored)
-    with pytest.raises(RegistryError, match="lacks 1 columns of the model: 'mean radius'"):
+    with pytest.raises(RegistryError, match="lacks a column of the model: 'mean radius'"):
         model.predict(CANCER_X.drop(columns="mean radius"))
     for wrong in (CANCER_X.assign(**{"mean radius": "wide"}), CANCER_X.to_numpy()[:, :3]):
         with pytest.raises(RegistryError, match="cannot predict from this data") as caught:

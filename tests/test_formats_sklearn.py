@@ -136,7 +136,7 @@ def test_a_model_fitted_on_an_array_takes_a_table(tmp_path):
 
 def test_data_the_model_cannot_take_is_one_line_and_a_hint(stored):
     model = load(stored)
-    with pytest.raises(RegistryError, match="lacks 1 columns of the model: 'mean radius'"):
+    with pytest.raises(RegistryError, match="lacks a column of the model: 'mean radius'"):
         model.predict(CANCER_X.drop(columns="mean radius"))
     with pytest.raises(RegistryError, match="cannot predict from this data") as caught:
         model.predict(CANCER_X.assign(**{"mean radius": "wide"}))
@@ -216,7 +216,7 @@ def test_ones_own_class_is_named_until_the_registry_trusts_it(tmp_path):
     assert untrusted(path) == untrusted(path.read_bytes()) == [name]
     with pytest.raises(RegistryError, match=name) as caught:
         load(path)
-    assert "add to trusted_types in registry.yaml" in caught.value.hint
+    assert "add those you trust to trusted_types in registry.yaml" in caught.value.hint
     assert untrusted(path, [name]) == []
     assert load(path, [name]).predict(np.array([[3]])) == pytest.approx([3])
 

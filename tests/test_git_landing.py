@@ -395,7 +395,7 @@ def test_fetching_ignores_the_variables_of_a_hook(
     world.commit({"new.txt": b"new\n"})
     git(tmp_path, "init", "--quiet", "stranger")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "stranger" / ".git"))
-    told = catch_up(Repository.open(clone.root), "main")
+    told = catch_up(Repository.open(clone.root), "main").done
     monkeypatch.delenv("GIT_DIR")
     assert told == "main was behind origin: fetched"
     assert (clone.root / "new.txt").read_text() == "new\n"
@@ -462,3 +462,31 @@ def test_a_bare_repository_with_a_linked_work_tree_brings_that_along(bare: Repos
     assert (tmp_path / "linked" / "new.txt").read_text() == "new\n"
     assert git(tmp_path / "linked", "status", "--porcelain") == ""
     assert litter(bare) == []
+
+
+# ── other people's git
+
+
+def test_a_lock_of_a_living_git_is_left_alone_and_nothing_is_half_done(world: World) -> None:
+    world.model("fraud").version().commit()
+    before = world.git("for-each-ref")
+    lock = world.root / ".git/packed-refs.lock"
+    lock.touch()
+    for _ in range(2):
+        done = world.cli("promote", "fraud@1", "--to", "staging", "--direct", check=2)
+        assert "packed-refs.lock" in done.stderr
+    assert lock.exists()
+    assert world.git("for-each-ref", "refs/heads") == before
+    assert not landing.is_unfinished(Repository.open(world.root))
+    lock.unlink()
+    world.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    assert litter(Repository.open(world.root)) == []
+
+
+def test_a_repository_that_a_group_shares_lets_the_group_write(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "--shared=group", "shared.git")
+    repository = Repository.open(tmp_path / "shared.git")
+    land(repository, {"a": b"a"})
+    folder = landing.state_folder(repository)
+    assert folder.stat().st_mode & 0o2070 == 0o2070
+    assert (folder / "writer.lock").stat().st_mode & 0o060 == 0o060

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from builder import World, git
 
-from gitops_registry.errors import ManifestError, NotFound, RegistryError
+from gitops_registry.errors import Damaged, ManifestError, NotFound, RegistryError
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkTreeSource
 from gitops_registry.snapshot import PathChange, blob_id
@@ -428,3 +428,51 @@ def test_whoever_has_no_name_is_told_what_to_type(place: Path, monkeypatch: pyte
 
 def test_the_builders_world_is_such_a_repository(world: World) -> None:
     assert Repository.open(world.root).source("main").read("registry.yaml", 1 << 20)
+
+
+# ── what git has lost
+
+
+def lose(root: Path, spelling: str) -> None:
+    oid = git(root, "rev-parse", spelling).strip()
+    (root / ".git/objects" / oid[:2] / oid[2:]).unlink()
+
+
+def test_a_lost_object_is_an_error_and_never_a_file_that_is_not_there(place: Path) -> None:
+    lose(place, "HEAD:folder/b.txt")
+    source = Repository.open(place).source(head(place))
+    for look in (lambda: source.read("folder/b.txt", 100), lambda: source.oid("folder/b.txt")):
+        with pytest.raises(Damaged, match=r"git has lost the object of folder/b\.txt") as caught:
+            look()
+        assert "git fsck" in caught.value.hint
+    assert source.read("folder/other.txt", 100) is None
+    assert source.read("a.txt/below", 100) is None
+    assert source.children("folder") == ("b.txt",)
+
+
+def test_a_lost_folder_is_an_error_for_all_that_lies_in_it(place: Path) -> None:
+    lose(place, "HEAD:folder")
+    source = Repository.open(place).source(head(place))
+    for look in (lambda: source.children("folder"), lambda: source.read("folder/b.txt", 100)):
+        with pytest.raises(Damaged, match="git has lost the object of folder"):
+            look()
+    assert source.children("nowhere") == ()
+
+
+def test_a_submodule_is_nothing_that_was_lost(place: Path) -> None:
+    git(place, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    git(place, "commit", "--quiet", "-m", "a submodule")
+    assert Repository.open(place).source(head(place)).read("sub", 100) is None
+
+
+def test_what_is_lost_or_damaged_is_listed(place: Path) -> None:
+    assert Repository.open(place).broken_objects() == []
+    lose(place, "HEAD:folder/b.txt")
+    assert any("missing blob" in line for line in Repository.open(place).broken_objects())
+
+
+def test_a_repository_whose_files_are_elsewhere_is_refused(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    git(place, "config", "core.worktree", str(tmp_path / "elsewhere"))
+    with pytest.raises(RegistryError, match="keeps its files elsewhere"):
+        Repository.open(place / ".git")

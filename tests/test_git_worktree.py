@@ -352,3 +352,57 @@ def test_hostile_paths_of_a_fetched_commit_never_leave_the_checkout(here: Reposi
         assert move_branches(here, {MAIN: (tip, evil)}, scratch="", follow=MAIN) == ["../victim"]
         assert move_branches(here, {MAIN: (evil, tip)}, scratch="", follow=MAIN) == ["../victim"]
     assert (tmp_path / "victim").read_text() == "one\n"
+
+
+# ── every checkout, wherever it is
+
+
+def more(repository: Repository) -> list[str]:
+    return kept(repository, {"a.txt": b"more\n"})
+
+
+def test_a_checkout_whose_git_directory_is_elsewhere_comes_along(here: Repository, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", f"--separate-git-dir={tmp_path / 'apart'}", str(root(here)), "clone")
+    clone = Repository.open(tmp_path / "clone")
+    assert more(clone) == []
+    assert status(clone) == []
+
+
+def test_a_checkout_whose_git_directory_is_a_link_comes_along(here: Repository, tmp_path: Path) -> None:
+    (root(here) / ".git").rename(tmp_path / "moved")
+    (root(here) / ".git").symlink_to(tmp_path / "moved")
+    opened = Repository.open(root(here))
+    assert more(opened) == []
+    assert status(opened) == []
+
+
+def test_a_linked_work_tree_with_a_line_break_in_its_path_comes_along(here: Repository, tmp_path: Path) -> None:
+    odd = tmp_path / "two\nlines"
+    git(root(here), "switch", "--quiet", "--detach")
+    git(root(here), "worktree", "add", "--quiet", str(odd), "main")
+    assert more(here) == []
+    assert status(Repository.open(odd)) == []
+    assert (odd / "a.txt").read_text() == "more\n"
+
+
+def test_a_clone_that_checked_nothing_out_stays_like_that(here: Repository, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--no-checkout", str(root(here)), "clone")
+    clone = Repository.open(tmp_path / "clone")
+    before = status(clone)
+    assert more(clone) == []
+    assert status(clone) == before
+    assert not landing.is_unfinished(clone)
+
+
+def test_a_branch_is_checked_out_where_any_work_tree_has_it_or_rebases_it(here: Repository, tmp_path: Path) -> None:
+    git(root(here), "branch", "side")
+    assert worktree.is_checked_out(here, MAIN)
+    assert not worktree.is_checked_out(here, "refs/heads/side")
+    git(root(here), "worktree", "add", "--quiet", str(tmp_path / "linked"), "side")
+    assert worktree.is_checked_out(here, "refs/heads/side")
+    git(tmp_path / "linked", "switch", "--quiet", "--detach")
+    assert not worktree.is_checked_out(here, "refs/heads/side")
+    note = Repository.open(tmp_path / "linked").git_dir / "rebase-merge/head-name"
+    note.parent.mkdir()
+    note.write_text("refs/heads/side\n")
+    assert worktree.is_checked_out(here, "refs/heads/side")

@@ -234,7 +234,7 @@ models = st.builds(
     | st.builds(lambda a, b: {a: (b, b + 1)}, names, st.integers(1, 99)),
 )  # fmt: skip
 versions = st.builds(
-    Version, release=st.none() | texts, created=times, author=people, model_type=texts, metrics=metrics,
+    Version, release=st.none() | st.just("1.2.0-rc.1+5"), created=times, author=people, model_type=texts, metrics=metrics,
     framework=st.none() | st.builds(Framework, name=texts, version=texts),
     params=st.dictionaries(texts, params, max_size=4),
     confusion_matrix=st.none() | matrices, evaluation=st.none() | data_sets,

@@ -126,9 +126,9 @@ def test_a_class_the_model_does_not_know_extends_the_matrix_of_many_classes():
     ("truth", "guess", "more", "message"),
     [
         ([1, 0], [1], {}, "2 true values but 1 predictions"),
-        ([1.0, np.nan], [1.0, 2.0], {}, "the target has 1 missing values"),
-        ([1.0, 2.0], [1.0, np.nan], {}, "the prediction has 1 missing values"),
-        (["a", None], ["a", "a"], {}, "the target has 1 missing values"),
+        ([1.0, np.nan], [1.0, 2.0], {}, "the target has a missing value"),
+        ([1.0, 2.0], [1.0, np.nan], {}, "the prediction has a missing value"),
+        (["a", None], ["a", "a"], {}, "the target has a missing value"),
         ([], [], {}, "no rows"),
         (["0", "1"], [0, 1], {"labels": [0, 1]}, "no value of the target is one of the model's labels"),
         ([0, 1, 2], [0, 1, 1], {"task": "binary-classification", "labels": [0, 1]}, "3 classes"),

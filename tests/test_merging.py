@@ -7,11 +7,13 @@ import yaml
 from builder import CREATED, FINISHED_CARD, World
 
 from gitops_registry import edits
-from gitops_registry.changes import Change, diff, meaning
+from gitops_registry.changes import Change, meaning
+from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict
 from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person
 from gitops_registry.manifest.writing import dump
-from gitops_registry.snapshot import Content, Reference
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Content
 
 MODEL = "models/fraud/model.yaml"
 FOLDER = "models/fraud/versions"

@@ -10,7 +10,8 @@ from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Facts, Report
-from gitops_registry.snapshot import Content, Reference
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Content
 
 MODEL = "models/fraud/model.yaml"
 FOLDER = "models/fraud/versions"

@@ -14,7 +14,8 @@ from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Facts, Report
-from gitops_registry.snapshot import Content, Reference, Snapshot, Stored
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Content, Snapshot, Stored
 
 MODEL = "models/fraud/model.yaml"
 FOLDER = "models/fraud/versions"
@@ -421,7 +422,7 @@ def test_without_facts_every_rule_that_needs_one_says_not_checked(court: World) 
     report = check(before, after, after.changed_paths(), lambda _after, _changes: Facts())
     unchecked = {(f.rule, f.fact) for f in report.findings if f.result == "not-checked"}
     assert unchecked == {
-        ("presence", "presence"), ("cards", "cards"), ("floors", "history"), ("approvals", "approvals"), ("permissions", "actor"),
+        ("presence", "presence"), ("cards", "cards"), ("floors", "history"), ("intact", "history"), ("approvals", "approvals"), ("permissions", "actor"),
     }  # fmt: skip
     refused = {f.fact for f in report.refusals(DECISION) if f.fact}
     assert refused == {"presence", "cards", "history", "approvals"}
@@ -432,7 +433,7 @@ def test_a_store_that_was_looked_at_for_other_versions_only_is_not_a_pass(court:
     after = before.with_edits(edits.promote(before, Reference("fraud", 3), "production"))
 
     def half(_after: Snapshot, _changes: object) -> Facts:
-        return Facts(presence={}, cards={}, history={}, approvals=())
+        return Facts(presence={}, cards={}, history={}, altered={}, approvals=())
 
     report = check(before, after, after.changed_paths(), half)
     assert {f.fact for f in report.refusals(DECISION)} == {"presence", "cards"}

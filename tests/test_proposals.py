@@ -10,8 +10,8 @@ from builder import World, errors, git
 from gitops_registry import edits, proposals
 from gitops_registry.changes import meaning
 from gitops_registry.errors import Conflict, NotFound, RegistryError
+from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Reference
 
 MODEL = "models/fraud/model.yaml"
 
@@ -80,7 +80,7 @@ def test_the_same_proposal_twice_is_a_conflict(fraud: World) -> None:
     fraud.registry.promote("fraud", 2, to="production")
     with pytest.raises(Conflict, match="is open already") as caught:
         fraud.registry.promote("fraud", 2, to="production")
-    assert "merge promote/fraud/2/production" in caught.value.hint
+    assert "proposals show promote/fraud/2/production" in caught.value.hint
 
 
 def test_a_proposal_that_lost_the_race_says_so_and_stays(fraud: World) -> None:

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from gitops_registry import edits, paths
 from gitops_registry.audit import before_present
 from gitops_registry.card import render
-from gitops_registry.changes import Change, diff, meaning
+from gitops_registry.changes import Change, meaning
+from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
 from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
@@ -34,8 +35,9 @@ from gitops_registry.merging import land, landed_paths
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import Facts
+from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import FILE_MODE, PathChange, Reference, Snapshot, blob_id
+from gitops_registry.snapshot import FILE_MODE, PathChange, Snapshot, blob_id
 from gitops_registry.workplace import Workplace, card_template
 
 STAGES = ("development", "staging", "production", "archived")

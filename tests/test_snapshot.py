@@ -6,7 +6,8 @@ import pytest
 from builder import World
 
 from gitops_registry.errors import ManifestError, NotFound, RegistryError
-from gitops_registry.snapshot import LocalFile, Reference, Snapshot, Stored, blob_id, content_id, split_reference
+from gitops_registry.reference import Reference, split_reference
+from gitops_registry.snapshot import LocalFile, Snapshot, Stored, blob_id, content_id
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +18,11 @@ def snapshot(court: World) -> Snapshot:
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("fraud@3", 3), ("fraud@v3", 3), ("fraud@V3", 3), ("fraud", 8), ("fraud@latest", 8), ("fraud@LATEST", 8),
+        ("fraud@3", 3), ("fraud@v3", 3), ("fraud@V3", 3), ("fraud@latest", 8), ("fraud@LATEST", 8),
         ("fraud@production", 2), ("fraud@Production", 2), ("fraud@staging", 8), ("fraud@archived", 1), ("fraud@development", 4),
         ("fraud@champion", 2), ("fraud@Champion", 2), ("fraud@best", 3),
         ("models:/fraud/3", 3), ("models:/fraud/Production", 2), ("models:/fraud/Staging", 8), ("models:/fraud/Archived", 1),
-        ("models:/fraud/None", 4), ("models:/fraud/latest", 8), ("models:/fraud@champion", 2), ("models:/fraud", 8), ("models:///fraud/3", 3),
+        ("models:/fraud/None", 4), ("models:/fraud/latest", 8), ("models:/fraud@champion", 2), ("models:///fraud/3", 3),
     ],
 )  # fmt: skip
 def test_every_spelling_of_a_reference_finds_its_version(snapshot: Snapshot, text: str, number: int) -> None:
@@ -68,6 +69,14 @@ def test_what_is_no_number_of_a_version_finds_nothing(snapshot: Snapshot, text: 
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["fraud", "models:/fraud"])
+def test_a_bare_name_is_no_version_and_is_told_which_there_are(snapshot: Snapshot, text: str) -> None:
+    with pytest.raises(NotFound, match="fraud names no version") as caught:
+        snapshot.resolve(text)
+    assert caught.value.hint == "say which: fraud@archived, fraud@production, fraud@latest"
+    assert [found.number for found in snapshot.resolve_all(text)] == list(range(1, 9))
+
+
 @pytest.mark.parametrize("text", ["fraud@", "models:/fraud/", "models:/fraud@"])
 def test_a_reference_that_ends_too_early_says_how_to_go_on(text: str) -> None:
     with pytest.raises(RegistryError, match="names no version") as caught:
@@ -86,7 +95,7 @@ def test_a_deleted_version_is_told_apart_from_one_that_never_was(world: World) -
 def test_a_model_without_versions_says_how_to_register_one(world: World) -> None:
     world.model("empty").commit()
     with pytest.raises(NotFound, match="empty has no version yet") as caught:
-        world.registry.resolve("empty")
+        world.registry.resolve("empty@latest")
     assert caught.value.hint == "register one with: gitops-registry register empty FILE"
 
 

@@ -14,7 +14,7 @@ from gitops_registry.cli.output import (
     direct_option,
     dry_run_option,
     json_option,
-    one_named_version,
+    one_version,
     opened,
     pairs,
     print_json,
@@ -164,7 +164,7 @@ def promote_command(
 ) -> int:
     """Propose to move a version to a stage."""
     outcome = opened(ctx).promote(
-        one_named_version(words), to=stage, direct=direct, reason=reason, dry_run=dry_run, draft=draft
+        one_version(words), to=stage, direct=direct, reason=reason, dry_run=dry_run, draft=draft
     )
     return _told(outcome, as_json=as_json, dry_run=dry_run)
 
@@ -181,7 +181,7 @@ def archive_command(
 ) -> int:
     """Propose to take a version out of use."""
     return _told(
-        opened(ctx).archive(one_named_version(words), direct=direct, reason=reason, dry_run=dry_run),
+        opened(ctx).archive(one_version(words), direct=direct, reason=reason, dry_run=dry_run),
         as_json=as_json,
         dry_run=dry_run,
     )

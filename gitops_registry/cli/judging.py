@@ -90,6 +90,25 @@ def merge_command(ctx: click.Context, branch: str, reason: str, as_json: bool, d
     return print_outcome(outcome, dry_run=dry_run)
 
 
+@click.command("push")
+@json_option
+@dry_run_option
+@click.pass_context
+def push_command(ctx: click.Context, as_json: bool, dry_run: bool) -> None:
+    """Bring decisions and open proposals to the remote, on top of what others decided meanwhile."""
+    published = opened(ctx).push(dry_run=dry_run)
+    if as_json:
+        print_json({**published.__dict__, "dry_run": dry_run})
+        return
+    for note in published.notes:
+        click.echo(clean(note))
+    for word, names in (("proposed there", published.proposals), ("landed, taken away there", published.closed)):
+        for name in names:
+            click.echo(f"  {clean(name)}: {word}")
+    count = f"{published.decisions} decision{'' if published.decisions == 1 else 's'}"
+    click.echo(f"{'would push' if dry_run else 'pushed'} {count} to {clean(published.remote)}")
+
+
 @click.group("proposals", invoke_without_command=True)
 @json_option
 @click.pass_context

@@ -24,7 +24,8 @@ from gitops_registry.cli.output import (
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.snapshot import Reference, Snapshot
+    from gitops_registry.reference import Reference
+    from gitops_registry.snapshot import Snapshot
 
 _MAIN_METRICS = ("accuracy", "roc_auc", "f1", "r2", "rmse")
 
@@ -73,7 +74,7 @@ def _aliases(aliases: dict[str, int]) -> str | None:
 
 
 def _list_versions(snapshot: Snapshot, names: list[str], stage: str | None, as_json: bool) -> None:
-    from gitops_registry.snapshot import Reference
+    from gitops_registry.reference import Reference
 
     known = snapshot.known_stage(stage).name if stage else None
     rows = []

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "archive": ("changing", "propose to take a version out of use"),
         "rollback": ("changing", "propose to give a stage back to who held it before"),
         "merge": ("judging", "land a proposal"),
+        "push": ("judging", "bring decisions and proposals to the remote"),
         "proposals": ("judging", "list, show or close proposals"),
     },
     "Judge": {
@@ -113,6 +114,9 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
+    except SystemExit:  # click's answer to a reader that went away
+        _forget_output()
+        return 0
     except Exception as error:
         return _interrupted() if was_interrupted() else _told(error)
 

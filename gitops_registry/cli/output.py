@@ -64,14 +64,6 @@ def one_version(words: Sequence[str]) -> str:
     return found[0]
 
 
-def one_named_version(words: Sequence[str]) -> str:
-    """Return the one reference that the words name, which must say which version: nothing is moved by guessing."""
-    found = one_version(words)
-    if "@" not in found and not found.startswith("models:/"):
-        raise RegistryError(f"{found} names no version", hint=f"say which: {found}@3, or {found}@latest for the newest")
-    return found
-
-
 def pairs(values: Iterable[str], option: str) -> dict[str, str]:
     """Return KEY=VALUE words as a mapping. Raises RegistryError for anything else."""
     found = {}

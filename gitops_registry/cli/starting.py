@@ -55,7 +55,11 @@ def init_command(
     if dry_run:
         click.echo("dry run: nothing was written")
         return
-    if not team:
+    if team:
+        click.echo(
+            "note: production waits for another person's approval, and none can be verified in this release; until then, an administrator sets approvals: 0 in registry.yaml"
+        )
+    else:
         click.echo(
             "note: this is one person's registry: approvals: 0 and direct: true in registry.yaml; --team asks for a second person"
         )
@@ -90,7 +94,7 @@ def schema_command(kind: str | None) -> None:
     from gitops_registry.errors import NotFound
     from gitops_registry.manifest.kinds import KINDS
     from gitops_registry.manifest.schema import json_schema
-    from gitops_registry.snapshot import did_you_mean
+    from gitops_registry.reference import did_you_mean
 
     if kind is None:
         for name, found in KINDS.items():

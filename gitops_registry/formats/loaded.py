@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gitops_registry.errors import RegistryError
@@ -43,6 +45,16 @@ class LoadedModel(Protocol):
     def predict_proba(self, table: Any) -> Any | None:
         """Return rows x classes probabilities in the order of `labels`; None where the model has none."""
         ...
+
+
+def lacking(missing: Sequence[object], there: Sequence[object]) -> RegistryError:
+    """Return the error that names the columns a table lacks, with the one there that is close."""
+    names = [str(name) for name in missing]
+    what = "a column of the model" if len(names) == 1 else f"{len(names)} columns of the model"
+    some = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
+    close = difflib.get_close_matches(names[0], [str(name) for name in there], n=1)
+    hint = f"is it {close[0]!r} there?" if close else "add what is missing"
+    return RegistryError(f"the data lacks {what}: {some}", hint=hint)
 
 
 def reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel, reason
+from gitops_registry.formats.loaded import LoadedModel, lacking, reason
 from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
 from gitops_registry.manifest.facts import Parity
 from gitops_registry.manifest.parts import Task
@@ -237,8 +237,7 @@ class OnnxModel:
             frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
             missing = [name for name in names if name not in frame.columns]
             if missing:
-                shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
-                raise RegistryError(f"the data lacks {len(missing)} columns of the model: {shown}", hint="add them")
+                raise lacking(missing, list(frame.columns))
             frame = frame[names]
         if len(inputs) == 1:
             return {inputs[0].name: _cast(frame, inputs[0].type)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel, Unreviewed, reason, shown
+from gitops_registry.formats.loaded import LoadedModel, Unreviewed, lacking, reason, shown
 from gitops_registry.formats.trees import check_trees
 from gitops_registry.manifest.facts import Framework
 from gitops_registry.manifest.parts import Param, Task
@@ -84,7 +84,7 @@ class SklearnModel:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise RegistryError(
                 f"the model cannot predict from this data: {reason(error)}",
-                hint="compare the data with the model's signature",
+                hint="compare the data with the columns and types the model was fitted on",
             ) from error
 
     def _fitting(self, table: Any) -> Any:
@@ -97,8 +97,7 @@ class SklearnModel:
             return table.to_numpy() if is_numeric else table
         missing = [name for name in names if name not in table.columns]
         if missing:
-            shown = ", ".join(repr(str(name)) for name in missing[:5]) + (", …" if len(missing) > 5 else "")
-            raise RegistryError(f"the data lacks {len(missing)} columns of the model: {shown}", hint="add them")
+            raise lacking(missing, list(table.columns))
         return table[list(names)]
 
 
@@ -161,7 +160,7 @@ def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:
         refused = [shown(name) for name in untrusted(data, trusted)]
         raise Unreviewed(
             f"{path.name} holds types that nobody has reviewed: {', '.join(refused[:20])}",
-            hint="review them; add to trusted_types in registry.yaml those you trust",
+            hint="review them; add those you trust to trusted_types in registry.yaml, and commit it",
         ) from error
     except Exception as error:  # the file decides what skops and the estimators' __setstate__ stumble over
         raise _damaged(path, error) from error

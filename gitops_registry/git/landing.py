@@ -115,17 +115,18 @@ def write_commit(
     *,
     parents: Sequence[str],
     message: str,
+    author: str = "",
 ) -> tuple[str, str]:
     """Write one commit and return its id and the scratch ref that keeps it.
 
-    The tree is the first parent's with the edits applied (an empty tree without parents). Its cost does not grow
+    `author` is who wrote it and when, as git spells it; whoever works here, without one. The tree is the first parent's with the edits applied (an empty tree without parents). Its cost does not grow
     with the tree. No branch moves. Raises RegistryError where a local file is not what was promised any more.
     """
     for path in edits:
         if not is_safe_path(path):
             raise RegistryError(f"{path!r} is no path of a registry", hint="a path stays below the repository's root")
     scratch = f"{journal.SCRATCH}/{uuid.uuid4().hex}"
-    author, committer = repository.signature("AUTHOR"), repository.signature("COMMITTER")
+    author, committer = author or repository.signature("AUTHOR"), repository.signature("COMMITTER")
     text = message.encode(errors="surrogateescape")
     head = "\n".join([f"commit {scratch}", f"author {author}", f"committer {committer}", f"data {len(text)}", ""])
     stream: list[bytes | LocalFile] = [head.encode(errors="surrogateescape") + text + b"\n"]

@@ -91,7 +91,7 @@ def _hint(reason: str) -> str:
     if "cannot change to" in reason:
         return "give the path of a git repository"
     if "not a git repository" in reason:
-        return "start one with: gitops-registry init"
+        return "go into a registry, or name it: gitops-registry -C PATH …; start one with: gitops-registry init"
     return ""
 
 

@@ -6,13 +6,14 @@ as everything else.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitops_registry.errors import Conflict, RegistryError
-from gitops_registry.git.landing import move_branches, writer
+from gitops_registry.git.landing import NO_COMMIT, move_branches, writer
 from gitops_registry.git.process import complaint, environment, run
 from gitops_registry.git.repository import Repository
 
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from git import RemoteProgress, Repo
 
 Progress = Callable[[str, int, int], None]
+
+_KEPT_HERE = "what is here stays here; gitops-registry push tries again"
+_STALE = (
+    "stale info",
+    "fetch first",
+    "non-fast-forward",
+    "cannot lock ref",
+    "failed to update ref",
+    "incorrect old value",
+)
+"""What git calls a ref that somebody else moved between our look and our push."""
 
 
 def start(path: Path, *, bare: bool, branch: str) -> Repository:
@@ -36,31 +48,37 @@ def upstream(repository: Repository, branch: str) -> tuple[str, str] | None:
     return (remote, ref) if remote and remote != "." and ref else None
 
 
-def catch_up(repository: Repository, branch: str, *, progress: Progress | None = None) -> str:
-    """Fetch what `branch` follows and move it there if it is merely behind; return what to tell the user.
+class Caught(NamedTuple):
+    """What came of catching up: what was done, why the remote could not be reached, and where both sides have commits
+    of their own, the remote's newest. Empty where there was nothing to do.
+    """
 
-    Empty when there was nothing to do; a warning when the remote could not be reached, for then the local branch
-    is used as it is. Raises Conflict where both sides have commits of their own.
+    done: str = ""
+    unreachable: str = ""
+    theirs: str | None = None
+
+
+def catch_up(repository: Repository, branch: str, *, progress: Progress | None = None) -> Caught:
+    """Fetch what `branch` follows and move it there if it is merely behind.
+
+    Where the remote cannot be reached, nothing moves.
     """
     follows = upstream(repository, branch)
     if follows is None:
-        return ""
+        return Caught()
     remote, ref = follows
     try:
         _fetch(repository, remote, progress)
     except RegistryError as error:
-        return f"could not reach {remote} ({error.message}): working on {branch} as it is here"
+        return Caught(unreachable=f"could not reach {remote} ({error.message})")
     local, theirs = repository.tip(f"refs/heads/{branch}"), repository.tip(ref)
     if local is None or theirs is None or repository.is_ancestor(theirs, local):
-        return ""
+        return Caught()
     if not repository.is_ancestor(local, theirs):
-        raise Conflict(
-            f"{branch} and {ref.removeprefix('refs/remotes/')} went different ways; nothing was written",
-            hint=f"put yours on top of theirs: git pull --rebase {remote} {branch}",
-        )
+        return Caught(theirs=theirs)
     with writer(repository):
         move_branches(repository, {f"refs/heads/{branch}": (local, theirs)}, scratch="", follow=f"refs/heads/{branch}")
-    return f"{branch} was behind {remote}: fetched"
+    return Caught(f"{branch} was behind {remote}: fetched")
 
 
 def _fetch(repository: Repository, remote: str, progress: Progress | None) -> None:
@@ -70,13 +88,52 @@ def _fetch(repository: Repository, remote: str, progress: Progress | None) -> No
         try:
             repo.remote(remote).fetch(progress=_reported(progress) if progress else None, no_tags=True)
         except (GitCommandError, ValueError) as error:
-            reason = complaint(str(getattr(error, "stderr", error)).strip("\n '\""))
-            raise RegistryError(reason.replace("stderr: '", "").strip("'")) from error
+            raise RegistryError(_reason(error)) from error
+
+
+def push(
+    repository: Repository, remote: str, moves: Mapping[str, tuple[str, str]], *, progress: Progress | None = None
+) -> None:
+    """Move refs of a remote, all or none: full name → (its commit there, `NO_COMMIT` for none; the ref of ours that it
+    becomes, empty to take it away).
+
+    Raises Conflict where one of them is something else there by now, RegistryError where the remote cannot be
+    reached or refuses, with what it said.
+    """
+    from git import GitCommandError
+
+    specs = [f"{source}:{ref}" for ref, (_, source) in moves.items()]
+    leases = [f"{ref}:{'' if old == NO_COMMIT else old}" for ref, (old, _) in moves.items()]
+    reported = _reported(progress or (lambda _what, _done, _total: None), "pushing")
+    with _porcelain(repository) as repo:
+        try:
+            found = repo.remote(remote).push(specs, progress=reported, atomic=True, force_with_lease=leases)
+        except (GitCommandError, ValueError) as error:
+            raise RegistryError(f"could not push to {remote}: {_reason(error)}", hint=_KEPT_HERE) from error
+        flags = found[0].ERROR if found else 0
+        wrong = [info for info in found if info.flags & flags]
+        said = [line for line in reported.other_lines if line.startswith("remote: ")]
+    if found.error is None and not wrong and len(found) == len(specs):
+        return
+    reasons = " ".join([str(found.error or ""), *(info.summary for info in wrong), *said])
+    if any(word in reasons for word in _STALE):
+        raise Conflict(f"{remote} changed meanwhile; nothing was pushed", hint="push again")
+    told = "; ".join(line.removeprefix("remote: ").strip() for line in said) or _reason(found.error) or reasons.strip()
+    raise RegistryError(f"{remote} refused: {told}", hint=_KEPT_HERE)
+
+
+def _reason(error: object) -> str:
+    """Return git's own complaint from an error of GitPython's."""
+    if error is None:
+        return ""
+    told = str(getattr(error, "stderr", "") or error)
+    return complaint(told.replace("stderr: '", "").strip("\n '\""))
 
 
 def _porcelain(repository: Repository) -> Repo:
     from git import Repo
 
+    logging.getLogger("git").addHandler(logging.NullHandler())  # what it has to say, we say
     repo = Repo(repository.folder)
     here = {"GIT_DIR": str(repository.git_dir), "GIT_COMMON_DIR": str(repository.common_dir)}
     inherited = {name: folder for name, folder in here.items() if name in os.environ}  # a hook's are another's
@@ -84,13 +141,13 @@ def _porcelain(repository: Repository) -> Repo:
     return repo
 
 
-def _reported(progress: Progress) -> RemoteProgress:
+def _reported(progress: Progress, what: str = "fetching") -> RemoteProgress:
     """Return GitPython's idea of a progress that passes on to ours."""
     from git import RemoteProgress
 
     class Reported(RemoteProgress):
         def update(self, _op: int, cur_count: Any, max_count: Any = None, _message: str = "") -> None:
-            progress("fetching", int(float(cur_count or 0)), int(float(max_count or 0)))
+            progress(what, int(float(cur_count or 0)), int(float(max_count or 0)))
 
     return Reported()
 

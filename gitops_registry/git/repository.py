@@ -10,38 +10,17 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.git.parsing import Commit, parse_commit, raw_changes
 from gitops_registry.git.process import Object, Objects, quoted, run
 from gitops_registry.git.sources import RevisionSource
 from gitops_registry.snapshot import PathChange, blob_id
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-_ID = re.compile(r"[0-9a-f]{40}")
 _ONE_MEANING = re.compile(r"-|@|:|refs/|HEAD\b(?!/)|[0-9a-f]{40}$")
 """Revisions that git reads before it thinks of a branch."""
-
-
-class Commit(NamedTuple):
-    """One commit. `time` is the committer's, in seconds since 1970."""
-
-    oid: str
-    parents: tuple[str, ...]
-    author: str
-    email: str
-    time: int
-    subject: str
-    body: str
-
-    def trailer(self, name: str) -> str:
-        """Return the value of the last trailer of that name; empty where there is none.
-
-        Trailers are lines of the last paragraph, below the subject; a text that quotes one further up names none.
-        """
-        above, _, last = self.body.strip("\n").rpartition("\n\n")
-        lines = re.findall(rf"^{re.escape(name)}: (.*)$", last if above else "", re.MULTILINE)
-        return lines[-1].strip() if lines else ""
 
 
 class Repository:
@@ -163,14 +142,14 @@ class Repository:
         told = self.run(
             "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", old, new, "--", *folders,
         )  # fmt: skip
-        return [change for _, change in _raw_changes(told)]
+        return [change for _, change in raw_changes(told)]
 
     def working_changes(self, commit: str) -> list[PathChange]:
         """Return the paths where the work tree differs from a commit, untracked files included, ignored ones not."""
         if self.work_tree is None:
             raise RegistryError("a bare repository has no work tree", hint="name a revision")
         told = self.run("diff-index", "-z", "--no-renames", "--no-abbrev", commit, "--")
-        modes = {change.path: change.new_mode for _, change in _raw_changes(told)}
+        modes = {change.path: change.new_mode for _, change in raw_changes(told)}
         for path in self.run("ls-files", "-z", "--others", "--exclude-standard").split("\0"):
             if path and not path.endswith("/"):  # a folder with a repository of its own
                 modes[path] = modes.get(path, "")
@@ -226,7 +205,7 @@ class Repository:
         found = self.objects.get(oid)
         if found is None or found.type != "commit" or found.data is None:
             raise NotFound(f"no commit {oid[:12]} here")
-        return _parse_commit(found.oid, found.data)
+        return parse_commit(found.oid, found.data)
 
     def steps(self, tip: str, *folders: str, limit: int | None = None) -> Iterator[tuple[str, list[PathChange]]]:
         """Yield the first-parent steps that touch the folders, newest first, each with the paths it changed.
@@ -240,7 +219,7 @@ class Repository:
             "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative", "--no-abbrev", "--ignore-submodules=none", "--format=%H", *count, tip, "--", *folders,
         )  # fmt: skip
         step: tuple[str, list[PathChange]] | None = None
-        for oid, change in _raw_changes(told, commits=True):
+        for oid, change in raw_changes(told, commits=True):
             if oid:
                 if step:
                     yield step
@@ -254,6 +233,11 @@ class Repository:
         """Say whether git's ignore files would keep an untracked file at that path out."""
         plain = {"GIT_LITERAL_PATHSPECS": "0"}
         return bool(run(self.folder, "check-ignore", "--no-index", path, extra=plain, ok=(0, 1)).strip())
+
+    def own_steps(self, tip: str, other: str) -> list[str]:
+        """Return the first-parent steps to `tip` that `other` does not contain, oldest first."""
+        limits = () if other == "0" * 40 else (f"^{other}",)
+        return self.run("rev-list", "--first-parent", "--reverse", tip, *limits).split()
 
     def broken_objects(self) -> list[str]:
         """Return what `git fsck` says of objects that are damaged or missing, a line each; empty where all is well."""
@@ -277,13 +261,21 @@ class Repository:
 
     def signature(self, role: Literal["AUTHOR", "COMMITTER"]) -> str:
         """Return the name, e-mail and time that git writes into a commit. Raises RegistryError without a name."""
-        told = self.run("var", f"GIT_{role}_IDENT", ok=(0, 128)).rstrip("\n")
-        if not re.match(r".+ <[^>]*> ", told):
-            raise RegistryError(
-                "git does not know who you are",
-                hint='git config --global user.name "Alice"; git config --global user.email alice@example.com',
-            )
-        return told
+        return signature(self.folder, role)
+
+
+def signature(folder: Path, role: Literal["AUTHOR", "COMMITTER"]) -> str:
+    """Return the name, e-mail and time that git would write into a commit made in a folder, a repository or not.
+
+    Raises RegistryError where git does not know who works there.
+    """
+    told = run(folder, "var", f"GIT_{role}_IDENT", ok=(0, 128)).decode(errors="surrogateescape").rstrip("\n")
+    if not re.match(r".+ <[^>]*> ", told):
+        raise RegistryError(
+            "git does not know who you are",
+            hint='git config --global user.name "Alice"; git config --global user.email alice@example.com',
+        )
+    return told
 
 
 def is_safe_path(path: str) -> bool:
@@ -296,43 +288,3 @@ def is_safe_path(path: str) -> bool:
 def _few(names: Sequence[str]) -> Sequence[str]:
     """Return the names as arguments that limit a listing; none, for all of it, where a command line has no room."""
     return names if sum(map(len, names)) < 50_000 else ()
-
-
-def _raw_changes(told: str, *, commits: bool = False) -> Iterator[tuple[str, PathChange]]:
-    """Yield ("", change) for git's raw lines and, where asked, (commit, an empty change) for commit headers."""
-    tokens = iter(told.split("\0"))
-    for token in tokens:
-        word = token.strip("\n")
-        if commits and _ID.fullmatch(word):
-            yield word, PathChange("", "", "", "", "")
-        elif word.startswith(":"):
-            old_mode, new_mode, old_oid, new_oid, _ = word[1:].split(" ")
-            there, here = old_mode != "000000", new_mode != "000000"
-            path = next(tokens)
-            yield (
-                "",
-                PathChange(
-                    path,
-                    old_mode if there else "",
-                    new_mode if here else "",
-                    old_oid if there else "",
-                    new_oid if here else "",
-                ),
-            )
-
-
-def _parse_commit(oid: str, data: bytes) -> Commit:
-    head, _, text = data.decode(errors="replace").partition("\n\n")
-    fields = [line.split(" ", 1) for line in head.split("\n") if not line.startswith(" ")]
-    first = dict(reversed([(f[0], f[1]) for f in fields if len(f) == 2]))
-    author = re.match(r"(.*?) ?<([^>]*)>", first.get("author", ""))
-    when = re.search(r"> (\d+) ", first.get("committer", ""))
-    return Commit(
-        oid=oid,
-        parents=tuple(f[1] for f in fields if f[0] == "parent"),
-        author=author[1] if author else "",
-        email=author[2] if author else "",
-        time=int(when[1]) if when else 0,
-        subject=text.split("\n", 1)[0],
-        body=text,
-    )

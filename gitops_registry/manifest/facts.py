@@ -17,6 +17,7 @@ from gitops_registry.manifest.parts import (
     Name,
     Param,
     Part,
+    Release,
     Scalar,
     Sha256,
     Task,
@@ -133,7 +134,7 @@ class Version(Document):
     schema_name: ClassVar[str] = "version"
     kind: Literal["ModelVersion"] = "ModelVersion"
     schema_version: Literal[1] = 1
-    release: Text | None = None
+    release: Release | None = None
     created: AwareDatetime
     author: Person
     task: Task = "other"

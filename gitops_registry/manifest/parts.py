@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -43,6 +44,14 @@ def _file_name(value: str) -> str:
     return value
 
 
+def _release(value: str) -> str:
+    """The grammar of https://semver.org, version 2.0.0, items 2, 9 and 10."""
+    number, word = r"(0|[1-9]\d*)", r"[0-9A-Za-z-]+"
+    if not re.fullmatch(rf"{number}\.{number}\.{number}(-{word}(\.{word})*)?(\+{word}(\.{word})*)?", value, re.ASCII):
+        raise ValueError(f"release {value!r} is no semantic version; write it like 1.2.0")
+    return value
+
+
 def _unique(value: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(value)) != len(value):
         raise ValueError("a version is listed twice")
@@ -60,6 +69,7 @@ Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Scalar = bool | int | Finite | str | None
 Param = Scalar | tuple[Scalar, ...]
+Release = Annotated[str, AfterValidator(_release)]
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Permission = Literal["read", "write", "deploy", "delete", "administer", "attest"]
 Task = Literal["binary-classification", "multiclass-classification", "regression", "other"]

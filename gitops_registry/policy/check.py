@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gitops_registry import paths
-from gitops_registry.changes import Change, diff, is_unmanaged
+from gitops_registry.changes import Change
+from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
 from gitops_registry.policy import decisions, invariants
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
-from gitops_registry.snapshot import PathChange, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import PathChange, Snapshot
 
 INVARIANTS: dict[str, Rule] = {
     "modes": invariants.modes,
@@ -26,6 +28,7 @@ INVARIANTS: dict[str, Rule] = {
 
 DECISIONS: dict[str, Rule] = {
     "immutable": decisions.immutable,
+    "intact": decisions.intact,
     "numbering": decisions.numbering,
     "kept": decisions.kept,
     "emptied": decisions.emptied,
@@ -84,7 +87,10 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
     versions = tuple(Reference(name, number) for name in models for number in after.versions(name))
     facts = gather(after, strangers)
     judgement = Judgement(None, after, strangers, managed, facts, after.constitution, after.access, models, versions)
-    return _run(judgement, {"schema": invariants.schema, **INVARIANTS, "strangers": decisions.strangers})
+    return _run(
+        judgement,
+        {"schema": invariants.schema, **INVARIANTS, "intact": decisions.intact, "strangers": decisions.strangers},
+    )
 
 
 def _left_to_others(changed: Sequence[PathChange], managed: Sequence[PathChange]) -> list[Finding]:

@@ -11,25 +11,45 @@ from shlex import quote
 
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
-from gitops_registry.changes import Change, is_in_our_folders
+from gitops_registry.changes import Change
+from gitops_registry.difference import is_in_our_folders
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Constitution, Stage
 from gitops_registry.policy import invariants
 from gitops_registry.policy.report import Finding, Judgement, Spot
-from gitops_registry.snapshot import Reference
+from gitops_registry.reference import Reference
 
 
 def immutable(judgement: Judgement) -> Iterator[Finding]:
     """Facts, pointers and measurements are written once."""
     for change in judgement.changes:
         if change.kind == "immutable_violated":
-            hint = "restore it: git checkout BASE -- FILE; to change a model, register a new version"
+            hint = f"restore it: git checkout {judgement.law.branch} -- {quote(change.subject)}; to change a model, register a new version"
             yield Finding.error(
                 "immutable",
                 "must never change once it is registered",
                 hint,
                 Spot(change.subject, 1, 1, change.model, change.version),
             )
+
+
+def intact(judgement: Judgement) -> Iterator[Finding]:
+    """A version that is judged by its facts has those it was registered with, whatever was committed past the check."""
+    moved = {
+        Reference(change.model, change.version)
+        for change, stage in _arrivals(judgement)
+        if stage.serving or stage.minimum_metrics
+    }
+    gathered = judgement.facts.altered
+    if gathered is None and (moved or judgement.before is None):
+        message = "nobody looked whether facts were altered after they were registered"
+        yield Finding.unchecked("intact", "history", message, "git fetch --unshallow", Spot(paths.MODELS))
+    for reference, found in sorted((gathered or {}).items()):
+        is_there = reference.number in judgement.after.versions(reference.name)
+        if is_there and (judgement.before is None or reference in moved):
+            message = f"was altered after it was registered, in {found.changed[:12]}"
+            hint = f"bring back what was registered: git checkout {found.registered[:12]} -- {quote(found.path)}"
+            yield Finding.error("intact", message, hint, Spot(found.path, 1, 1, *reference))
 
 
 def numbering(judgement: Judgement) -> Iterator[Finding]:
@@ -117,7 +137,8 @@ def emptied(judgement: Judgement) -> Iterator[Finding]:
 def stage_order(judgement: Judgement) -> Iterator[Finding]:
     """A version comes to a stage only from where the constitution says."""
     for change, stage in _arrivals(judgement):
-        if stage.from_ is not None and change.before not in stage.from_:
+        is_there = change.version in judgement.after.versions(change.model)
+        if is_there and stage.from_ is not None and change.before not in stage.from_:
             hint = f"promote it to {stage.from_[0]} first: gitops-registry promote {change.model} {change.version} --to {stage.from_[0]}"
             yield _refused(
                 judgement,
@@ -233,8 +254,12 @@ def strangers(judgement: Judgement) -> Iterator[Finding]:
     for change in judgement.changes:
         if change.kind != "unknown_file_changed" or change.after is None:
             continue
+        is_object = paths.place_of(change.subject).role == "store_object"
+        if is_object and change.before is not None:
+            continue  # the rule `store` speaks of those that were there
         if is_in_our_folders(change.subject):
             hint = f"bytes belong to DVC: git rm --cached {quote(change.subject)}; then gitops-registry register"
+            hint = f"no version needs it: git rm {quote(change.subject)}" if is_object else hint
             yield Finding.error(
                 "strangers", "is no file of a registry", hint, Spot(change.subject, 1, 1, change.model, change.version)
             )

@@ -15,7 +15,8 @@ from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import kind_at
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.report import Finding, Judgement, Spot, needing_bytes, serving_versions
-from gitops_registry.snapshot import FILE_MODE, LARGEST_STORED, LocalFile, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import FILE_MODE, LARGEST_STORED, LocalFile, PathChange, Snapshot
 
 
 def schema(judgement: Judgement) -> Iterator[Finding]:
@@ -205,21 +206,32 @@ def store(judgement: Judgement) -> Iterator[Finding]:
         place = paths.place_of(change.path)
         if place.role != "store_object":
             continue
-        if change.old_oid and change.path not in removed:
+        if change.old_oid and change.path not in removed and not _heals(judgement, change, place.file):
             yield Finding.error(
                 "store",
                 "an object of the store was removed or replaced",
-                "restore it: git checkout BASE -- FILE",
+                f"restore it: git checkout {judgement.law.branch} -- {change.path}",
                 Spot(change.path),
             )
-        elif change.new_oid:
-            if isinstance(judgement.after.edits.get(change.path), LocalFile):
-                continue  # our own cache's object, hashed when it was added
-            data = judgement.after.read(change.path, LARGEST_STORED)
-            if isinstance(data, bytes) and hashlib.md5(data, usedforsecurity=False).hexdigest() != place.file:
-                yield Finding.error(
-                    "store", "the object is not what its name says", "push it again with: dvc push", Spot(change.path)
-                )
+        elif change.new_oid and _md5(judgement.after, change.path) != place.file:
+            yield Finding.error(
+                "store", "the object is not what its name says", "push it again with: dvc push", Spot(change.path)
+            )
+
+
+def _heals(judgement: Judgement, change: PathChange, md5: str) -> bool:
+    """Say whether a damaged object of the store becomes what its name says."""
+    sides = (judgement.before, judgement.after)
+    good = [side is not None and _md5(side, change.path) == md5 for side in sides]
+    return good == [False, True]
+
+
+def _md5(side: Snapshot, path: str) -> str:
+    edit = side.edits.get(path)
+    if isinstance(edit, LocalFile):
+        return paths.place_of(path).file  # our own cache's object, hashed when it was added
+    data = side.read(path, LARGEST_STORED)
+    return hashlib.md5(data, usedforsecurity=False).hexdigest() if isinstance(data, bytes) else ""
 
 
 def _named_objects(after: Snapshot) -> set[str]:
@@ -266,6 +278,8 @@ def cards(judgement: Judgement) -> Iterator[Finding]:
     yield from _orphaned(judgement)
     serving = {stage.name for stage in judgement.law.stages if stage.serving}
     gathered = judgement.facts.cards
+    moves = [change for change in judgement.changes if change.kind == "stage_transition"]
+    leaving = {Reference(c.model, c.version) for c in moves if c.after == judgement.law.stages[-1].name}
     for reference in judgement.versions:
         if judgement.after.version(*reference) is None:
             continue
@@ -282,7 +296,7 @@ def cards(judgement: Judgement) -> Iterator[Finding]:
                 f"gitops-registry card {reference} --update",
                 path,
             )
-        missing = unfinished(judgement.after.card(*reference))
+        missing = [] if reference in leaving else unfinished(judgement.after.card(*reference))
         if missing and judgement.after.model(reference.name) is not None:
             serves = judgement.after.stage_of(reference) in serving
             hint = f"write them in card.yaml, then: gitops-registry card {reference} --update"

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from gitops_registry.changes import Change
 from gitops_registry.manifest.kinds import Access, Constitution
-from gitops_registry.snapshot import PathChange, Reference, Snapshot
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import PathChange, Snapshot
 
 Result = Literal["error", "warning", "not-checked"]
 Fact = Literal["actor", "approvals", "presence", "history", "cards"]
@@ -24,19 +25,29 @@ DECISION: frozenset[Fact] = frozenset({"cards", "presence", "history", "approval
 """What landing a change requires. Who acts is proved where a server or a forge can prove it."""
 
 
+class Alteration(NamedTuple):
+    """A file of a version's facts that is not as it was registered: the commits that changed it last and brought it."""
+
+    path: str
+    changed: str
+    registered: str
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was found out about a change outside the registry's files.
 
     `actor`: the verified member who decides. `approvals`: the members whose approval holds. `presence`: per
     SHA-256, whether the store has the artifact. `history`: per (model, stage), the versions that decisions put
-    there. `cards`: per path, what the rendered card must be.
+    there. `altered`: the versions whose facts are not those they were registered with.
+    `cards`: per path, what the rendered card must be.
     """
 
     actor: str | None = None
     approvals: tuple[str, ...] | None = None
     presence: Mapping[str, Presence | None] | None = None
     history: Mapping[tuple[str, str], tuple[int, ...]] | None = None
+    altered: Mapping[Reference, Alteration] | None = None
     cards: Mapping[str, bytes] | None = None
 
 

@@ -386,20 +386,6 @@ def test_a_direct_change_in_a_clone_that_is_behind_can_be_pushed_afterwards(two:
     assert (bob.root / "models/churn/model.yaml").exists()
 
 
-@pytest.mark.parametrize("verb", [["promote", "fraud", "1", "--to", "staging"], ["archive", "fraud@1", "--direct"]])
-def test_diverged_branches_are_said_and_nothing_is_written(two: tuple[World, World], verb: list[str]) -> None:
-    alice, bob = two
-    alice.model("churn").version().commit()
-    alice.git("push", "--quiet", "origin", "main")
-    bob.model("claims").version().commit()
-    before = bob.git("for-each-ref", "refs/heads")
-    said = in_words(bob.cli(*verb, check=2))
-    assert "main" in said
-    assert "origin" in said
-    assert "hint: " in said
-    assert bob.git("for-each-ref", "refs/heads") == before
-
-
 def test_an_unreachable_remote_is_said_by_name(two: tuple[World, World]) -> None:
     _, bob = two
     bob.git("remote", "set-url", "origin", "file:///nowhere/hub.git")

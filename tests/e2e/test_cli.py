@@ -203,11 +203,11 @@ def interrupt(frame, event, argument):
         sys.setprofile(None)
         os.kill(os.getpid(), signal.SIGINT)
 sys.setprofile(interrupt)
-sys.argv = ["gitops-registry", "predict", "tumour@1", sys.argv[1]]
+sys.argv = ["gitops-registry", "register", "tumour", sys.argv[1], "--data", sys.argv[2], "--target", "diagnosis", "--dry-run"]
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(trained.rows)],
+        [sys.executable, "-c", script, str(trained.model(1)), str(trained.data)],
         cwd=lived.world.root,
         capture_output=True,
         text=True,

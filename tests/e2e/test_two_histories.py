@@ -1,0 +1,256 @@
+"""Two people decide while neither sees the other: what each decided lands on top of the other's, as it was meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builder import World, git
+from story import Trained, started
+
+HUB = "hub.git"
+
+
+@pytest.fixture
+def two(world: World, tmp_path: Path) -> tuple[World, World]:
+    """Alice's and Bob's clones of one hub; both know versions 1 to 3 of fraud."""
+    world.model("fraud").version().version().version().commit()
+    git(tmp_path, "clone", "--quiet", "--bare", world.root.as_uri(), HUB)
+    found = []
+    for name in ("alice", "bob"):
+        git(tmp_path, "clone", "--quiet", str(tmp_path / HUB), name)
+        clone = World.__new__(World)
+        clone.root = tmp_path / name
+        git(clone.root, "config", "user.name", name)
+        git(clone.root, "config", "user.email", f"{name}@example.com")
+        found.append(clone)
+    return found[0], found[1]
+
+
+class Away:
+    """The hub cannot be reached for as long as the block lasts."""
+
+    def __init__(self, clone: World) -> None:
+        self.hub = clone.root.parent / HUB
+
+    def __enter__(self) -> None:
+        self.hub.rename(self.hub.with_name("away"))
+
+    def __exit__(self, *_: object) -> None:
+        self.hub.with_name("away").rename(self.hub)
+
+
+def stages(world: World, name: str = "fraud") -> dict[str, list[int]]:
+    found: dict[str, list[int]] = json.loads(world.cli("show", name, "--json").stdout)["stages"]
+    return found
+
+
+def subjects(world: World) -> list[str]:
+    return world.git("log", "--first-parent", "--format=%an: %s", "main").splitlines()
+
+
+def is_level(world: World) -> bool:
+    world.git("fetch", "--quiet")
+    return (
+        world.git("rev-parse", "main") == world.git("rev-parse", "origin/main")
+        and not world.git("status", "--porcelain").strip()
+    )
+
+
+def test_promotions_of_different_versions_both_land_with_their_authors(two: tuple[World, World]) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging")
+        bob.cli("merge", "promote/fraud/1/staging", "--reason", "bob is sure")
+    alice.cli("promote", "fraud@2", "--to", "staging", "--direct")
+    assert "pushed 1 decision to origin" in alice.cli("push").stdout
+    said = bob.cli("push").stdout
+    assert "1 decision(s) of yours were put on top of what others decided meanwhile" in said
+    assert is_level(bob)
+    assert stages(bob) == {"staging": [1, 2]}
+    assert subjects(bob)[:2] == ["bob: promote fraud 1 to staging", "alice: promote fraud 2 to staging"]
+    log = json.loads(bob.cli("log", "fraud", "--json").stdout)
+    assert (log[0]["proposal"], log[0]["reason"]) == ("promote/fraud/1/staging", "bob is sure")
+    bob.cli("check")
+
+
+def test_versions_with_one_number_become_two_and_everything_said_of_them_follows(
+    two: tuple[World, World], trained: Trained
+) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("register", "fraud", str(trained.model(1)), "--no-onnx", "--card", str(trained.card))
+        bob.cli("promote", "fraud@4", "--to", "staging", "--direct")
+        bob.cli("register", "fresh", str(trained.model(1)), "--no-onnx")
+    alice.cli("register", "fraud", str(trained.model(2)), "--no-onnx", "--card", str(trained.card))
+    alice.cli("register", "fresh", str(trained.model(2)), "--no-onnx")
+    alice.cli("push")
+    theirs = {name: alice.cli("show", name, "--json").stdout for name in ("fraud@4", "fresh@1")}
+    bytes_of_bob = json.loads(bob.cli("show", "fraud@4", "--json").stdout)["artifacts"]
+    said = bob.cli("push").stdout
+    assert "fraud@4 is fraud@5 now" in said
+    assert "fresh@1 is fresh@2 now" in said
+    assert is_level(bob)
+    assert stages(bob) == {"staging": [5]}
+    assert json.loads(bob.cli("show", "fraud@5", "--json").stdout)["artifacts"] == bytes_of_bob
+    assert {name: bob.cli("show", name, "--json").stdout for name in theirs} == theirs
+    assert subjects(bob)[:3] == ["bob: register fresh 2", "bob: promote fraud 5 to staging", "bob: register fraud 5"]
+    assert "version 5" in (bob.root / "cards/fraud/v5.md").read_text()
+    bob.cli("check")
+    bob.cli("verify")
+
+
+def test_the_next_change_does_it_too(two: tuple[World, World]) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    alice.cli("promote", "fraud@2", "--to", "staging", "--direct")
+    alice.cli("push")
+    said = bob.cli("promote", "fraud@3", "--to", "staging", "--direct").stdout
+    assert "1 decision(s) of yours were put on top" in said
+    assert stages(bob) == {"staging": [1, 2, 3]}
+    assert "gitops-registry push" in said
+    bob.cli("push")
+    assert is_level(bob)
+
+
+@pytest.mark.parametrize("verb", [["push"], ["promote", "fraud@3", "--to", "staging"]])
+def test_what_does_not_fit_is_said_and_nothing_moves(two: tuple[World, World], verb: list[str]) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    alice.cli("promote", "fraud@1", "--to", "archived", "--direct")
+    alice.cli("push")
+    before = bob.git("for-each-ref", "refs/heads"), bob.git("status", "--porcelain")
+    done = bob.cli(*verb, check=2)
+    assert "'promote fraud 1 to staging' of yours does not fit what others decided meanwhile" in done.stderr
+    assert "version 1 was moved to archived meanwhile" in done.stderr
+    assert "git show" in done.stderr
+    assert (bob.git("for-each-ref", "refs/heads"), bob.git("status", "--porcelain")) == before
+
+
+def test_a_decision_that_the_newer_rules_refuse_is_not_put_on_top(two: tuple[World, World]) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+        bob.cli("promote", "fraud@1", "--to", "production", "--direct")
+    law = alice.root / "registry.yaml"
+    law.write_text(law.read_text().replace("accuracy: 0.9", "accuracy: 0.99"))
+    alice.git("commit", "--quiet", "--all", "--message", "ask for more")
+    alice.git("push", "--quiet")
+    done = bob.cli("push", check=2)
+    assert "accuracy 0.95 is below 0.99" in done.stderr
+    assert bob.git("rev-list", "--count", "origin/main..main").strip() == "2"
+
+
+def test_a_proposal_of_a_version_that_is_another_one_by_now_does_not_land(
+    two: tuple[World, World], trained: Trained
+) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("register", "fraud", str(trained.model(1)), "--no-onnx", "--card", str(trained.card))
+        bob.cli("promote", "fraud@4", "--to", "staging")
+    alice.cli("register", "fraud", str(trained.model(2)), "--no-onnx", "--card", str(trained.card))
+    alice.cli("push")
+    bob.cli("push")
+    done = bob.cli("merge", "promote/fraud/4/staging", check=2)
+    assert "version 4 of fraud" in done.stderr or "version 4 is another one than when this was proposed" in done.stderr
+    assert stages(bob) == {}
+
+
+def test_proposals_travel_and_landed_ones_are_taken_away(two: tuple[World, World]) -> None:
+    alice, bob = two
+    bob.cli("promote", "fraud@1", "--to", "staging")
+    assert "promote/fraud/1/staging: proposed there" in bob.cli("push").stdout
+    alice.git("fetch", "--quiet")
+    assert "origin/promote/fraud/1/staging" in alice.cli("proposals").stdout
+    done = alice.cli("promote", "fraud@1", "--to", "staging", check=2)
+    assert "the proposal is open already, as origin/promote/fraud/1/staging" in done.stderr
+    assert (
+        "git push origin --delete promote/fraud/1/staging"
+        in alice.cli("proposals", "close", "origin/promote/fraud/1/staging", check=2).stderr
+    )
+    alice.cli("merge", "origin/promote/fraud/1/staging")
+    assert "no proposal is open" in alice.cli("proposals").stdout
+    assert "promote/fraud/1/staging: landed, taken away there" in alice.cli("push").stdout
+    hub = alice.root.parent / HUB
+    assert git(hub, "for-each-ref", "--format=%(refname)").splitlines() == ["refs/heads/main"]
+    bob.git("fetch", "--quiet")
+    bob.git("pull", "--quiet", "--ff-only")
+    assert "no proposal is open" in bob.cli("proposals").stdout
+
+
+def test_a_refusal_of_the_remote_is_told_in_its_words_and_everything_stays(two: tuple[World, World]) -> None:
+    _, bob = two
+    hook = bob.root.parent / HUB / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'main is closed on Sundays'\nexit 1\n")
+    hook.chmod(0o755)
+    bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    before = bob.git("rev-parse", "main")
+    done = bob.cli("push", check=2)
+    assert "origin refused: main is closed on Sundays" in done.stderr
+    assert "what is here stays here" in done.stderr
+    assert bob.git("rev-parse", "main") == before
+
+
+def test_a_push_without_the_remote_says_so_and_keeps_everything(two: tuple[World, World]) -> None:
+    _, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+        done = bob.cli("push", check=2)
+    assert "could not reach origin" in done.stderr
+    assert "what is here stays here" in done.stderr
+    assert stages(bob) == {"staging": [1]}
+
+
+def test_a_dry_run_says_what_would_be_pushed_and_touches_nothing(two: tuple[World, World]) -> None:
+    _, bob = two
+    bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    bob.cli("promote", "fraud@2", "--to", "staging")
+    hub = bob.root.parent / HUB
+    before = bob.git("for-each-ref"), git(hub, "for-each-ref")
+    said = bob.cli("push", "--dry-run").stdout
+    assert "would push 1 decision to origin" in said
+    assert "promote/fraud/2/staging" in said
+    assert (bob.git("for-each-ref"), git(hub, "for-each-ref")) == before
+
+
+def test_a_registry_without_a_remote_says_how_to_get_one(world: World) -> None:
+    done = world.cli("push", check=2)
+    assert "main follows no branch of a remote" in done.stderr
+    assert "git push -u" in done.stderr
+
+
+@pytest.fixture
+def many(two: tuple[World, World], tmp_path: Path) -> list[World]:
+    """Four clones of the hub."""
+    found = [*two]
+    for name in ("carol", "dave"):
+        git(tmp_path, "clone", "--quiet", str(tmp_path / HUB), name)
+        clone = World.__new__(World)
+        clone.root = tmp_path / name
+        found.append(clone)
+    return found
+
+
+@pytest.mark.slow
+def test_four_clones_that_push_at_once_lose_nothing(many: list[World]) -> None:
+    for number, clone in enumerate(many):
+        clone.model("fraud").version(payload=f"weights {number}".encode() * 50).commit()
+        clone.model(f"own-{number}").version().commit()
+    running = [started(clone.root, "push") for clone in many]
+    for process in running:
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == 0, out + err
+    last = many[0]
+    last.git("pull", "--quiet", "--ff-only")
+    listed = {model["name"]: model["versions"] for model in json.loads(last.cli("list", "--json").stdout)}
+    assert listed == {"fraud": 7, **{f"own-{number}": 1 for number in range(4)}}
+    digests = {
+        json.loads(last.cli("show", f"fraud@{n}", "--json").stdout)["artifacts"][0]["sha256"] for n in range(4, 8)
+    }
+    assert len(digests) == 4
+    last.cli("check")
+    last.cli("verify")
