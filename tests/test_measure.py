@@ -205,3 +205,21 @@ def test_an_unknown_target_names_the_closest_column_and_the_others():
         split_target(pd.DataFrame({"a": [1], "label": [0]}), "lable")
     assert "did you mean 'label'?" in caught.value.hint
     assert "a, label" in caught.value.hint
+
+
+def test_a_parquet_table_is_read_with_its_types(tmp_path):
+    table = pd.DataFrame({"年齢": [1, 2], "ok": [True, False], "name": ["a", None]})
+    table.to_parquet(tmp_path / "rows.parquet")
+    read = read_table(tmp_path / "rows.parquet")
+    assert list(read.columns) == ["年齢", "ok", "name"]
+    assert read["年齢"].tolist() == [1, 2]
+    assert read["ok"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("text", "sign"), [("a;b\n1;2\n", "';'"), ("a\tb\n1\t2\n", "tabs"), ("a|b\n1|2\n", "'|'")])
+def test_a_table_with_another_separator_is_told_by_it(tmp_path, text, sign):
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(RegistryError, match="separates its columns by") as caught:
+        read_table(tmp_path / "rows.csv")
+    assert sign in caught.value.message
+    assert caught.value.hint == "save it with commas"
