@@ -161,7 +161,8 @@ def _ignored(place: Workplace) -> Iterator[Symptom]:
         f"{folder}/model.skops.dvc",
     )
     hidden = [path for path in wanted if place.repository.is_ignored(path)]
-    if not place.repository.is_ignored(f"{folder}/model.skops"):
+    loose = [path for path in (f"{folder}/model.skops", "model.joblib") if not place.repository.is_ignored(path)]
+    if loose:
         yield Symptom("ignored bytes", "error", ".gitignore would let model files into git", repair)
     elif hidden:
         names = ", ".join(path.rsplit("/", 1)[1] for path in hidden)

@@ -14,6 +14,8 @@ class RegistryError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # so that a traceback of Python's shows it too
 
     def __str__(self) -> str:
         return self.message

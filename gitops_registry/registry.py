@@ -70,7 +70,12 @@ class Registry:
 
         Raises NotFound.
         """
-        return self.snapshot.resolve(name, str(version)) if version != "" else self.snapshot.resolve(name)
+        return self._found(name, version)[1]
+
+    def _found(self, name: str, version: int | str) -> tuple[Snapshot, Reference]:
+        """Return the registry at one moment and the version that is meant there."""
+        snapshot = self.snapshot
+        return snapshot, snapshot.resolve(name, str(version)) if version != "" else snapshot.resolve(name)
 
     def log(self, name: str = "", *, limit: int | None = None) -> Iterator[Event]:
         """Yield the decisions about a model (about everything, without a name), newest first."""
@@ -212,7 +217,7 @@ class Registry:
 
     def card(self, name: str, version: int | str = "", *, language: str | None = None) -> str:
         """Return the card of a version as Markdown."""
-        return self._place.card(self.snapshot, self.resolve(name, version), language=language).decode()
+        return self._place.card(*self._found(name, version), language=language).decode()
 
     def update_card(
         self,
@@ -239,14 +244,14 @@ class Registry:
         """Return a version ready to predict, its bytes verified. Raises Damaged, NotFound."""
         from gitops_registry.using import load
 
-        return load(self._place, self.snapshot, self.resolve(name, version), format=format)
+        return load(self._place, *self._found(name, version), format=format)
 
     def pull(self, name: str, version: int | str = "", *, to: str | Path | None = None) -> list[Path]:
         """Write the verified artifacts of a version into a folder (beside their pointers without one)."""
         from gitops_registry.using import pull
 
         folder = Path(to) if to is not None else None
-        return pull(self._place, self.snapshot, self.resolve(name, version), folder=folder)
+        return pull(self._place, *self._found(name, version), folder=folder)
 
     def verify(self, references: Sequence[str] = ()) -> list[Any]:
         """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.

@@ -77,12 +77,19 @@ def problems(signature: Signature, table: Any) -> list[str]:
             is_object = str(dtypes[index]) == "object"
             given = _type_of_values(table.iloc[:, index].dropna()) if is_object else _type_of(dtypes[index])
             if given in _ACCEPTED[column.type]:
-                if column.required and column.type in {"double", "float"} and bool(table.iloc[:, index].isna().any()):
-                    found.append(f"column {column.name!r} must be {column.type}, but some values are missing")
+                if column.type in {"double", "float"} and (why := _no_number(table.iloc[:, index], column.required)):
+                    found.append(f"column {column.name!r} must be {column.type}, but some values are {why}")
                 continue
             if why := _mismatch(column, given, table.iloc[:, index]):
                 found.append(f"column {column.name!r} must be {column.type}, {why}")
     return found
+
+
+def _no_number(values: Any, required: bool) -> str:
+    """Say what is among the values that no model was fitted on; empty where all are fine."""
+    if required and bool(values.isna().any()):
+        return "missing"
+    return "infinite" if bool((abs(values) == float("inf")).any()) else ""
 
 
 def ordered(signature: Signature, table: Any) -> Any:

@@ -19,7 +19,17 @@ from gitops_registry.storage import embedded_config, joined_config, remote_confi
 from gitops_registry.workplace import ANCHOR
 
 IGNORED = """\
-# Bytes belong to DVC: below models git takes manifests and pointers only.
+# Bytes belong to DVC: git takes no model files, and below models manifests and pointers only.
+*.skops
+*.onnx
+*.pkl
+*.pickle
+*.joblib
+*.pt
+*.pth
+*.keras
+*.h5
+*.safetensors
 !/models/
 /models/**
 !/models/**/

@@ -201,10 +201,15 @@ def cache_objects(config: dict[str, Any], root: Path) -> Any:
         folder = config["remote"][options["local"].lower()]["url"]
     else:
         folder = options.get("dir") or str(root / ".dvc" / "cache")
+    return _local_objects(f"{folder}/files/md5", options.get("shared"))
+
+
+@lru_cache(maxsize=8)
+def _local_objects(folder: str, shared: str | None) -> Any:
     from dvc_data.hashfile.db import get_odb
     from dvc_objects.fs import localfs
 
-    return get_odb(localfs, f"{folder}/files/md5", hash_name="md5", shared=options.get("shared"))
+    return get_odb(localfs, folder, hash_name="md5", shared=shared)
 
 
 def remote_objects(config: dict[str, Any]) -> Any:

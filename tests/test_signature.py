@@ -175,3 +175,11 @@ def test_ten_thousand_columns_are_checked_and_ordered():
     signature = infer(table, {})
     assert problems(signature, table) == []
     assert len(ordered(signature, table).columns) == 10_000
+
+
+def test_infinite_numbers_fit_no_column():
+    signature = infer(pd.DataFrame({"a": [1.0, 2.0], "b": [1, 2]}), {})
+    assert problems(signature, pd.DataFrame({"a": [1.0, np.inf], "b": [1, 2]})) == [
+        "column 'a' must be double, but some values are infinite"
+    ]
+    assert problems(signature, pd.DataFrame({"a": [1.0, 1e300], "b": [1, 2]})) == []

@@ -77,6 +77,8 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     labels = registered.version.confusion_matrix.labels if registered.version.confusion_matrix else ()
     if len(labels) == 2 and rows:
         click.echo(f"precision, recall and the rates are those of {rows.target} = {clean(labels[1])}")
+    elif len(labels) > 2 and rows:
+        click.echo(f"precision, recall, f1 and the rates are unweighted means over the {len(labels)} classes")
     if claimed:
         click.echo("claimed, not measured: " + "  ".join(f"{name} {value:.4f}" for name, value in claimed.items()))
     return print_outcome(

@@ -51,11 +51,10 @@ def predict_command(
     frame = predictions(model, Path(words[-1]), proba=proba)
     if as_json:
         print_json({"version": str(model.reference), "predictions": frame.to_dict(orient="list")})
-    elif output is None:
-        frame.to_csv(sys.stdout, index=False)
-    else:
-        frame.to_csv(output, index=False)
-        click.echo(f"{len(frame)} predictions of {model.reference} in {output}", err=True)
+        return
+    frame.to_csv(sys.stdout if output is None else output, index=False)
+    where = f" in {output}" if output is not None else ""
+    click.echo(f"{len(frame)} predictions of {model.reference}{where}", err=True)
 
 
 @click.command("verify")

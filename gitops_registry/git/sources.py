@@ -7,7 +7,9 @@ follows a symbolic link in place of a file.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from pathlib import Path
+from typing import NamedTuple
 
 from gitops_registry.errors import Damaged, ManifestError
 from gitops_registry.git.process import Object, Objects
@@ -21,6 +23,7 @@ class RevisionSource:
         self.label = label
         self.commit = commit
         self._objects = objects
+        self._trees: OrderedDict[str, dict[str, _Entry] | None] = OrderedDict()
 
     def read(self, path: str, limit: int) -> bytes | None:
         return self._content(self._find(path, limit), path, limit)
@@ -50,35 +53,62 @@ class RevisionSource:
         return found.oid if found and found.type == "blob" else ""
 
     def children(self, folder: str) -> tuple[str, ...]:
-        return tuple(sorted(_entries(self._find(folder, None))))
+        return tuple(sorted(self._entries(folder) or ()))
 
-    def _find(self, path: str, limit: int | None) -> Object | None:
+    def _find(self, path: str, limit: int) -> Object | None:
         """Return what lies at a path, None where nothing does. Raises Damaged where git lost what its tree names.
 
-        Git says "missing" of both, and whoever took the second for the first would write over what was lost.
+        Git says "missing" of both, and whoever took the second for the first would write over what was lost. It finds
+        a path by walking the trees above it; where the folder was looked at before, its own id is asked for instead.
         """
-        found = self._objects.get(f"{self.commit}:{path}", limit=limit)
-        if found is None and self._is_named(path):
+        folder, _, name = path.rpartition("/")
+        if folder not in self._trees:
+            found = self._objects.get(f"{self.commit}:{path}", limit=limit)
+            if found is not None:
+                return found
+        entry = (self._entries(folder) or {}).get(name)
+        if entry is None or entry.mode == _SUBMODULE:
+            return None
+        found = self._objects.get(entry.oid, limit=limit)
+        if found is None:
             raise _lost(path)
         return found
 
-    def _is_named(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        tree = self._objects.get(f"{self.commit}:{folder}")
-        if tree is None:
-            return not folder or self._is_named(folder)
-        return _entries(tree).get(name, _SUBMODULE) != _SUBMODULE
+    def _entries(self, folder: str) -> dict[str, _Entry] | None:
+        """Return name → entry of what is in a folder; None where there is no folder. Raises Damaged where git lost it."""
+        if folder not in self._trees:
+            if folder:
+                above, _, name = folder.rpartition("/")
+                entry = (self._entries(above) or {}).get(name)
+                tree = self._objects.get(entry.oid) if entry else None
+                if entry is not None and tree is None and entry.mode != _SUBMODULE:
+                    raise _lost(folder)
+            else:
+                tree = self._objects.get(f"{self.commit}^{{tree}}")
+                if tree is None:
+                    raise _lost("the registry's root")
+            self._trees[folder] = _parse_tree(tree)
+            while len(self._trees) > _KEPT:
+                self._trees.popitem(last=False)
+        self._trees.move_to_end(folder)
+        return self._trees[folder]
+
+
+class _Entry(NamedTuple):
+    mode: str
+    oid: str
 
 
 _SUBMODULE = "160000"
+_KEPT = 32
+"""Folders of a commit that are remembered: a change looks at few, and again and again."""
 
 
-def _entries(tree: Object | None) -> dict[str, str]:
-    """Return name → mode of what a tree names; nothing for anything else."""
+def _parse_tree(tree: Object | None) -> dict[str, _Entry] | None:
     if tree is None or tree.type != "tree" or tree.data is None:
-        return {}
-    found = re.findall(rb"([0-7]{5,6}) ([^\0]+)\0.{20}", tree.data, re.DOTALL)
-    return {name.decode(errors="surrogateescape"): mode.decode() for mode, name in found}
+        return None
+    found = re.findall(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", tree.data, re.DOTALL)
+    return {name.decode(errors="surrogateescape"): _Entry(mode.decode(), oid.hex()) for mode, name, oid in found}
 
 
 def _lost(path: str) -> Damaged:

@@ -250,6 +250,14 @@ def test_a_damaged_object_of_the_store_is_brought_back_as_the_hint_says(world: W
     assert "git rm --cached" not in told
 
 
+def test_a_model_file_that_lies_about_is_not_added_to_git(world: World) -> None:
+    for name in ("forest.skops", "old.pkl", "data/net.pt", "x.joblib"):
+        (world.root / name).parent.mkdir(exist_ok=True)
+        (world.root / name).write_bytes(b"weights")
+    world.git("add", "--all")
+    assert world.git("status", "--porcelain") == ""
+
+
 def test_bytes_that_are_only_staged_are_found(world: World) -> None:
     world.model("fraud").version().commit()
     (world.root / "models/fraud/versions/1/extra.bin").write_bytes(b"weights")

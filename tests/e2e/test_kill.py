@@ -246,3 +246,39 @@ def test_a_kill_by_the_clock_leaves_the_old_or_the_new(deed: Deed, prepared: Pat
         running.kill(victim)
         running.end()
         judge(world, deed, old, f"{deed.name}: {victim} killed at {share:.0%} of {normal:.2f} s")
+
+
+def test_an_init_that_is_killed_leaves_nothing_or_a_registry_that_knows_its_branch(
+    wrapper: Path, tmp_path: Path
+) -> None:
+    """Without its note of the branch in git's configuration, a registry would let a proposal say where it lands."""
+
+    def init(world: World) -> int:
+        os.chdir(world.root.parent)
+        sys.argv = ["gitops-registry", "init", world.root.name]
+        try:
+            return int(main() or 0)  # type: ignore[func-returns-value]
+        except SystemExit as end:
+            return int(end.code or 0)
+
+    def at(number: int, when: str) -> World:
+        world = World.__new__(World)
+        world.root = tmp_path / f"killed-{number}-{when}" / "registry"
+        world.root.parent.mkdir()
+        start(world, init, **killing(wrapper, tmp_path, at=number, when=when, victim="group")).end()
+        return world
+
+    at(0, "before")
+    number, outcomes = int((tmp_path / "count").read_text()), set()
+    for call in range(max(number - 11, 1), number + 1):
+        world = at(call, ("before", "after")[call % 2])
+        has_landed = bool(world.git("for-each-ref", "refs/heads/main", check=False))
+        outcomes.add(has_landed)
+        if has_landed:
+            assert world.git("config", "gitops-registry.branch").strip() == "main", f"killed at git {call} of {number}"
+        else:
+            assert start(world, init).end() == 0, world.root.with_suffix(".log").read_text()
+        assert start(world, command("check")).end() == 0, world.root.with_suffix(".log").read_text()
+        assert world.git("status", "--porcelain") == ""
+        assert litter(world) == []
+    assert outcomes == {True, False}

@@ -270,3 +270,12 @@ def test_rows_that_do_not_fit_their_truth_are_refused(world: World) -> None:
     table, truth = load_wine(return_X_y=True, as_frame=True)
     with pytest.raises(RegistryError):
         world.registry.register("wine", DecisionTreeClassifier().fit(table, truth), X=table, y=truth[:-1])
+
+
+def test_a_traceback_of_an_error_ends_in_the_hint(world: World) -> None:
+    script = "from gitops_registry import Registry; Registry.open('.').load('nothing@1')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=world.root, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-2:] == [
+        "gitops_registry.errors.NotFound: no model 'nothing' in this registry",
+        "hint: there is none yet",
+    ]
