@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import zygote
+
 from gitops_registry import edits, paths
 from gitops_registry.edits import Edit
 from gitops_registry.git.landing import local_file, move_branches, write_commit, writer
@@ -210,10 +212,13 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
 def cli(
     folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a folder, in a process of its own."""
+    """Run the command line in a folder, in a process of its own; from the start of Python where that is what matters."""
+    whole = {**os.environ, **(environment or {})}
+    if not any(name.startswith("PYTHON") for name in environment or {}):
+        return zygote.run(list(arguments), folder, whole, stdin, timeout=120)
     return subprocess.run(
         [sys.executable, "-m", "gitops_registry", *arguments],
-        cwd=folder, capture_output=True, text=True, input=stdin, env={**os.environ, **(environment or {})}, check=False, timeout=120,
+        cwd=folder, capture_output=True, text=True, input=stdin, env=whole, check=False, timeout=120,
     )  # fmt: skip
 
 

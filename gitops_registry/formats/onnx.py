@@ -133,8 +133,7 @@ def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:  # noqa: ARG00
     Raises for damaged files, for models whose weights lie in other files (a path inside the file could lead
     anywhere), and for operators that onnxruntime does not have.
     """
-    import onnxruntime
-
+    onnxruntime = _runtime()
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -158,6 +157,15 @@ def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:  # noqa: ARG00
         raise
     except Exception as error:  # protobuf's and onnxruntime's own classes, which the file decides between
         raise RegistryError(f"{path.name} is not a readable ONNX model: {reason(error)}", hint=hint) from error
+
+
+def _runtime() -> Any:
+    """Return onnxruntime with its telemetry off: it would note every session in the user's cache and send it away."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def _parsed(data: bytes) -> Any:

@@ -386,3 +386,20 @@ def test_git_finds_the_command_as_a_verb_of_its_own(lived: Lived) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [m["name"] for m in json.loads(done.stdout)] == ["tumour"]
+
+
+def test_nothing_is_noted_in_the_users_home_and_sent_away(lived: Lived, trained: Trained, tmp_path: Path) -> None:
+    """onnxruntime keeps a database of its sessions there, and a number for the machine, unless it is told not to."""
+    import os
+
+    home = {
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / ".cache"),
+        "XDG_CONFIG_HOME": str(tmp_path / ".config"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "gitops_registry", "predict", "tumour@production", str(trained.rows), "--format", "onnx"],
+        cwd=lived.world.root, env={**os.environ, **home}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,127 @@
+"""Processes of the command line without the start of an interpreter: one that has imported everything forks each.
+
+What is run is a process of its own with its own folder, environment and output, as one typed in a shell is; only what
+Python does before `main` is left out. The one that forks has a single thread, so that a fork is a whole process.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+IMPORTED = (
+    "gitops_registry.__main__", "gitops_registry.cli.main", "gitops_registry.cli.changing", "gitops_registry.cli.judging",
+    "gitops_registry.cli.looking", "gitops_registry.cli.starting", "gitops_registry.cli.using", "gitops_registry.doctor",
+    "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
+    "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics", "skops.io",
+    "skl2onnx", "rich.cells", "jinja2.sandbox", "pyarrow",
+)  # fmt: skip
+_running: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def run(
+    arguments: list[str], folder: Path, environment: Mapping[str, str], stdin: str, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run one command line and return what it printed and its exit code, negative for a signal."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        request = json.dumps({"arguments": arguments, "folder": str(folder), "environment": dict(environment)}).encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(timeout)
+            client.connect(_address())
+            fds = array.array("i", [given.fileno(), out.fileno(), err.fileno()])
+            client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            status = int(client.recv(64))
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode())
+    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *told)
+
+
+def _address() -> str:
+    """Return where the one that forks listens; it is started once for each process of tests."""
+    folder = os.environ.get("ZYGOTE_FOLDER") or tempfile.mkdtemp(prefix="zygote-")
+    address = f"{folder}/{os.getpid()}"
+    if address not in _running:
+        os.environ["ZYGOTE_FOLDER"] = folder
+        process = subprocess.Popen(
+            [sys.executable, __file__, address], stdout=subprocess.PIPE, cwd=Path(__file__).parent
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        _running[address] = process
+        atexit.register(process.kill)
+    return address
+
+
+def serve(address: str) -> None:
+    """Fork for whoever asks, until killed."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    from gitops_registry.__main__ import main
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(address)
+        server.listen()
+        print("ready", flush=True)
+        while True:
+            client, _ = server.accept()
+            with client:
+                request, ancillary, *_ = client.recvmsg(1 << 20, socket.CMSG_SPACE(3 * 4))
+                fds = list(array.array("i", ancillary[0][2]))
+                pid = os.fork()
+                if pid == 0:
+                    server.close()
+                    client.close()
+                    become(json.loads(request), fds)
+                    end(main)
+                for fd in fds:
+                    os.close(fd)
+                client.send(str(os.waitpid(pid, 0)[1]).encode())
+
+
+def end(main: Callable[[], None]) -> None:
+    """Run to the end, without the destructors of libraries whose threads did not come along."""
+    code: object = 1
+    try:
+        main()
+    except SystemExit as left:
+        code = left.code
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(bool(code)))
+
+
+def become(request: dict[str, object], fds: list[int]) -> None:
+    """Become the process that was asked for."""
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    os.chdir(str(request["folder"]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", line_buffering=True)
+    sys.argv = ["gitops-registry", *request["arguments"]]  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
