@@ -36,7 +36,7 @@ def permission_for(change: Change, before: Snapshot, law: Constitution, access: 
     if change.kind == "model_updated":
         return (
             "delete"
-            if change.subject in {"deleted", "name"}
+            if change.subject in {"deleted", "name", "renamed_to"}
             else "deploy"
             if _model_serves(before, law, change.model)
             else "write"
@@ -47,10 +47,19 @@ def permission_for(change: Change, before: Snapshot, law: Constitution, access: 
 def needed(
     changes: Sequence[Change], before: Snapshot, law: Constitution, access: Access
 ) -> list[tuple[Permission, str]]:
-    """Return the distinct (permission, model) pairs a plan needs, in order; the model is empty for the registry itself."""
-    pairs = {
-        (permission_for(change, before, law, access), change.model if _is_models(change) else "") for change in changes
-    }
+    """Return the distinct (permission, model) pairs a plan needs, in order; the model is empty for the registry itself.
+
+    A rename needs its permissions on both names; to take away what serves needs `deploy` too.
+    """
+    pairs: set[tuple[Permission, str]] = set()
+    for change in changes:
+        names = {change.model if _is_models(change) else ""} | (
+            {str(change.after)} if change.kind == "model_renamed" else set()
+        )
+        wanted = {permission_for(change, before, law, access)}
+        if change.kind in _DELETE and _serves_at_all(before, law, change):
+            wanted.add("deploy")
+        pairs |= {(permission, name) for permission in wanted for name in names}
     return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
 
 
@@ -64,6 +73,12 @@ def holds(access: Access, name: str, permission: Permission, model: str = "") ->
 
 def _is_models(change: Change) -> bool:
     return bool(change.model) and all(place_of(path.path).role != "unknown" for path in change.paths)
+
+
+def _serves_at_all(before: Snapshot, law: Constitution, change: Change) -> bool:
+    if change.kind == "version_deleted":
+        return _serves(before, law, change.model, change.version)
+    return _model_serves(before, law, change.model)
 
 
 def _serves(before: Snapshot, law: Constitution, name: str, number: int | None) -> bool:

@@ -19,7 +19,7 @@ from gitops_registry.paths import Place, place_of
 from gitops_registry.snapshot import PathChange, Snapshot
 
 OUR_FOLDERS = ("models/", "cards/", "policies/", ".dvc/")
-_DESCRIBING = ("title", "description", "owners", "name")
+_DESCRIBING = ("title", "description", "owners", "name", "renamed_to")
 
 
 def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> list[Change]:
@@ -30,7 +30,7 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
     out. Raises ManifestError where a manifest of either side cannot be read.
     """
     globs = _unmanaged(before, after)
-    groups: dict[tuple[str, int], list[tuple[Place, PathChange]]] = {}
+    groups: Groups = {}
     found: list[Change] = []
     objects: list[PathChange] = []
     for path in changed:
@@ -45,6 +45,7 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
                     place, path, _fields_of(before, place, path.old_oid), _fields_of(after, place, path.new_oid)
                 )
             )
+    found += _take_renames(before, after, groups)
     for (name, number), members in groups.items():
         if number:
             found += _version_changes(name, number, members)
@@ -52,6 +53,44 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
             found += _model_changes(before, after, name, members[0][1])
     found += _owned_objects(before, after, found, objects)
     return sorted(found, key=lambda c: (c.model, c.version, c.kind, c.subject))
+
+
+Groups = dict[tuple[str, int], list[tuple[Place, PathChange]]]
+
+
+def _take_renames(before: Snapshot, after: Snapshot, groups: Groups) -> list[Change]:
+    """Return the changes of models that were renamed, and take what belongs to them out of the groups.
+
+    A rename moves every file of every version as it is and leaves a tombstone; whatever else it brings is a change of its own.
+    """
+    found: list[Change] = []
+    for name, number in list(groups):
+        old, new = (side.model(name) for side in (before, after)) if not number else (None, None)
+        target = new.renamed_to if new else None
+        if old is None or old.is_gone or target is None or before.model(target) is not None:
+            continue
+        moved = after.model(target)
+        members = _moved_members(groups, name, target)
+        if moved is None or members is None or after.versions(name):
+            continue
+        model_path = next(path for place, path in members if place == Place("model", target))
+        found.append(Change("model_renamed", name, 0, target, name, target, tuple(path for _, path in members)))
+        same = old.model_copy(update={"name": target})
+        found += _described(target, same, moved, model_path) + _entries(target, same, moved, model_path)
+        found += _state_changes(before, after, target, same, moved, model_path)
+        for key in [key for key in groups if key[0] in {name, target}]:
+            del groups[key]
+    return found
+
+
+def _moved_members(groups: Groups, name: str, target: str) -> list[tuple[Place, PathChange]] | None:
+    """Return the paths of both names where each file of a version went from the one to the other; None where one did not."""
+    members = {side: [m for key, held in groups.items() if key[0] == side for m in held] for side in (name, target)}
+    kept = ("version", "pointer", "card", "evaluation")
+    gone = {(p.version, p.role, p.file): (c.old_oid, c.new_oid) for p, c in members[name] if p.role in kept}
+    come = {(p.version, p.role, p.file): (c.new_oid, c.old_oid) for p, c in members[target] if p.role in kept}
+    is_whole = gone == come and not any(new for _, new in gone.values())
+    return [*members[name], *members[target]] if is_whole else None
 
 
 def is_unmanaged(path: str, globs: Iterable[str]) -> bool:
@@ -133,33 +172,34 @@ def _model_changes(before: Snapshot, after: Snapshot, name: str, path: PathChang
     found: list[Change] = []
     if old is None or new is None:
         found.append(Change("model_registered" if old is None else "model_deleted", name, 0, "", *_ids(path), (path,)))
-    empty = Model(name=name)
-    old_state, new_state = old or empty, new or empty
-    if old is not None and new is not None:
-        for field in _DESCRIBING:
-            was, becomes = getattr(old, field), getattr(new, field)
-            if was != becomes:
-                found.append(Change("model_updated", name, 0, field, was, becomes, (path,)))
-        found += _entries(name, old, new, path)
+    elif old.removed != new.removed:  # a tombstone holds nothing to compare
+        return [Change("model_deleted" if new.removed else "model_registered", name, 0, "", *_ids(path), (path,))]
+    else:
+        found += _described(name, old, new, path) + _entries(name, old, new, path)
+    return found + _state_changes(before, after, name, old or Model(name=name), new or Model(name=name), path)
+
+
+def _described(name: str, old: Model, new: Model, path: PathChange) -> list[Change]:
+    fields = [(field, getattr(old, field), getattr(new, field)) for field in _DESCRIBING]
+    return [Change("model_updated", name, 0, field, was, now, (path,)) for field, was, now in fields if was != now]
+
+
+def _state_changes(
+    before: Snapshot, after: Snapshot, name: str, old: Model, new: Model, path: PathChange
+) -> list[Change]:
+    """Moves between stages and of aliases. A version that is deleted (or comes back) leaves its stage with that."""
+    found: list[Change] = []
     firsts = (_first_stage(before, after), _first_stage(after, before))
-    for number in sorted({n for state in (old_state, new_state) for held in state.stages.values() for n in held}):
-        was, becomes = old_state.stage_of(number) or firsts[0], new_state.stage_of(number) or firsts[1]
+    spent = {*old.deleted} ^ {*new.deleted}
+    for number in sorted({n for state in (old, new) for held in state.stages.values() for n in held} - spent):
+        was, becomes = old.stage_of(number) or firsts[0], new.stage_of(number) or firsts[1]
         if was != becomes:
             found.append(Change("stage_transition", name, number, str(number), was, becomes, (path,)))
-    for alias in sorted({*old_state.aliases, *new_state.aliases}):
-        points, pointed = new_state.aliases.get(alias), old_state.aliases.get(alias)
+    for alias in sorted({*old.aliases, *new.aliases}):
+        points, pointed = new.aliases.get(alias), old.aliases.get(alias)
         if points != pointed:
-            found.append(
-                Change(
-                    "alias_removed" if points is None else "alias_set",
-                    name,
-                    points or pointed or 0,
-                    alias,
-                    pointed,
-                    points,
-                    (path,),
-                )
-            )
+            kind: Kind = "alias_removed" if points is None else "alias_set"
+            found.append(Change(kind, name, points or pointed or 0, alias, pointed, points, (path,)))
     return found
 
 

@@ -5,19 +5,21 @@ Nothing here judges: an edit that the rules refuse is still an edit, and `check`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.errors import Conflict, Damaged, RegistryError
+from gitops_registry.errors import Conflict, Damaged, NotFound, RegistryError
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.writing import dump, revise
-from gitops_registry.reference import Reference
-from gitops_registry.snapshot import Content, Edits, Snapshot
+from gitops_registry.reference import Reference, did_you_mean
+from gitops_registry.snapshot import FILE_MODE, Content, Edits, Snapshot, Stored
 
 Edit = Callable[[Snapshot], Edits]
 """A verb ready to be applied to whatever the tip is by then."""
+Tags = Mapping[str, str | None]
+"""Tags to set; those that are None go."""
 
 
 def next_number(snapshot: Snapshot, name: str) -> int:
@@ -89,19 +91,14 @@ def register(
 
     A model that does not exist yet is made, with `model` as its first state (title, description, owners, tags).
     """
-    if problem := paths.name_problem(name):
-        raise RegistryError(f"name {name!r} {problem}", hint="try letters, digits and '-', like credit-risk")
-    twin = next((other for other in snapshot.models() if other.lower() == name.lower() and other != name), None)
-    if twin:
-        raise Conflict(
-            f"a model {twin!r} exists, and names are unique without regard to case",
-            hint=f"register {twin}, or choose another name",
-        )
-    if snapshot.model(name) is None and snapshot.versions(name):
+    known = None if paths.name_problem(name) else snapshot.model(name)
+    if known is None and snapshot.versions(name):
         raise Damaged(
             f"{name} has versions and no model.yaml, which would say their stages",
             hint=f"bring it back: git checkout REVISION -- {paths.model_path(name)}",
         )
+    if known is None or known.is_gone:
+        _refuse_name(snapshot, name)
     number = next_number(snapshot, name)
     folder = paths.version_folder(name, number)
     edits: dict[str, Content | None] = {
@@ -109,6 +106,152 @@ def register(
         paths.card_path(name, number): dump(card, paths.card_path(name, number)),
         **{f"{folder}/{file}": content for file, content in files.items()},
     }
-    if snapshot.model(name) is None:
+    if known is None:
         edits |= rewritten(snapshot, Model(name=name, **dict(model or {})))
     return edits
+
+
+# ── names, words and what is taken away
+
+
+def changed(model: Model, **update: Any) -> Model:
+    """Return a model with other fields. Raises RegistryError where no model may have them."""
+    from pydantic import ValidationError
+
+    try:
+        return Model(**{**dict(model), **update})
+    except ValidationError as error:
+        told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise RegistryError(f"{model.name}: {told}", hint="choose another value") from error
+
+
+def set_alias(snapshot: Snapshot, reference: Reference, alias: str) -> Edits:
+    """Return the edit that makes an alias name a version, whatever it named before.
+
+    Raises NotFound for an unknown version, Conflict where it names that version already or is the name of a stage.
+    """
+    snapshot.known_version(reference)
+    model = snapshot.known_model(reference.name)
+    if (stage := snapshot.constitution.stage(alias)) is not None:
+        raise Conflict(f"{stage.name} is a stage, and no alias can be called like one", hint="choose another name")
+    spelled = next((known for known in model.aliases if known.lower() == alias.lower()), alias)
+    if model.aliases.get(spelled) == reference.number:
+        raise Conflict(f"{spelled} names {reference} already", hint=f"see: gitops-registry show {reference.name}")
+    return rewritten(snapshot, changed(model, aliases={**model.aliases, spelled: reference.number}))
+
+
+def remove_alias(snapshot: Snapshot, name: str, alias: str) -> Edits:
+    """Return the edit that takes an alias away. Raises NotFound where the model has none of that name."""
+    model = snapshot.known_model(name)
+    kept = {known: number for known, number in model.aliases.items() if known.lower() != alias.lower()}
+    if kept == model.aliases:
+        raise NotFound(f"{name} has no alias {alias!r}", hint=did_you_mean(alias, tuple(model.aliases)))
+    return rewritten(snapshot, changed(model, aliases=kept))
+
+
+def describe_model(snapshot: Snapshot, name: str, *, tags: Tags, **words: Any) -> Edits:
+    """Return the edit that gives a model other words (title, description, owners) and tags; a tag of None goes."""
+    model = snapshot.known_model(name)
+    return rewritten(snapshot, changed(model, tags=_with_tags(model.tags, tags), **words))
+
+
+def describe_version(snapshot: Snapshot, reference: Reference, *, tags: Tags, **words: str) -> Edits:
+    """Return the edit of `card.yaml` that gives a version other words and tags; a tag of None goes."""
+    snapshot.known_version(reference)
+    card, path = snapshot.card(*reference), paths.card_path(*reference)
+    after = card.model_copy(update={**words, "tags": _with_tags(card.tags, tags)})
+    old = snapshot.read(path)
+    return {path: dump(after, path) if old is None else revise(old, after, path)}
+
+
+def _with_tags(old: Mapping[str, str], new: Tags) -> dict[str, str]:
+    return {key: value for key, value in {**old, **new}.items() if value is not None}
+
+
+def rename(snapshot: Snapshot, old: str, new: str) -> Edits:
+    """Return the edit that moves a model with all its versions to another name and leaves a tombstone.
+
+    The rendered cards are left to whoever can render. Raises Conflict where the new name is or was somebody's.
+    """
+    model = snapshot.known_model(old)
+    _refuse_name(snapshot, new)
+    edits: dict[str, Content | None] = {}
+    for path in snapshot.files(f"{paths.MODELS}/{old}"):
+        tail = path.removeprefix(f"{paths.MODELS}/{old}/")
+        edits[path] = None
+        edits[f"{paths.MODELS}/{new}/{tail}"] = Stored(snapshot.oid(path), FILE_MODE)
+    edits |= dict.fromkeys(snapshot.files(f"cards/{old}"))
+    written = snapshot.read(paths.model_path(old)) or b""
+    edits[paths.model_path(new)] = revise(written, changed(model, name=new), paths.model_path(new))
+    edits[paths.model_path(old)] = dump(Model(name=old, renamed_to=new), paths.model_path(old))
+    return edits
+
+
+def delete_version(snapshot: Snapshot, reference: Reference, *, force: bool = False) -> Edits:
+    """Return the edit that takes a version away with its stage and aliases; its number is never given again.
+
+    Raises Conflict where it serves, unless by `force`.
+    """
+    snapshot.known_version(reference)
+    model = snapshot.known_model(reference.name)
+    _refuse_serving(snapshot, [reference], force=force)
+    edits = _without(snapshot, reference)
+    return {**edits, **rewritten(snapshot, _spent(model, [reference.number]))}
+
+
+def delete_model(snapshot: Snapshot, name: str, *, force: bool = False) -> Edits:
+    """Return the edit that takes a model away with all its versions and leaves a tombstone.
+
+    Raises Conflict where one of them serves, unless by `force`.
+    """
+    model = snapshot.known_model(name)
+    references = [Reference(name, number) for number in snapshot.versions(name)]
+    _refuse_serving(snapshot, references, force=force)
+    edits: dict[str, Content | None] = {}
+    for reference in references:
+        edits |= _without(snapshot, reference)
+    numbers = (*model.deleted, *(reference.number for reference in references))
+    tombstone = Model(name=name, deleted=tuple(sorted(numbers)), removed=True)
+    return {**edits, paths.model_path(name): dump(tombstone, paths.model_path(name))}
+
+
+def _without(snapshot: Snapshot, reference: Reference) -> dict[str, Content | None]:
+    gone = dict.fromkeys(snapshot.files(paths.version_folder(*reference)))
+    card = paths.rendered_card_path(*reference)
+    return {**gone, **({card: None} if snapshot.oid(card) else {})}
+
+
+def _spent(model: Model, numbers: Sequence[int]) -> Model:
+    stages = {stage: tuple(n for n in held if n not in numbers) for stage, held in model.stages.items()}
+    return changed(
+        model,
+        stages={stage: held for stage, held in stages.items() if held},
+        aliases={alias: number for alias, number in model.aliases.items() if number not in numbers},
+        deleted=tuple(sorted((*model.deleted, *numbers))),
+    )
+
+
+def _refuse_serving(snapshot: Snapshot, references: Sequence[Reference], *, force: bool) -> None:
+    for reference in references:
+        stage = snapshot.known_stage(snapshot.stage_of(reference))
+        if stage.serving and not force:
+            hint = f"first: gitops-registry archive {reference}; or, with the permission to deploy too: --force"
+            raise Conflict(f"{reference} is in {stage.name}, and customers use it", hint=hint)
+
+
+def _refuse_name(snapshot: Snapshot, name: str) -> None:
+    """Raise RegistryError for a name that no new model can have: not in the grammar, in use, or spent."""
+    if problem := paths.name_problem(name):
+        raise RegistryError(f"name {name!r} {problem}", hint="try letters, digits and '-', like credit-risk")
+    twin = next((other for other in snapshot.models() if other.lower() == name.lower()), None)
+    if twin is None:
+        return
+    model = snapshot.model(twin)
+    if model is not None and model.is_gone:
+        how = "deleted" if model.removed else f"renamed to {model.renamed_to}"
+        hint = "choose another name: whoever uses the old one must not get something else"
+        raise Conflict(f"the name {twin} is spent: that model was {how}", hint=hint)
+    raise Conflict(
+        f"a model {twin!r} exists, and names are unique without regard to case",
+        hint=f"register {twin}, or choose another name",
+    )

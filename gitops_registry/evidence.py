@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitops_registry import paths
-from gitops_registry.audit import altered, held
 from gitops_registry.changes import Change
+from gitops_registry.history import altered, held
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
 from gitops_registry.policy.report import Alteration, Facts, Presence, needing_bytes, serving_versions
@@ -45,6 +45,8 @@ def _versions(after: Snapshot, changes: Sequence[Change], *, whole: bool) -> lis
     if whole:
         return [Reference(name, number) for name in after.models() for number in after.versions(name)]
     touched = {Reference(change.model, change.version) for change in changes if change.version}
+    renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]
+    touched |= {Reference(name, number) for name in renamed for number in after.versions(name)}
     return sorted(reference for reference in touched if after.version(*reference) is not None)
 
 
@@ -71,7 +73,7 @@ def _altered(
     moves = [change for change in changes if change.kind == "stage_transition" and change.after in _judged(law)]
     found: dict[Reference, Alteration] = {}
     for change in moves:
-        found |= altered(place.repository, base, paths.version_folder(change.model, change.version))
+        found |= altered(place.repository, base, Reference(change.model, change.version))
     return found
 
 

@@ -126,6 +126,9 @@ def _merge_model(
         return None, ["the model was deleted on one side and changed on the other"]
     if base is None:
         return None, ["the model was registered meanwhile"]
+    gone = next((model for model in (theirs, ours) if model.is_gone), None)
+    if gone is not None:
+        return None, [f"the model was {'deleted' if gone.removed else f'renamed to {gone.renamed_to}'} on one side"]
     start = base
     problems: list[str] = []
     update: dict[str, Any] = {}

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from gitops_registry import deciding, edits, paths, proposals
-from gitops_registry.audit import Return, before_present
 from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import RegistryError
+from gitops_registry.history import Return, before_present
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.reading import parse
 from gitops_registry.reference import Reference
@@ -37,7 +37,7 @@ def promotion(name: str, version: int | str, to: str, *, reason: str = "") -> In
     """Return the wish to move a version to a stage."""
 
     def wanted(before: Snapshot) -> tuple[Reference, str]:
-        return _named(before, name, version), before.known_stage(to).name
+        return before.resolve_named(name, version), before.known_stage(to).name
 
     return Intent(
         edit=lambda before: edits.promote(before, *wanted(before)),
@@ -51,12 +51,12 @@ def archival(name: str, version: int | str, *, reason: str = "") -> Intent:
     """Return the wish to move a version to the last stage."""
 
     def edit(before: Snapshot) -> Edits:
-        return edits.promote(before, _named(before, name, version), before.constitution.stages[-1].name)
+        return edits.promote(before, before.resolve_named(name, version), before.constitution.stages[-1].name)
 
     return Intent(
         edit=edit,
-        subject=lambda before: "archive {0.name} {0.number}".format(_named(before, name, version)),
-        branch=lambda before: "archive/{0.name}/{0.number}".format(_named(before, name, version)),
+        subject=lambda before: "archive {0.name} {0.number}".format(before.resolve_named(name, version)),
+        branch=lambda before: "archive/{0.name}/{0.number}".format(before.resolve_named(name, version)),
         reason=reason,
     )
 
@@ -98,7 +98,3 @@ def new_words(place: Workplace, reference: str, words: bytes, source: str) -> In
         subject=lambda before: "card of {0.name} {0.number}".format(before.resolve(reference)),
         branch=lambda before: "card/{0.name}/{0.number}".format(before.resolve(reference)),
     )
-
-
-def _named(before: Snapshot, name: str, version: int | str) -> Reference:
-    return before.resolve(name, str(version)) if version not in ("", None) else before.resolve(name)

@@ -90,7 +90,7 @@ def _renumbered(place: Workplace, side: Snapshot, numbers: Numbers) -> Snapshot:
     moved: dict[str, Content | None] = {}
     for reference, number in numbers.items():
         folder = paths.version_folder(*reference)
-        for path in _files(side, folder):
+        for path in side.files(folder):
             gone[path] = None
             moved[paths.version_folder(reference.name, number) + path.removeprefix(folder)] = _as_stored(side, path)
         gone[paths.rendered_card_path(*reference)] = None
@@ -135,14 +135,6 @@ def _between(left: Snapshot, right: Snapshot, raw: Sequence[PathChange]) -> list
         before, after = modes.get(path, (FILE_MODE, FILE_MODE))
         if (old, before) != (new, after):
             found.append(PathChange(path, before if old else "", after if new else "", old, new))
-    return found
-
-
-def _files(side: Snapshot, folder: str) -> list[str]:
-    found = []
-    for name in side.children(folder):
-        path = f"{folder}/{name}"
-        found += [path] if side.oid(path) else _files(side, path)
     return found
 
 

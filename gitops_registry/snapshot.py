@@ -166,6 +166,14 @@ class Snapshot:
             return path not in self._edits
         return any(self._still_there(f"{path}/{name}") for name in below)
 
+    def files(self, folder: str) -> list[str]:
+        """Return the paths of all files below a folder, in order."""
+        found = []
+        for name in self.children(folder):
+            path = f"{folder}/{name}"
+            found += [path] if self.oid(path) else self.files(path)
+        return found
+
     def parsed(self, path: str, kind: type[D]) -> Parsed[D] | None:
         """Return the manifest at `path` with its positions; None where there is no file. Raises ManifestError."""
         if path not in self._parsed:
@@ -199,8 +207,13 @@ class Snapshot:
         """policies/access.yaml, where there is one."""
         return self._document(paths.ACCESS, Access)
 
+    def live_models(self) -> tuple[str, ...]:
+        """Return the names of the models that were neither renamed nor deleted, in order."""
+        models = {name: self.model(name) for name in self.models()}
+        return tuple(name for name, model in models.items() if model is None or not model.is_gone)
+
     def models(self) -> tuple[str, ...]:
-        """Return the names of all models in order."""
+        """Return all names of models in order, spent ones too."""
         return tuple(name for name in self.children(paths.MODELS) if paths.NAME.fullmatch(name))
 
     def model(self, name: str) -> Model | None:
@@ -223,11 +236,25 @@ class Snapshot:
     # ── look up
 
     def known_model(self, name: str) -> Model:
-        """Return the state of a model. Raises NotFound with the names that are close."""
+        """Return the state of a model. Raises NotFound for one that is gone, and with the names that are close."""
         model = None if paths.name_problem(name) else self.model(name)
         if model is None:
             raise NotFound(f"no model {name!r} in {self.label}", hint=did_you_mean(name, self.models()))
+        if model.renamed_to is not None:
+            raise NotFound(f"{name} was renamed to {model.renamed_to}", hint=f"use {self.present_name(name)}")
+        if model.removed:
+            raise NotFound(f"{name} was deleted", hint=f"see: gitops-registry log {name}")
         return model
+
+    def present_name(self, name: str) -> str:
+        """Return what a model is called now: its own name, or what it was renamed to."""
+        seen = {name}
+        while not paths.name_problem(name) and (model := self.model(name)) and model.renamed_to:
+            name = model.renamed_to
+            if name in seen:
+                raise NotFound(f"{name} was renamed in a circle", hint="see: gitops-registry check")
+            seen.add(name)
+        return name
 
     def known_version(self, reference: Reference) -> Version:
         """Return the facts of a version. Raises NotFound with what there is instead."""
@@ -262,11 +289,16 @@ class Snapshot:
             return tuple(n for n in self.versions(name) if n not in listed)
         return tuple(sorted(model.stages.get(stage, ())))
 
+    def resolve_named(self, name: str, version: int | str | None) -> Reference:
+        """Return the version that a name and a number, alias or stage (or one reference and nothing) mean. Raises NotFound."""
+        return self.resolve(name, str(version)) if version not in ("", None) else self.resolve(name)
+
     def resolve_all(self, text: str) -> list[Reference]:
         """Return the versions that a reference or the bare name of a model means, in order. Raises NotFound."""
         name, wanted = split_reference(text)
         if wanted:
             return [self.resolve(text)]
+        name = self.present_name(name)
         self.known_model(name)
         return [Reference(name, number) for number in self.versions(name)]
 
@@ -275,11 +307,13 @@ class Snapshot:
 
         Reads `name@3`, `name@v3`, `name@latest`, `name@<stage>` (its newest version), `name@<alias>`, and MLflow's
         `models:/name/3`, `models:/name/Production`, `models:/name@alias`. An alias wins over nothing: it can never be
-        named like a stage. A bare name is no reference: nobody should use a version by guessing. Raises NotFound.
+        named like a stage. A name that a model had before is its name still. A bare name is no reference: nobody should
+        use a version by guessing. Raises NotFound.
         """
         name, wanted = split_reference(text)
         if reference is not None:
             name, wanted = text, reference
+        name = self.present_name(name)
         model = self.known_model(name)
         if not wanted:
             stages = [stage.name for stage in reversed(self.constitution.stages) if model.stages.get(stage.name)]

@@ -6,8 +6,8 @@ import pytest
 from builder import World
 
 from gitops_registry import edits
-from gitops_registry.audit import before_present, held
 from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.history import before_present, held
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
 from gitops_registry.snapshot import Content

@@ -124,10 +124,21 @@ def test_a_deletion_that_did_not_happen_cannot_be_recorded(court: World) -> None
     assert finding(report, "numbering") == "deleted lists 50, which this change does not delete"
 
 
-def test_a_version_that_serves_cannot_be_deleted_not_even_when_the_same_change_archives_it(court: World) -> None:
+def test_a_version_that_serves_is_deleted_by_those_who_may_both_deploy_and_delete(court: World) -> None:
+    """Also where the same change archives it first."""
     text = court.read(MODEL).decode().replace("  production: [2]\n", "").replace("  champion: 2\n", "")
     files = deleted(court, 2) | {MODEL: text.replace("aliases:", "deleted: [2]\naliases:").encode()}
-    assert finding(court.judged(files), "kept") == "version 2 serves and cannot be deleted"
+    alone = court.judged(files)
+    assert errors(alone) == set()
+    assert ("kept", "version 2 serves and is deleted all the same") in {(f.rule, f.message) for f in alone.findings}
+    members = b"[{name: ann, role: admin}, {name: bob, role: ml_engineer}]"
+    base = court.branch({ACCESS: b"kind: Access\nschema_version: 1\nmembers: " + members + b"\n"})
+    assert finding(court.judged(files, base=base), "kept") == "version 2 serves and cannot be deleted"
+    before = court.registry.place.snapshot(base)
+    after = before.with_edits(files)
+    for actor, refused in (("ann", False), ("bob", True), (None, True)):
+        report = check(before, after, after.changed_paths(), lambda _a, _c, who=actor: Facts(actor=who))  # type: ignore[misc]
+        assert ("kept" in errors(report)) == refused
 
 
 def test_a_model_cannot_go_without_a_trace(court: World) -> None:

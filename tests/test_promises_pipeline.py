@@ -102,7 +102,23 @@ def commands() -> dict[str, click.Command]:
     return found
 
 
-CHANGING = {"init", "register", "promote", "archive", "rollback", "merge", "push", "card", "proposals close"}
+CHANGING = {
+    "init",
+    "register",
+    "promote",
+    "archive",
+    "rollback",
+    "merge",
+    "push",
+    "card",
+    "proposals close",
+    "alias set",
+    "alias remove",
+    "tag",
+    "describe",
+    "rename",
+    "delete",
+}
 
 
 @pytest.mark.parametrize(("name", "command"), commands().items(), ids=commands())

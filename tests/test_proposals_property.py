@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitops_registry import edits, paths
-from gitops_registry.audit import before_present
 from gitops_registry.card import render
 from gitops_registry.changes import Change, meaning
 from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.history import before_present
 from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.reading import parse

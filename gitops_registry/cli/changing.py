@@ -20,11 +20,11 @@ from gitops_registry.cli.output import (
     print_json,
     print_outcome,
     reason_option,
+    told,
 )
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.deciding import Outcome
     from gitops_registry.registering import Submission
 
 _CODE = {".pkl", ".pickle", ".joblib"}
@@ -168,7 +168,7 @@ def promote_command(
     outcome = opened(ctx).promote(
         one_version(words), to=stage, direct=direct, reason=reason, dry_run=dry_run, draft=draft
     )
-    return _told(outcome, as_json=as_json, dry_run=dry_run)
+    return told(outcome, as_json=as_json, dry_run=dry_run)
 
 
 @click.command("archive")
@@ -182,7 +182,7 @@ def archive_command(
     ctx: click.Context, words: tuple[str, ...], direct: bool, reason: str, as_json: bool, dry_run: bool
 ) -> int:
     """Propose to take a version out of use."""
-    return _told(
+    return told(
         opened(ctx).archive(one_version(words), direct=direct, reason=reason, dry_run=dry_run),
         as_json=as_json,
         dry_run=dry_run,
@@ -203,16 +203,4 @@ def rollback_command(
 ) -> int:
     """Propose to give a stage back to the version that held it before, read from history."""
     outcome = opened(ctx).rollback(name, stage=stage, to=to, direct=direct, reason=reason, dry_run=dry_run)
-    return _told(outcome, as_json=as_json, dry_run=dry_run)
-
-
-def _told(outcome: Outcome, *, as_json: bool, dry_run: bool) -> int:
-    if as_json:
-        print_json(outcome.to_json())
-        return FINDINGS if outcome.is_refused else 0
-    steps = (
-        [f"gitops-registry check --head {outcome.proposal}", f"gitops-registry merge {outcome.proposal}"]
-        if outcome.proposal
-        else []
-    )
-    return print_outcome(outcome, dry_run=dry_run, what_next=steps)
+    return told(outcome, as_json=as_json, dry_run=dry_run)

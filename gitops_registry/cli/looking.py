@@ -39,10 +39,10 @@ def list_command(ctx: click.Context, name: str | None, stage: str | None, as_jso
     """List all models, or the versions of one."""
     snapshot = opened(ctx).snapshot
     if name is not None or stage is not None:
-        names = [name] if name else list(snapshot.models())
+        names = [snapshot.present_name(name)] if name else list(snapshot.live_models())
         _list_versions(snapshot, names, stage, as_json)
         return
-    rows = [_model_row(snapshot, model) for model in snapshot.models()]
+    rows = [_model_row(snapshot, model) for model in snapshot.live_models()]
     if as_json:
         print_json(rows)
     elif not rows:

@@ -32,6 +32,14 @@ reason_option = click.option(
 )
 
 
+propose_option = click.option("--propose", is_flag=True, help="Propose it, also where the registry takes it at once.")
+
+
+def at_once(propose: bool) -> bool | None:
+    """Return whether a change is committed at once: as the registry says, unless somebody wants it proposed."""
+    return False if propose else None
+
+
 def _as_typed(text: str) -> str:
     """Return words of the command line as UTF-8, which they are nearly everywhere, whatever the locale says."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -165,6 +173,19 @@ def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] =
     for step in what_next:
         click.echo(f"next: {step}")
     return 0
+
+
+def told(outcome: Outcome, *, as_json: bool, dry_run: bool) -> int:
+    """Print what became of a change that may be a proposal, with what to do next, and return the exit code."""
+    if as_json:
+        print_json(outcome.to_json())
+        return FINDINGS if outcome.is_refused else 0
+    steps = (
+        [f"gitops-registry check --head {outcome.proposal}", f"gitops-registry merge {outcome.proposal}"]
+        if outcome.proposal
+        else []
+    )
+    return print_outcome(outcome, dry_run=dry_run, what_next=steps)
 
 
 def progress() -> Callable[[str, int, int], None] | None:

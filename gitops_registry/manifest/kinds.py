@@ -118,7 +118,10 @@ class Constitution(Document):
 
 
 class Model(Document):
-    """The mutable state of one model. A version that no stage lists is in the first stage."""
+    """The mutable state of one model. A version that no stage lists is in the first stage.
+
+    `renamed_to` and `removed` make it a tombstone: the name is spent, and nothing is behind it.
+    """
 
     by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "model"
@@ -132,9 +135,13 @@ class Model(Document):
     stages: dict[Name, Numbers] = {}
     aliases: dict[Alias, Number] = {}
     deleted: Numbers = ()
+    renamed_to: Name | None = None
+    removed: bool = False
 
     @model_validator(mode="after")
     def _one_stage_each(self) -> Model:
+        if self.is_gone and (any(self.stages.values()) or self.aliases):
+            raise ValueError("a model that was renamed or deleted has no stages and no aliases")
         seen: dict[int, str] = {}
         for stage, numbers in self.stages.items():
             for number in numbers:
@@ -149,6 +156,11 @@ class Model(Document):
         if len({alias.lower() for alias in self.aliases}) != len(self.aliases):
             raise ValueError("two aliases differ only in case")
         return self
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether this is the tombstone of a model that was renamed or deleted."""
+        return self.removed or self.renamed_to is not None
 
     def stage_of(self, number: int) -> str | None:
         """Return the stage that lists the version; None means the registry's first stage."""

@@ -9,7 +9,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import decisions, invariants
+from gitops_registry.policy import decisions, invariants, keeping
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
@@ -27,11 +27,11 @@ INVARIANTS: dict[str, Rule] = {
 """Rules about any revision, by the name that findings carry."""
 
 DECISIONS: dict[str, Rule] = {
-    "immutable": decisions.immutable,
-    "intact": decisions.intact,
-    "numbering": decisions.numbering,
-    "kept": decisions.kept,
-    "emptied": decisions.emptied,
+    "immutable": keeping.immutable,
+    "intact": keeping.intact,
+    "numbering": keeping.numbering,
+    "kept": keeping.kept,
+    "emptied": keeping.emptied,
     "stage-order": decisions.stage_order,
     "floors": decisions.floors,
     "approvals": decisions.approvals,
@@ -62,8 +62,8 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
         before, after, changes, managed, gather(after, changes),
         law=after.constitution if first else before.constitution,
         access=before.access,
-        models=tuple(sorted({change.model for change in changes if change.model})),
-        versions=_touched(changes),
+        models=tuple(sorted({name for change in changes for name in _names(change)})),
+        versions=_touched(after, changes),
     )  # fmt: skip
     report = _run(judgement, {"schema": invariants.schema, **INVARIANTS, **DECISIONS})
     return replace(report, findings=(*report.findings, *_left_to_others(changed, managed)))
@@ -89,7 +89,7 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
     judgement = Judgement(None, after, strangers, managed, facts, after.constitution, after.access, models, versions)
     return _run(
         judgement,
-        {"schema": invariants.schema, **INVARIANTS, "intact": decisions.intact, "strangers": decisions.strangers},
+        {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers},
     )
 
 
@@ -104,13 +104,15 @@ def _left_to_others(changed: Sequence[PathChange], managed: Sequence[PathChange]
     return [Finding.warning("unmanaged", message, "look at them with git diff before they land", Spot())]
 
 
-def _touched(changes: Sequence[Change]) -> tuple[Reference, ...]:
+def _names(change: Change) -> set[str]:
+    return {change.model, str(change.after)} if change.kind == "model_renamed" else {change.model} - {""}
+
+
+def _touched(after: Snapshot, changes: Sequence[Change]) -> tuple[Reference, ...]:
     kinds = {"version_registered", "stage_transition", "card_updated", "evaluation_added", "immutable_violated"}
-    return tuple(
-        sorted(
-            {Reference(change.model, change.version) for change in changes if change.kind in kinds and change.version}
-        )
-    )
+    found = {Reference(change.model, change.version) for change in changes if change.kind in kinds and change.version}
+    renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]
+    return tuple(sorted(found | {Reference(name, number) for name in renamed for number in after.versions(name)}))
 
 
 def _unreadable(after: Snapshot, changed: Sequence[PathChange]) -> tuple[Finding, ...]:

@@ -16,127 +16,13 @@ from gitops_registry.difference import is_in_our_folders
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Constitution, Stage
 from gitops_registry.policy import invariants
+from gitops_registry.policy.keeping import arrivals, stage_named
 from gitops_registry.policy.report import Finding, Judgement, Spot
-from gitops_registry.reference import Reference
-
-
-def immutable(judgement: Judgement) -> Iterator[Finding]:
-    """Facts, pointers and measurements are written once."""
-    for change in judgement.changes:
-        if change.kind == "immutable_violated":
-            hint = f"restore it: git checkout {judgement.law.branch} -- {quote(change.subject)}; to change a model, register a new version"
-            yield Finding.error(
-                "immutable",
-                "must never change once it is registered",
-                hint,
-                Spot(change.subject, 1, 1, change.model, change.version),
-            )
-
-
-def intact(judgement: Judgement) -> Iterator[Finding]:
-    """A version that is judged by its facts has those it was registered with, whatever was committed past the check."""
-    moved = {
-        Reference(change.model, change.version)
-        for change, stage in _arrivals(judgement)
-        if stage.serving or stage.minimum_metrics
-    }
-    gathered = judgement.facts.altered
-    if gathered is None and (moved or judgement.before is None):
-        message = "nobody looked whether facts were altered after they were registered"
-        yield Finding.unchecked("intact", "history", message, "git fetch --unshallow", Spot(paths.MODELS))
-    for reference, found in sorted((gathered or {}).items()):
-        is_there = reference.number in judgement.after.versions(reference.name)
-        if is_there and (judgement.before is None or reference in moved):
-            message = f"was altered after it was registered, in {found.changed[:12]}"
-            hint = f"bring back what was registered: git checkout {found.registered[:12]} -- {quote(found.path)}"
-            yield Finding.error("intact", message, hint, Spot(found.path, 1, 1, *reference))
-
-
-def numbering(judgement: Judgement) -> Iterator[Finding]:
-    """Versions count up by one, numbers are never used again, and what was deleted is remembered."""
-    before = judgement.before
-    if before is None:
-        return
-    registered, deleted = _numbers(judgement, "version_registered"), _numbers(judgement, "version_deleted")
-    for name in judgement.models:
-        new, gone = registered.get(name, []), set(deleted.get(name, ()))
-        old, model = before.model(name), judgement.after.model(name)
-        highest = max((0, *before.versions(name), *(old.deleted if old else ())))
-        for expected, number in enumerate(new, highest + 1):
-            if number != expected:
-                yield Finding.error(
-                    "numbering",
-                    f"version {number} should be {expected}: numbers count up and are never used again",
-                    f"move it to versions/{expected}",
-                    Spot(paths.version_path(name, number), 1, 1, name, number),
-                )
-                break
-        forgotten = (gone | set(old.deleted if old else ())) - set(model.deleted if model else ())
-        invented = set(model.deleted if model else ()) - set(old.deleted if old else ()) - gone
-        if model and (forgotten or invented):
-            numbers = ", ".join(map(str, sorted(forgotten or invented)))
-            problem = (
-                f"deleted must list {numbers}"
-                if forgotten
-                else f"deleted lists {numbers}, which this change does not delete"
-            )
-            yield Finding.error(
-                "numbering",
-                problem,
-                "numbers that existed once are never used again",
-                Spot(paths.model_path(name), 1, 1, name),
-            )
-
-
-def _numbers(judgement: Judgement, kind: str) -> dict[str, list[int]]:
-    """Return model → the numbers in order of its changes of that kind."""
-    found: dict[str, list[int]] = {}
-    for change in judgement.changes:
-        if change.kind == kind:
-            found.setdefault(change.model, []).append(change.version)
-    return {name: sorted(numbers) for name, numbers in found.items()}
-
-
-def kept(judgement: Judgement) -> Iterator[Finding]:
-    """A model is never removed without a trace, and a version that serves is not deleted."""
-    serving = {stage.name for stage in judgement.law.stages if stage.serving}
-    for change in judgement.changes:
-        if change.kind == "model_deleted":
-            yield Finding.error(
-                "kept",
-                f"{change.model} was removed without a trace",
-                "its name and numbers must not be taken over: keep model.yaml",
-                Spot(paths.model_path(change.model), 1, 1, change.model),
-            )
-        before, gone = judgement.before, Reference(change.model, change.version)
-        if change.kind == "version_deleted" and before and before.model(gone.name) and before.stage_of(gone) in serving:
-            yield Finding.error(
-                "kept",
-                f"version {change.version} serves and cannot be deleted",
-                "archive it first",
-                Spot(paths.version_path(change.model, change.version), 1, 1, change.model, change.version),
-            )
-
-
-def emptied(judgement: Judgement) -> Iterator[Finding]:
-    """A change that leaves a serving stage empty is pointed out: whoever asks for that version then gets none."""
-    before = judgement.before
-    if before is None:
-        return
-    serving = [stage.name for stage in judgement.law.stages if stage.serving]
-    for name in judgement.models:
-        old, new = before.model(name), judgement.after.model(name)
-        for stage in serving if old and new else ():
-            if old and new and old.stages.get(stage) and not new.stages.get(stage):
-                hint = f"promote another version in its place: gitops-registry promote {name}@REF --to {stage}"
-                yield Finding.warning(
-                    "emptied", f"{stage} would hold no version", hint, Spot(paths.model_path(name), model=name)
-                )
 
 
 def stage_order(judgement: Judgement) -> Iterator[Finding]:
     """A version comes to a stage only from where the constitution says."""
-    for change, stage in _arrivals(judgement):
+    for change, stage in arrivals(judgement):
         is_there = change.version in judgement.after.versions(change.model)
         if is_there and stage.from_ is not None and change.before not in stage.from_:
             hint = f"promote it to {stage.from_[0]} first: gitops-registry promote {change.model} {change.version} --to {stage.from_[0]}"
@@ -154,7 +40,7 @@ def floors(judgement: Judgement) -> Iterator[Finding]:
 
     A rollback is exempt: a version that decided history had in the stage before met what was asked then.
     """
-    for change, stage in _arrivals(judgement):
+    for change, stage in arrivals(judgement):
         version = judgement.after.version(change.model, change.version)
         if version is None or _held_before(judgement, change, stage):
             continue
@@ -202,7 +88,7 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
 def approvals(judgement: Judgement) -> Iterator[Finding]:
     """A move into a serving stage has the approvals that the constitution of the base asks for."""
     wanted = judgement.law.approvals
-    for change, stage in _arrivals(judgement):
+    for change, stage in arrivals(judgement):
         if not stage.serving or not wanted:
             continue
         given = judgement.facts.approvals
@@ -298,25 +184,13 @@ def _fits(judgement: Judgement, old: Constitution) -> Iterator[Finding]:
     yield from invariants.stages(everything)
     yield from invariants.aliases(everything)
     first = new.stages[0]
-    if first.name != old.first_stage and (first.serving or _stage(new, old.first_stage) is not None):
+    if first.name != old.first_stage and (first.serving or stage_named(new, old.first_stage) is not None):
         yield Finding.error(
             "governance",
             f"with {first.name} as the first stage, every version that no stage lists would be in it",
             f"keep {old.first_stage} first",
             Spot(paths.CONSTITUTION, 1, 1),
         )
-
-
-def _arrivals(judgement: Judgement) -> Iterator[tuple[Change, Stage]]:
-    for change in judgement.changes:
-        if change.kind == "stage_transition":
-            stage = _stage(judgement.law, change.after)
-            if stage is not None:
-                yield change, stage
-
-
-def _stage(law: Constitution, name: str) -> Stage | None:
-    return next((stage for stage in law.stages if stage.name == name), None)
 
 
 def _held_before(judgement: Judgement, change: Change, stage: Stage) -> bool:

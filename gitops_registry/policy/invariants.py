@@ -78,7 +78,13 @@ def names(judgement: Judgement) -> Iterator[Finding]:
             yield Finding.error(
                 "names", f"name {name!r} {problem}", "rename the folder", Spot(f"{paths.MODELS}/{name}", model=name)
             )
-        elif name in folders and judgement.after.model(name) is None:
+        elif (model := judgement.after.model(name)) and model.is_gone and judgement.after.versions(name):
+            message = (
+                f"{name} was {'deleted' if model.removed else f'renamed to {model.renamed_to}'}, and versions are there"
+            )
+            where = Spot(paths.model_path(name), 1, 1, name)
+            yield Finding.error("names", message, "remove its folder versions/, or restore its model.yaml", where)
+        elif name in folders and model is None:
             yield Finding.error(
                 "names",
                 f"{name} has no model.yaml",

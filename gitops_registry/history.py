@@ -1,0 +1,169 @@
+"""What git history says of one model, under all the names it had: who held a stage, and whether facts were altered.
+
+It is read from what commits hold, never from a message somebody wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitops_registry import paths
+from gitops_registry.errors import ManifestError, NotFound
+from gitops_registry.git.repository import Repository
+from gitops_registry.manifest.kinds import Model
+from gitops_registry.manifest.reading import MAX_BYTES, parse
+from gitops_registry.paths import place_of
+from gitops_registry.policy.report import Alteration
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import PathChange, Snapshot
+
+_IMMUTABLE = frozenset({"version", "pointer", "evaluation"})
+
+
+def past(
+    repository: Repository, tip: str, name: str, folders: Callable[[str], tuple[str, ...]]
+) -> Iterator[tuple[str, str, list[PathChange]]]:
+    """Yield (what the model was called, commit, paths changed) for every decision that touched its folders, newest first.
+
+    A decision that renamed it comes once, with the paths of both names. Raises RegistryError in a shallow clone.
+    """
+    called: str | None = name
+    while called:
+        earlier: tuple[str, str] | None = None
+        for oid, changed in repository.steps(tip, *folders(called)):
+            earlier = _earlier(repository, oid, called, changed)
+            if earlier is None:
+                yield called, oid, changed
+                continue
+            old, tip = earlier
+            both = repository.changed_paths(tip, oid, *folders(old), *folders(called))
+            yield called, oid, [change for change in both if place_of(change.path).model in {old, called}]
+            break
+        called = earlier[0] if earlier else None
+
+
+def _earlier(repository: Repository, oid: str, name: str, changed: Sequence[PathChange]) -> tuple[str, str] | None:
+    """Return what a model was called before a decision that renamed it, and the commit before it; None for any other."""
+    if not any(change.new_oid and not change.old_oid for change in changed):
+        return None
+    commit = repository.commit(oid)
+    for change in repository.changed_paths(commit.parents[0], oid, paths.MODELS) if commit.parents else ():
+        place = place_of(change.path)
+        if place.role == "model" and place.model != name and change.old_oid and change.new_oid:
+            tombstone = _state(repository, change.path, change.new_oid)
+            if tombstone is not None and tombstone.renamed_to == name:
+                return place.model, commit.parents[0]
+    return None
+
+
+def states(repository: Repository, tip: str, name: str) -> Iterator[tuple[str, Model | None, Model | None]]:
+    """Yield (commit, model before, model after) for every decision that touched `model.yaml`, newest first."""
+    for called, oid, changed in past(repository, tip, name, lambda called: (paths.model_path(called),)):
+        here = next((c for c in changed if c.path == paths.model_path(called) and c.new_oid), None)
+        was = next((c for c in changed if c.old_oid), None)
+        if here or was:
+            before = _state(repository, was.path, was.old_oid) if was else None
+            yield oid, before, _state(repository, here.path, here.new_oid) if here else None
+
+
+def _state(repository: Repository, path: str, oid: str) -> Model | None:
+    if not oid:
+        return None
+    try:
+        data = repository.source(oid).read_object(oid, path, MAX_BYTES)
+        return None if data is None else parse(data, path, Model).document
+    except ManifestError:
+        return None
+
+
+def held(repository: Repository, tip: str, name: str, stage: str) -> tuple[int, ...]:
+    """Return the versions that decisions put into a stage, in order of number."""
+    found: set[int] = set()
+    for _, _, after in states(repository, tip, name):
+        found |= set(after.stages.get(stage, ())) if after else set()
+    return tuple(sorted(found))
+
+
+def altered(repository: Repository, tip: str, reference: Reference | None = None) -> dict[Reference, Alteration]:
+    """Return the versions (or the one that is named) whose facts are not those they were registered with.
+
+    A file that has its first bytes again is as it was, and so is one that a rename moved.
+    """
+    if reference is None:
+        steps = repository.steps(tip, paths.MODELS)
+    else:
+        folders = lambda called: (paths.version_folder(called, reference.number),)  # noqa: E731
+        steps = ((oid, changed) for _, oid, changed in past(repository, tip, reference.name, folders))
+    first: dict[str, tuple[str, str]] = {}
+    last: dict[str, tuple[str, str]] = {}
+    came_from: dict[str, str] = {}
+    for oid, changed in steps:  # newest first
+        facts = [change for change in changed if place_of(change.path).role in _IMMUTABLE]
+        came_from |= _moves(facts)
+        for change in facts:
+            last.setdefault(change.path, (change.new_oid, oid))
+            first[change.path] = (change.new_oid or change.old_oid, oid)
+    return _unlike(first, last, came_from)
+
+
+def _moves(facts: Sequence[PathChange]) -> dict[str, str]:
+    """Return new path → old path of files that one decision moved from a model to another, as they were."""
+    gone = {(_tail(change.path), change.old_oid): change.path for change in facts if not change.new_oid}
+    come = {change.path: (_tail(change.path), change.new_oid) for change in facts if not change.old_oid}
+    return {path: gone[key] for path, key in come.items() if key in gone}
+
+
+def _tail(path: str) -> tuple[str, int, str]:
+    place = place_of(path)
+    return place.role, place.version, place.file
+
+
+def _unlike(
+    first: Mapping[str, tuple[str, str]], last: Mapping[str, tuple[str, str]], came_from: Mapping[str, str]
+) -> dict[Reference, Alteration]:
+    found: dict[Reference, Alteration] = {}
+    for path, (now, changed_in) in last.items():
+        origin = path
+        while origin in came_from:
+            origin = came_from[origin]
+        registered, brought_in = first[origin]
+        if (now and now != registered) or (not now and path not in came_from.values()):
+            place = place_of(path)
+            found.setdefault(Reference(place.model, place.version), Alteration(path, changed_in, brought_in))
+    return found
+
+
+@dataclass(frozen=True)
+class Return:
+    """What a rollback goes back to: the version, and the stage each present holder came from."""
+
+    reference: Reference
+    back: Mapping[int, str]
+
+
+def before_present(
+    repository: Repository, tip: str, snapshot: Snapshot, *, name: str, stage: str, to: int | None = None
+) -> Return:
+    """Return who held a stage before whoever holds it now, read from history (or `to`, if that was it).
+
+    Raises NotFound where nobody else ever held it, or `to` never did.
+    """
+    present = set(snapshot.in_stage(name, stage))
+    if to in present:
+        raise NotFound(f"version {to} of {name} is in {stage} already", hint=f"see: gitops-registry show {name}")
+    there = set(snapshot.versions(name)) if to is None else {to}
+    back: dict[int, str] = {}
+    for _, before, after in states(repository, tip, name):
+        for number in present:
+            was = before.stage_of(number) if before else None
+            if number not in back and after and after.stage_of(number) == stage and was != stage:
+                back[number] = was or snapshot.constitution.first_stage
+        earlier = (set(before.stages.get(stage, ())) if before else set()) - present
+        if earlier & there:
+            return Return(Reference(name, max(earlier & there)), back)
+    who = f"version {to}" if to is not None else "no other version"
+    raise NotFound(
+        f"{who} of {name} {'never' if to is not None else 'ever'} was in {stage}",
+        hint=f"see: gitops-registry log {name}",
+    )

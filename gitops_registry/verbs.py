@@ -1,0 +1,235 @@
+"""Every verb that changes something, as one method each: what the front door inherits.
+
+Methods that change something in place return an `Outcome`; a refusal is a false outcome, not an exception. `register`,
+which has a version to return, raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gitops_registry.errors import RegistryError
+from gitops_registry.workplace import Workplace
+
+if TYPE_CHECKING:
+    from gitops_registry.deciding import Intent, Outcome
+    from gitops_registry.manifest.facts import Training
+    from gitops_registry.manifest.kinds import Card
+    from gitops_registry.manifest.parts import Param
+    from gitops_registry.proposals import Proposal
+    from gitops_registry.publishing import Published
+    from gitops_registry.registering import Registered
+
+
+class Verbs:
+    """The changing half of a registry. `direct` asks for a commit at once; None for one wherever the registry takes it."""
+
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+
+    # ── registering
+
+    def register(
+        self,
+        name: str,
+        model: Any,
+        *,
+        X: Any = None,  # noqa: N803 - the field's own name
+        y: Any = None,
+        params: Mapping[str, Param] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        training: Training | Mapping[str, Any] | None = None,
+        card: Card | Mapping[str, Any] | None = None,
+        release: str | None = None,
+        dry_run: bool = False,
+    ) -> Registered:
+        """Register a fitted estimator, or a model file given as a Path, and return the version with its `number`.
+
+        `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
+        Raises RegistryError where the model cannot be read, measured or stored, or is refused.
+        """
+        from gitops_registry.appraisal import Rows
+        from gitops_registry.manifest.facts import Training
+        from gitops_registry.manifest.kinds import Card
+        from gitops_registry.registering import Submission, made, register
+
+        rows = None if X is None else Rows(X, y, str(getattr(y, "name", "") or ""))
+        submission = Submission(
+            params=params or {}, metrics=metrics or {}, tags=tags or {},
+            training=made(Training, **training) if isinstance(training, Mapping) else training,
+            card=made(Card, **card) if isinstance(card, Mapping) else card or Card(), release=release,
+        )  # fmt: skip
+        registered = register(self._place, name, model, rows=rows, submission=submission, dry_run=dry_run)
+        if registered.outcome.is_refused:
+            first = registered.outcome.refusals[0]
+            raise RegistryError(f"{name} was not registered: {first.message}", hint=first.hint)
+        return registered
+
+    # ── moving
+
+    def promote(
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        to: str,
+        direct: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+        draft: bool = False,
+    ) -> Outcome:
+        """Propose to move a version to a stage, or move it at once with `direct` where the registry allows it.
+
+        The version is `name` and a number, alias or stage, or one reference (`name@3`), read on the newest tip. Raises
+        NotFound for an unknown version or stage, Conflict where it is there already or proposed already.
+        """
+        from gitops_registry import moving
+
+        intent = moving.promotion(name, version, to, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, draft=draft)
+
+    def archive(
+        self, name: str, version: int | str = "", *, direct: bool = False, reason: str = "", dry_run: bool = False
+    ) -> Outcome:
+        """Propose to move a version to the last stage (archived), or move it at once with `direct`."""
+        from gitops_registry import moving
+
+        intent = moving.archival(name, version, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
+
+    def rollback(
+        self,
+        name: str,
+        *,
+        stage: str = "production",
+        to: int | None = None,
+        direct: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Propose to give a stage back to whoever held it before, read from history; or to version `to`.
+
+        The present holder returns to where it came from. Raises NotFound where nobody held the stage before.
+        """
+        from gitops_registry import moving
+
+        intent = moving.rollback(self._place, name, stage, to, reason=reason)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
+
+    # ── proposals
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Yield the open proposals in order of branch."""
+        from gitops_registry import proposals
+
+        return proposals.open_proposals(self._place)
+
+    def merge(self, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
+        """Land a proposal, judged as it would be on the present tip."""
+        from gitops_registry import proposals
+
+        return proposals.merge(self._place, branch, reason=reason, dry_run=dry_run)
+
+    def push(self, *, dry_run: bool = False) -> Published:
+        """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""
+        from gitops_registry.publishing import publish
+
+        return publish(self._place, dry_run=dry_run)
+
+    # ── naming and describing
+
+    def set_alias(
+        self,
+        name: str,
+        alias: str,
+        version: int | str = "",
+        *,
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Let an alias name a version, whatever it named before."""
+        from gitops_registry.labelling import new_alias
+
+        return self._change(new_alias(name, version, alias, reason=reason), direct=direct, dry_run=dry_run)
+
+    def remove_alias(
+        self, name: str, alias: str, *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+    ) -> Outcome:
+        """Take an alias away. Raises NotFound where the model has none of that name."""
+        from gitops_registry.labelling import no_alias
+
+        return self._change(no_alias(name, alias, reason=reason), direct=direct, dry_run=dry_run)
+
+    def describe(
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        description: str | None = None,
+        title: str | None = None,
+        owners: Sequence[str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Give a model, or one version of it, other words and tags; what is None stays, and a tag whose value is None goes."""
+        from gitops_registry.labelling import description as described
+
+        words = {"description": description, "title": title, "owners": None if owners is None else tuple(owners)}
+        intent = described(self._place, name, version, tags=tags or {}, words=words, reason=reason)
+        return self._change(intent, direct=direct, dry_run=dry_run)
+
+    def update_card(
+        self,
+        reference: str,
+        words: bytes,
+        *,
+        source: str = "card.yaml",
+        direct: bool | None = None,
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Commit new words of a version with the card rendered from them (a proposal where direct changes are not taken).
+
+        Raises ManifestError where the words cannot be read.
+        """
+        from gitops_registry import moving
+
+        return self._change(moving.new_words(self._place, reference, words, source), direct=direct, dry_run=dry_run)
+
+    # ── taking away
+
+    def rename(
+        self, name: str, new: str, *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+    ) -> Outcome:
+        """Give a model another name. The old one is spent: references to it find the new one, and nobody else gets it."""
+        from gitops_registry.removing import renaming
+
+        return self._change(renaming(self._place, name, new, reason=reason), direct=direct, dry_run=dry_run)
+
+    def delete(
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        force: bool = False,
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Delete a version with its stage and aliases, or a model with all its versions. Numbers and names are never given again.
+
+        Raises Conflict for what serves, unless by `force`.
+        """
+        from gitops_registry.removing import deletion
+
+        return self._change(deletion(name, version, force=force, reason=reason), direct=direct, dry_run=dry_run)
+
+    def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool) -> Outcome:
+        from gitops_registry import moving
+
+        at_once = self._place.snapshot(self._place.tip()).constitution.direct if direct is None else direct
+        return moving.change(self._place, intent, direct=at_once, dry_run=dry_run)
