@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_registry.audit import Event
     from gitops_registry.changes import Change
     from gitops_registry.policy.report import Report
+    from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.using import RegisteredModel
 
 
@@ -79,6 +80,22 @@ class Registry(Verbs):
         if known and (model is None or not model.removed):
             snapshot.known_model(known)  # a deleted one has a history too
         return events(self._place.repository, self._place.commit(), name=known, limit=limit)
+
+    def search(self, wanted: str = "", *, order_by: str = "", limit: int | None = None) -> list[FoundVersion]:
+        """Return the versions that a filter finds: `metrics.accuracy > 0.9 and tags.domain = 'credit'`.
+
+        Ordered by name and number, or by `order_by`: `metrics.accuracy desc, created`. Raises RegistryError where
+        either cannot be read.
+        """
+        from gitops_registry.searching import find_versions
+
+        return find_versions(self._place, wanted, order=order_by, limit=limit)
+
+    def search_models(self, wanted: str = "", *, order_by: str = "", limit: int | None = None) -> list[FoundModel]:
+        """Return the models that a filter finds, or that have a version it finds, as `search` does versions."""
+        from gitops_registry.searching import find_models
+
+        return find_models(self._place, wanted, order=order_by, limit=limit)
 
     # ── judging
 

@@ -65,6 +65,8 @@ def command(*arguments: str) -> str:
         command("proposals", "list"),
         command("log", "fraud"),
         command("compare", "fraud", "1", "2"),
+        command("search", "metrics.accuracy > 0.5"),
+        command("search", "--models", "--json"),
     ],
 )  # fmt: skip
 def test_looking_at_a_registry_imports_no_heavy_library(code: str, world: World) -> None:

@@ -10,6 +10,7 @@ import click
 
 from gitops_registry.cli.output import (
     FINDINGS,
+    aliases_told,
     clean,
     dry_run_option,
     facts,
@@ -52,7 +53,7 @@ def list_command(ctx: click.Context, name: str | None, stage: str | None, as_jso
         table(
             ["model", "versions", "latest", *stages, "aliases", "title"],
             [
-                [row["name"], row["versions"], row["latest"], *(row["stages"].get(s) for s in stages), _aliases(row["aliases"]), row["title"] or None]
+                [row["name"], row["versions"], row["latest"], *(row["stages"].get(s) for s in stages), aliases_told(row["aliases"]), row["title"] or None]
                 for row in rows
             ],
             numbers=(1, 2),
@@ -67,10 +68,6 @@ def _model_row(snapshot: Snapshot, name: str) -> dict[str, Any]:
         "versions": len(numbers), "latest": numbers[-1] if numbers else None,
         "stages": {stage: list(held) for stage, held in model.stages.items()}, "aliases": model.aliases,
     }  # fmt: skip
-
-
-def _aliases(aliases: dict[str, int]) -> str | None:
-    return ", ".join(f"{alias} → {number}" for alias, number in aliases.items()) or None
 
 
 def _list_versions(snapshot: Snapshot, names: list[str], stage: str | None, as_json: bool) -> None:
@@ -143,7 +140,7 @@ def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
     click.secho(name, bold=True)
     facts({
         "title": model.title, "description": model.description, "owners": model.owners,
-        "tags": [f"{key}={value}" for key, value in model.tags.items()], "aliases": _aliases(model.aliases), "deleted": model.deleted,
+        "tags": [f"{key}={value}" for key, value in model.tags.items()], "aliases": aliases_told(model.aliases), "deleted": model.deleted,
     })  # fmt: skip
     click.echo()
     _list_versions(snapshot, [name], None, as_json)

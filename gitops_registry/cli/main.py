@@ -28,6 +28,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Look": {
         "list": ("looking", "all models, or the versions of one"),
+        "search": ("searching", "versions or models by metrics, tags, stage, author, …"),
         "show": ("looking", "one model or one version"),
         "compare": ("looking", "two versions side by side"),
         "card": ("looking", "the model card of a version"),

@@ -131,6 +131,11 @@ def facts(values: Mapping[str, Any]) -> None:
         click.echo(f"{click.style(name.ljust(width), fg='cyan')}  {clean(value)}")
 
 
+def aliases_told(aliases: Mapping[str, int]) -> str | None:
+    """Return the aliases of a model as one cell of a table."""
+    return ", ".join(f"{alias} → {number}" for alias, number in aliases.items()) or None
+
+
 def print_findings(findings: Iterable[Finding]) -> None:
     """Print findings, each with its place and the next step."""
     for finding in findings:
