@@ -7,7 +7,7 @@ answer comes from a message somebody wrote.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.history import past
+from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 
 _LAST_SECOND = 253_402_300_799
@@ -87,6 +88,24 @@ def events(repository: Repository, tip: str, *, name: str = "", limit: int | Non
             yield Event(commit, changes)
         except (ManifestError, NotFound) as error:
             yield Event(commit, (), error.message)
+
+
+def life(repository: Repository, tip: str, reference: Reference) -> Iterator[Event]:
+    """Yield the decisions about one version, newest first, each with what it did to that version and nothing else.
+
+    Raises RegistryError in a shallow clone.
+    """
+    names = {reference.name}
+    for event in events(repository, tip, name=reference.name):
+        names |= {change.before for change in event.changes if change.kind == "model_renamed" and change.after in names}
+        own = tuple(change for change in event.changes if change.model in names and _concerns(change, reference.number))
+        if own:
+            yield replace(event, changes=own)
+
+
+def _concerns(change: Change, number: int) -> bool:
+    is_alias = change.kind in {"alias_set", "alias_removed"}
+    return change.version == number or (is_alias and number in {change.before, change.after})
 
 
 def _is_registry(*sides: Snapshot) -> bool:

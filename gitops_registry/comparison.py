@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gitops_registry.errors import NotFound
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.parts import plain
+from gitops_registry.reference import Reference, split_reference
+from gitops_registry.snapshot import Snapshot
 
 Section = Literal["facts", "metrics", "params", "signature", "environment", "artifacts"]
 _LOWER_IS_BETTER = frozenset({"false", "mae", "rmse", "mse", "mape", "loss", "error", "brier", "latency"})
@@ -53,7 +56,73 @@ class Row:
             "right": self.right,
             "difference": self.difference,
             "percent": self.percent,
+            "verdict": self.verdict or None,
         }
+
+
+def champion(snapshot: Snapshot, name: str) -> Reference:
+    """Return the version that others are measured by: the alias `champion`, else the newest that serves.
+
+    Raises NotFound where there is neither.
+    """
+    model = snapshot.known_model(name)
+    serving = [stage.name for stage in reversed(snapshot.constitution.stages) if stage.serving]
+    held = [number for stage in serving for number in snapshot.in_stage(name, stage)[-1:]]
+    number = model.aliases.get("champion") or next(iter(held), None)
+    if number is None:
+        raise NotFound(
+            f"{name} has no champion: no version serves, and none has that alias",
+            hint=f"name two versions: gitops-registry compare {name} 1 2",
+        )
+    return Reference(name, number)
+
+
+def challenger(snapshot: Snapshot, name: str) -> Reference:
+    """Return the version that would replace the champion: the alias `challenger`, else the newest in a stage before it.
+
+    Where nothing waits in such a stage it is the newest version of all. Raises NotFound where that is the champion itself.
+    """
+    best = champion(snapshot, name)
+    model, constitution = snapshot.known_model(name), snapshot.constitution
+    serving = [stage for stage in constitution.stages if stage.serving]
+    before = {origin for stage in serving for origin in stage.from_ or ()} - {stage.replaced_to for stage in serving}
+    waiting = [number for stage in before for number in snapshot.in_stage(name, stage)]
+    newest = [number for number in (*waiting, *snapshot.versions(name)[-1:]) if number != best.number]
+    number = model.aliases.get("challenger") or (max(waiting) if waiting else next(iter(newest), None))
+    if number is None or number == best.number:
+        raise NotFound(
+            f"{name} has no challenger of {best}: nothing newer waits, and no version has that alias",
+            hint=f"name two versions: gitops-registry compare {name} 1 2",
+        )
+    return Reference(name, number)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two versions and every line of their comparison."""
+
+    left: Reference
+    right: Reference
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {"left": str(self.left), "right": str(self.right), "rows": [row.to_json() for row in self.rows]}
+
+
+def compared(snapshot: Snapshot, left: str, right: str = "") -> Compared:
+    """Return what two references have in common and not; of one, with its model's champion; of a bare name, champion
+    and challenger. Raises NotFound.
+    """
+    name, wanted = split_reference(left)
+    name = snapshot.present_name(name)
+    if right:
+        one, other = snapshot.resolve(left), snapshot.resolve(right)
+    elif wanted:
+        one, other = champion(snapshot, name), snapshot.resolve(left)
+    else:
+        one, other = champion(snapshot, name), challenger(snapshot, name)
+    return Compared(one, other, tuple(compare(snapshot.known_version(one), snapshot.known_version(other))))
 
 
 _LARGEST = 1e100

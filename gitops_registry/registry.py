@@ -23,6 +23,7 @@ from gitops_registry.workplace import Workplace
 if TYPE_CHECKING:
     from gitops_registry.audit import Event
     from gitops_registry.changes import Change
+    from gitops_registry.comparison import Compared
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.using import RegisteredModel
@@ -80,6 +81,23 @@ class Registry(Verbs):
         if known and (model is None or not model.removed):
             snapshot.known_model(known)  # a deleted one has a history too
         return events(self._place.repository, self._place.commit(), name=known, limit=limit)
+
+    def history(self, name: str, version: int | str = "") -> Iterator[Event]:
+        """Yield the decisions about one version, newest first: registered, promoted, named, … Raises RegistryError in a
+        shallow clone.
+        """
+        from gitops_registry.audit import life
+
+        return life(self._place.repository, self._place.commit(), self.resolve(name, version))
+
+    def compare(self, left: str, right: str = "") -> Compared:
+        """Compare two versions; one with the champion of its model; or, of a model's bare name, champion and challenger.
+
+        The champion is the alias of that name, else what serves. Raises NotFound.
+        """
+        from gitops_registry.comparison import compared
+
+        return compared(self.snapshot, left, right)
 
     def search(self, wanted: str = "", *, order_by: str = "", limit: int | None = None) -> list[FoundVersion]:
         """Return the versions that a filter finds: `metrics.accuracy > 0.9 and tags.domain = 'credit'`.

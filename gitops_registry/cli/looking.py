@@ -1,4 +1,4 @@
-"""list, show, compare, card, log."""
+"""list, show, card, log."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from gitops_registry.cli.output import (
     print_json,
     print_outcome,
     table,
-    versions_in,
 )
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
+    from gitops_registry.audit import Event
     from gitops_registry.reference import Reference
+    from gitops_registry.registry import Registry
     from gitops_registry.snapshot import Snapshot
 
 _MAIN_METRICS = ("accuracy", "roc_auc", "f1", "r2", "rmse")
@@ -123,11 +124,21 @@ def _aliases_of(snapshot: Snapshot, reference: Reference) -> list[str]:
 @click.pass_context
 def show_command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
     """Show a model, or one version of it."""
-    snapshot = opened(ctx).snapshot
+    registry = opened(ctx)
+    snapshot = registry.snapshot
     if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
         _show_model(snapshot, words[0], as_json)
     else:
-        _show_version(snapshot, snapshot.resolve(one_version(words)), as_json)
+        reference = snapshot.resolve(one_version(words))
+        _show_version(snapshot, reference, _past(registry, reference), as_json)
+
+
+def _past(registry: Registry, reference: Reference) -> list[Event] | str:
+    """Return the decisions about a version, newest first; or why they are not known."""
+    try:
+        return list(registry.history(str(reference)))
+    except RegistryError as error:
+        return error.message
 
 
 def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
@@ -146,7 +157,7 @@ def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
     _list_versions(snapshot, [name], None, as_json)
 
 
-def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> None:
+def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | str, as_json: bool) -> None:
     from gitops_registry.manifest.parts import plain
 
     version = snapshot.known_version(reference)
@@ -161,6 +172,7 @@ def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> No
                 "aliases": aliases,
                 **data,
                 "card": plain(snapshot.card(*reference)),
+                "history": None if isinstance(past, str) else [event.to_json() for event in past],
             }
         )
         return
@@ -195,38 +207,30 @@ def _show_version(snapshot: Snapshot, reference: Reference, as_json: bool) -> No
         [(a.file, a.format, a.size, a.sha256) for a in version.artifacts],
         numbers=(2,),
     )
+    click.echo()
+    _print_past(past, reference)
 
 
-@click.command("compare")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@A NAME@B | NAME A B")
-@click.option("--all", "everything", is_flag=True, help="Also what is the same.")
-@json_option
-@click.pass_context
-def compare_command(ctx: click.Context, words: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Compare two versions: metrics, parameters, signature, environment, artifacts."""
-    from gitops_registry.comparison import compare
-
-    named = versions_in(words)
-    if len(named) != 2:
-        raise RegistryError("name two versions", hint="NAME@2 NAME@3, or three words: NAME 2 3")
-    snapshot = opened(ctx).snapshot
-    left, right = (snapshot.resolve(text) for text in named)
-    rows = compare(snapshot.known_version(left), snapshot.known_version(right))
-    if as_json:
-        print_json({"left": str(left), "right": str(right), "rows": [row.to_json() for row in rows]})
+def _print_past(past: list[Event] | str, reference: Reference) -> None:
+    if isinstance(past, str):
+        click.echo(f"history: {past}")
         return
-    shown = [row for row in rows if everything or not row.is_same]
-    lines: list[list[Any]] = []
-    for row in shown:
-        change = (
-            ""
-            if row.difference is None
-            else f"{row.difference:+.4g}" + (f" ({row.percent:+.1f} %)" if row.percent is not None else "")
+    rows = []
+    for event in past:
+        did = ", ".join(_without_name(str(change), reference) for change in event.changes)
+        rows.append(
+            (f"{event.time:%Y-%m-%d %H:%M}", did, event.commit.author, event.reason or None, event.commit.oid[:9])
         )
-        lines.append([row.section, row.name, row.left, row.right, change, row.verdict])
-    table(["", "", str(left), str(right), "difference", ""], lines, numbers=(2, 3))
-    if not everything:
-        click.echo(f"{len(rows) - len(shown)} more are the same (--all shows them)")
+    table(["when", "what", "who", "why", "commit"], rows)
+
+
+def _without_name(text: str, reference: Reference) -> str:
+    """Return a change in the words of a table that is about one version."""
+    return (
+        text.partition(": ")[2]
+        .replace(f"version {reference.number} ", "", 1)
+        .replace(f"of version {reference.number} ", "")
+    )
 
 
 @click.command("card")

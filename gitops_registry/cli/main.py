@@ -30,7 +30,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("looking", "all models, or the versions of one"),
         "search": ("searching", "versions or models by metrics, tags, stage, author, …"),
         "show": ("looking", "one model or one version"),
-        "compare": ("looking", "two versions side by side"),
+        "compare": ("comparing", "two versions, or champion and challenger, side by side"),
         "card": ("looking", "the model card of a version"),
         "log": ("looking", "what was decided, when and by whom"),
     },
