@@ -25,6 +25,7 @@ from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from gitops_registry.audit import Event
+    from gitops_registry.manifest.facts import Signature
     from gitops_registry.reference import Reference
     from gitops_registry.registry import Registry
     from gitops_registry.snapshot import Snapshot
@@ -193,14 +194,7 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
             table([title, "value", *[""] * (len(rows[0]) - 2)], rows, numbers=(1,))
     if version.signature:
         click.echo()
-        inputs, outputs = version.signature.inputs, version.signature.outputs
-        table(
-            ["column", "type", ""],
-            [
-                *((c.name, c.type, "required" if c.required else "optional") for c in inputs),
-                *((f"→ {c.name}", c.type, "") for c in outputs),
-            ],
-        )
+        _print_signature(version.signature)
     click.echo()
     table(
         ["file", "format", "bytes", "sha256"],
@@ -209,6 +203,11 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
     )
     click.echo()
     _print_past(past, reference)
+
+
+def _print_signature(signature: Signature) -> None:
+    inputs = [(c.name, c.type, "required" if c.required else "optional") for c in signature.inputs]
+    table(["column", "type", ""], [*inputs, *((f"→ {c.name}", c.type, "") for c in signature.outputs)])
 
 
 def _print_past(past: list[Event] | str, reference: Reference) -> None:
