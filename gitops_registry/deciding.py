@@ -6,6 +6,8 @@ the tip that the commit then follows.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +15,10 @@ from typing import Any
 
 from gitops_registry.changes import Change, plan_digest, to_json
 from gitops_registry.edits import Edit
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.evidence import gatherer
-from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
+from gitops_registry.git.mirror import PATIENCE
 from gitops_registry.git.remote import upstream
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
@@ -24,6 +27,7 @@ from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
 _TRIES = 20
+_LONGEST_PAUSE = 2.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,6 +127,11 @@ def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
     if dry_run:
         yield []
         return
+    if place.mirror is not None:
+        with writer(place.repository, patience=PATIENCE):
+            place.mirror.refresh()
+            yield []
+        return
     caught = place.catch_up()
     with writer(place.repository):
         offline = f"{caught.unreachable}: working on {place.branch} as it is here" if caught.unreachable else ""
@@ -130,13 +139,33 @@ def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
         yield [note for note in (caught.done, offline, relanded) if note]
 
 
+def again(place: Workplace, once: Callable[[], Outcome]) -> Outcome:
+    """Return what became of a change, made again on what the branch holds by now as long as somebody else is first.
+
+    Called within `deciding`. Raises Moved where that does not end.
+    """
+    end = time.monotonic() + PATIENCE
+    attempt = 0
+    while True:
+        try:
+            return once()
+        except Moved:
+            attempt += 1
+            if (place.mirror is None and attempt >= _TRIES) or time.monotonic() > end:
+                raise
+        if place.mirror is not None:
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**attempt)))
+            place.mirror.refresh()
+
+
 def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcome:
     """Commit a change on the branch of decisions, if it is accepted.
 
-    Raises Conflict where somebody else keeps moving the branch, and whatever the edit itself raises.
+    Raises Moved where somebody else keeps moving the branch, and whatever the edit itself raises.
     """
     with deciding(place, dry_run=dry_run) as notes:
-        for _ in range(_TRIES):
+
+        def once() -> Outcome:
             tip = place.tip()
             before = place.snapshot(tip)
             after, report = judge(place, intent, tip, dry_run=dry_run)
@@ -144,12 +173,10 @@ def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcom
             if refusals or dry_run or not after.changed_paths():
                 return Outcome(subject, report, refusals, notes=tuple(notes))
             commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
-            try:
-                kept = move_branches(place.repository, {place.ref: (tip, commit)}, scratch=scratch, follow=place.ref)
-            except Conflict:
-                continue
+            kept = place.move({place.ref: (tip, commit)}, scratch=scratch)
             return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
-    raise Conflict(f"{place.branch} keeps changing; nothing was written", hint="try again")
+
+        return again(place, once)
 
 
 def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: bool = False) -> Outcome:
@@ -169,7 +196,7 @@ def propose(place: Workplace, intent: Intent, *, dry_run: bool = False, draft: b
         if dry_run or (refusals and not draft) or not after.changed_paths():
             return Outcome(subject, report, refusals, notes=tuple(notes))
         commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=intent.message(before))
-        move_branches(place.repository, {ref: (NO_COMMIT, commit)}, scratch=scratch, follow=None)
+        place.move({ref: (NO_COMMIT, commit)}, scratch=scratch)
         return Outcome(subject, report, refusals, commit=commit, proposal=branch, notes=(*notes, *about_remote(place)))
 
 
@@ -191,6 +218,8 @@ def about_branch(place: Workplace) -> list[str]:
     """Return what to tell a user who looks at another branch than the one that decisions land on, or whose others do not
     see it yet.
     """
+    if place.mirror is not None:
+        return [f"it landed on {place.branch} of {place.mirror.url}"]
     here = place.repository.head_branch
     notes = []
     if place.repository.work_tree is not None and here != place.branch:

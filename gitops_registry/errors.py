@@ -29,6 +29,10 @@ class Conflict(RegistryError):
     """Somebody else changed the same thing meanwhile; nothing was written."""
 
 
+class Moved(Conflict):
+    """A branch that is somewhere else by now; the same change may be made again on what it holds."""
+
+
 class ManifestError(RegistryError):
     """A file of the registry that cannot be accepted; the message starts with `file:line:column`.
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from gitops_registry.audit import reason_of
 from gitops_registry.changes import Change, meaning, to_json
-from gitops_registry.deciding import Outcome, about_branch, about_kept, deciding, message_of
+from gitops_registry.deciding import Outcome, about_branch, about_kept, again, deciding, message_of
 from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, NotFound, RegistryError
 from gitops_registry.evidence import gatherer
-from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
+from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.policy.check import check
@@ -143,7 +143,7 @@ def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
         raise RegistryError(f"{branch} is checked out", hint=f"first, where it is: git switch {place.branch}")
     if not dry_run:
         with writer(place.repository):
-            move_branches(place.repository, {ref: (head, NO_COMMIT)}, scratch="", follow=None)
+            place.move({ref: (head, NO_COMMIT)}, scratch="")
     return head
 
 
@@ -159,33 +159,37 @@ def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = Fa
     The proposal's branch goes in the same transaction, unless it is checked out, a remote's or no proposal's. Raises Conflict
     where it cannot land, NotFound where there is no such proposal.
     """
+    if branch == place.branch:
+        raise RegistryError(f"{branch} is where proposals land", hint="see: gitops-registry proposals list")
     with deciding(place, dry_run=dry_run) as notes:
-        if branch == place.branch:
-            raise RegistryError(f"{branch} is where proposals land", hint="see: gitops-registry proposals list")
-        ref, head = locate(place, branch)
-        tip = place.tip()
-        if place.repository.is_ancestor(head, tip):
-            raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
-        before, after, changed = place.landed(tip, head)
-        subject = place.repository.commit(head).subject
-        report = check(before, after, changed, gatherer(place, tip))
-        refusals = report.refusals(DECISION)
-        if not refusals and meaning(report.changes) != meaning(_plan(place, tip, head)):
-            raise Conflict(
-                f"{branch} would land as something else than it says",
-                hint=f"make it again: gitops-registry proposals close {branch}",
-            )
-        if refusals or dry_run:
-            return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes))
-        if not report.changes and not changed:
-            raise Conflict(f"{branch} changes nothing any more", hint=f"gitops-registry proposals close {branch}")
-        why = (reason_of(place.repository.commit(head)), reason)
-        message = message_of(subject, *why, f"Proposal: {branch}")
-        commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
-        moves = {place.ref: (tip, commit)}
-        if _is_proposal(ref) and not is_checked_out(place.repository, ref):
-            moves[ref] = (head, NO_COMMIT)
-        kept = move_branches(place.repository, moves, scratch=scratch, follow=place.ref)
+        return again(place, lambda: _merge(place, branch, reason, notes, dry_run=dry_run))
+
+
+def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_run: bool) -> Outcome:
+    ref, head = locate(place, branch)
+    tip = place.tip()
+    if place.repository.is_ancestor(head, tip):
+        raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
+    before, after, changed = place.landed(tip, head)
+    subject = place.repository.commit(head).subject
+    report = check(before, after, changed, gatherer(place, tip))
+    refusals = report.refusals(DECISION)
+    if not refusals and meaning(report.changes) != meaning(_plan(place, tip, head)):
+        raise Conflict(
+            f"{branch} would land as something else than it says",
+            hint=f"make it again: gitops-registry proposals close {branch}",
+        )
+    if refusals or dry_run:
+        return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes))
+    if not report.changes and not changed:
+        raise Conflict(f"{branch} changes nothing any more", hint=f"gitops-registry proposals close {branch}")
+    why = (reason_of(place.repository.commit(head)), reason)
+    message = message_of(subject, *why, f"Proposal: {branch}")
+    commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
+    moves = {place.ref: (tip, commit)}
+    if _is_proposal(ref) and not is_checked_out(place.repository, ref):
+        moves[ref] = (head, NO_COMMIT)
+    kept = place.move(moves, scratch=scratch)
     return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
 
 

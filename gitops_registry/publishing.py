@@ -39,6 +39,10 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
     Raises RegistryError where there is no remote, it cannot be reached or refuses; what is here stays here. Raises
     Conflict where the two do not fit, or somebody else keeps moving the branch.
     """
+    if place.mirror is not None:
+        raise RegistryError(
+            f"every change is made at {place.mirror.url} at once", hint="there is nothing to push from here"
+        )
     follows = upstream(place.repository, place.branch)
     if follows is None:
         raise RegistryError(

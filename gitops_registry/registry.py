@@ -7,18 +7,15 @@ a version to return, raises.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from gitops_registry.errors import RegistryError
 from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.verbs import Verbs
-from gitops_registry.workplace import Workplace
+from gitops_registry.workplace import Workplace, place_at
 
 if TYPE_CHECKING:
     from gitops_registry.audit import Event
@@ -39,13 +36,21 @@ class Registry(Verbs):
         *,
         revision: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
+        cache: str | Path | None = None,
+        offline: bool = False,
     ) -> Registry:
-        """Return the registry at a path or a file:// URL: a checkout, a folder in one, or a bare repository.
+        """Return the registry at a path (a checkout, a folder in one, a bare repository) or a URL, `@revision` behind it.
 
-        `revision` reads the past. `progress(what, done, total)` is called during long work. Raises RegistryError
-        where there is no git repository.
+        A URL (https, ssh, file, git@host:path) is read through a managed clone in the folder `cache` (the user's cache
+        folder without one), as it is now, or with `offline` as it was last seen; changes are made at the remote at once.
+        `revision` reads the past. `progress(what, done, total)` is called during long work. Raises RegistryError where
+        there is no git repository, or it cannot be reached.
         """
-        return cls(Workplace.open(_local(path), revision=revision, progress=progress))
+        return cls(place_at(path, revision=revision, progress=progress, cache=cache, is_offline=offline))
+
+    def refresh(self) -> None:
+        """See what others decided since this registry was opened from a URL; anywhere else it is seen at once."""
+        self._place.refresh()
 
     # ── reading
 
@@ -164,17 +169,3 @@ class Registry(Verbs):
         snapshot = self.snapshot
         wanted = [found for text in references or snapshot.live_models() for found in snapshot.resolve_all(text)]
         return verify(self._place, snapshot, wanted)
-
-
-def _local(path: str | Path) -> Path:
-    """Return the folder that a path or a file:// URL names. Raises RegistryError for a registry on another machine."""
-    text = str(path)
-    url = urlsplit(text)
-    if url.scheme == "file" and url.netloc in {"", "localhost"}:
-        return Path(unquote(url.path))
-    if "://" in text or (isinstance(path, str) and re.match(r"[\w.-]+@[\w.-]+:", text)):
-        raise RegistryError(
-            "a registry on another machine is opened from a clone of it",
-            hint="git clone URL registry, then name that folder",
-        )
-    return Path(path)

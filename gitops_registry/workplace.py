@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from gitops_registry import paths
+from gitops_registry.address import address, split_revision
 from gitops_registry.artifact import Store
 from gitops_registry.card import render
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git import landing
+from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkTreeSource
@@ -38,9 +42,15 @@ class Workplace:
     """What every verb works with."""
 
     def __init__(
-        self, repository: Repository, *, revision: str | None = None, progress: Progress | None = None
+        self,
+        repository: Repository,
+        *,
+        revision: str | None = None,
+        progress: Progress | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.repository = repository
+        self.mirror = mirror
         self.revision = revision
         self.progress = progress
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
@@ -55,6 +65,22 @@ class Workplace:
         if landing.is_unfinished(place.repository):
             landing.finish(place.repository)
         return place
+
+    @classmethod
+    def remote(
+        cls,
+        url: str,
+        cache: Path,
+        *,
+        revision: str | None = None,
+        progress: Progress | None = None,
+        is_offline: bool = False,
+    ) -> Workplace:
+        """Return the registry at a URL, through its managed clone in the folder `cache`. Raises RegistryError where it
+        cannot be reached.
+        """
+        found = mirror(url, cache, progress=progress, is_offline=is_offline)
+        return cls(found.repository, revision=revision, progress=progress, mirror=found)
 
     # ── revisions
 
@@ -170,9 +196,31 @@ class Workplace:
         if self.progress is not None:
             self.progress(what, 0, 0) if what else self.progress("", 1, 1)
 
+    def move(self, moves: Mapping[str, tuple[str, str]], *, scratch: str) -> list[str]:
+        """Move refs from their old commits to new ones, at the remote first where this is the clone of one.
+
+        The caller holds the writers' lock; `scratch` keeps the new commit. Returns the paths of checkouts that were left
+        alone because they hold the user's edits. Raises Moved where a ref is somewhere else by now.
+        """
+        if self.mirror is not None:
+            self.mirror.push(moves, scratch=scratch)
+            moves = {
+                ref: (old, new)
+                for ref, (old, new) in moves.items()
+                if (self.repository.tip(ref) or landing.NO_COMMIT) != new
+            }
+        follow = self.ref if self.ref in moves else None
+        return landing.move_branches(self.repository, moves, scratch=scratch, follow=follow)
+
     def catch_up(self) -> Caught:
         """Bring the branch of decisions up to what it follows, where it is merely behind."""
         return catch_up(self.repository, self.branch, progress=self.progress)
+
+    def refresh(self) -> None:
+        """See what others decided since the managed clone of a remote was opened; nothing to do anywhere else."""
+        if self.mirror is not None:
+            with landing.writer(self.repository, patience=PATIENCE):
+                self.mirror.refresh()
 
     # ── bytes
 
@@ -223,3 +271,28 @@ def content_of(snapshot: Snapshot, path: str) -> bytes | None:
     if isinstance(edit, LocalFile):
         return Path(edit.file).read_bytes()
     return snapshot.read(path, LARGEST_STORED)
+
+
+def place_at(
+    where: str | Path,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+    cache: str | Path | None = None,
+    is_offline: bool = False,
+) -> Workplace:
+    """Return the registry at a path or a URL, with `@revision` behind it or given. Raises RegistryError."""
+    if isinstance(where, Path) or Path(where).exists():
+        return Workplace.open(Path(where), revision=revision, progress=progress)
+    found = address(where)
+    path, named = split_revision(found.path)
+    local = Path(url2pathname(urlsplit(found.url).path)) if found.url.startswith("file:") else Path(path)
+    wanted = revision or found.revision or named or None
+    if (not found.url and local.exists()) or (found.url.startswith("file:") and not is_bare(local)):
+        return Workplace.open(local, revision=wanted, progress=progress)
+    if not found.url:
+        return Workplace.open(Path(where), revision=revision, progress=progress)  # which says what is wrong
+    from platformdirs import user_cache_dir
+
+    folder = Path(cache) if cache is not None else Path(user_cache_dir("gitops-registry"))
+    return Workplace.remote(found.url, folder, revision=wanted, progress=progress, is_offline=is_offline)

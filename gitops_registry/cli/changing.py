@@ -11,6 +11,7 @@ import click
 from gitops_registry.cli.output import (
     FINDINGS,
     clean,
+    command,
     direct_option,
     dry_run_option,
     json_option,
@@ -84,7 +85,7 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     return print_outcome(
         registered.outcome,
         dry_run=dry_run,
-        what_next=[f"gitops-registry promote {name} {registered.number} --to staging"],
+        what_next=[command(f"promote {name} {registered.number} --to staging")],
     )
 
 

@@ -12,6 +12,7 @@ from gitops_registry.cli.output import (
     FINDINGS,
     aliases_told,
     clean,
+    command,
     dry_run_option,
     facts,
     json_option,
@@ -272,7 +273,7 @@ def card_command(
         return print_outcome(
             outcome,
             dry_run=dry_run,
-            what_next=[f"gitops-registry merge {outcome.proposal}"] if outcome.proposal else [],
+            what_next=[command(f"merge {outcome.proposal}")] if outcome.proposal else [],
         )
     if as_json:
         from gitops_registry.card import card_data

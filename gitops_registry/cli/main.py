@@ -95,17 +95,24 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.option(
-    "-C", "--registry", "path", default=".", metavar="PATH", help="The registry: a checkout or a bare repository."
+    "-C",
+    "--registry",
+    "path",
+    default=".",
+    metavar="PATH|URL",
+    help="The registry: a checkout, a bare repository or a URL.",
 )
 @click.option("--revision", metavar="REV", help="Read the registry as it was at a revision.")
+@click.option("--offline", is_flag=True, help="Read a URL's registry as it was last seen.")
+@click.option("--cache", envvar="GITOPS_REGISTRY_CACHE", hidden=True)
 @click.version_option(__version__, prog_name="gitops-registry", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, path: str, revision: str | None) -> None:
+def cli(ctx: click.Context, path: str, revision: str | None, offline: bool, cache: str | None) -> None:
     """The ML model registry that is a Git repository.
 
     Name a version as NAME@3, NAME@production, NAME@latest or NAME@<alias>, or as two words: NAME 3.
     """
-    ctx.obj = (path, revision)
+    ctx.obj = {"path": path, "revision": revision, "offline": offline, "cache": cache}
 
 
 def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], bool] = lambda: False) -> int:

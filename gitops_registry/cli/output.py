@@ -49,8 +49,7 @@ def opened(ctx: click.Context) -> Registry:
     """Return the registry the command line names."""
     from gitops_registry.registry import Registry
 
-    path, revision = ctx.obj
-    return Registry.open(path, revision=revision, progress=progress())
+    return Registry.open(**ctx.obj, progress=progress())
 
 
 def versions_in(words: Sequence[str]) -> list[str]:
@@ -180,15 +179,21 @@ def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] =
     return 0
 
 
+def command(words: str) -> str:
+    """Return what to type next, for the registry that this command line named."""
+    import shlex
+
+    path = click.get_current_context().find_root().params["path"]
+    return f"gitops-registry {'' if path == '.' else f'-C {shlex.quote(path)} '}{words}"
+
+
 def told(outcome: Outcome, *, as_json: bool, dry_run: bool) -> int:
     """Print what became of a change that may be a proposal, with what to do next, and return the exit code."""
     if as_json:
         print_json(outcome.to_json())
         return FINDINGS if outcome.is_refused else 0
     steps = (
-        [f"gitops-registry check --head {outcome.proposal}", f"gitops-registry merge {outcome.proposal}"]
-        if outcome.proposal
-        else []
+        [command(f"check --head {outcome.proposal}"), command(f"merge {outcome.proposal}")] if outcome.proposal else []
     )
     return print_outcome(outcome, dry_run=dry_run, what_next=steps)
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git import journal, worktree
 from gitops_registry.git.process import complaint, environment, quoted, run
 from gitops_registry.git.repository import Repository, is_safe_path
@@ -220,7 +220,7 @@ def move_branches(
 
     `moves`: full ref name → (old, new); `NO_COMMIT` as old creates a ref, as new deletes it. `follow`: the branch
     whose files the work trees hold that have it checked out. Returns the paths that were left alone because they
-    hold the user's edits. Raises Conflict where a ref is not at its old commit any more; then nothing moved.
+    hold the user's edits. Raises Moved where a ref is not at its old commit any more; then nothing moved.
     """
     folder = state_folder(repository)
     checkouts = worktree.checkouts(repository, follow) if follow and follow in moves else []
@@ -239,7 +239,7 @@ def move_branches(
             journal.drop_scratch(repository, folder)
         moved = [ref for ref, (old, _) in moves.items() if (repository.tip(ref) or NO_COMMIT) != old]
         if moved:
-            raise Conflict(
+            raise Moved(
                 f"{moved[0].removeprefix('refs/heads/')} changed meanwhile; nothing was written", hint="try again"
             ) from error
         raise

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, writer
 from gitops_registry.git.process import complaint, environment, run
 from gitops_registry.git.repository import Repository
@@ -68,7 +69,7 @@ def catch_up(repository: Repository, branch: str, *, progress: Progress | None =
         return Caught()
     remote, ref = follows
     try:
-        _fetch(repository, remote, progress)
+        fetch(repository, remote, progress)
     except RegistryError as error:
         return Caught(unreachable=f"could not reach {remote} ({error.message})")
     local, theirs = repository.tip(f"refs/heads/{branch}"), repository.tip(ref)
@@ -81,23 +82,49 @@ def catch_up(repository: Repository, branch: str, *, progress: Progress | None =
     return Caught(f"{branch} was behind {remote}: fetched")
 
 
-def _fetch(repository: Repository, remote: str, progress: Progress | None) -> None:
+def fetch(
+    repository: Repository, remote: str, progress: Progress | None, *, prune: bool = False, only: str | None = None
+) -> None:
+    """Fetch the branches of a remote. `prune`: those that are gone there go here; `only`: a filter of git's for objects.
+
+    Raises RegistryError with git's own complaint.
+    """
     from git import GitCommandError
 
     with _porcelain(repository) as repo:
+        how: dict[str, Any] = {"prune": prune, **({"filter": only} if only else {})}
         try:
-            repo.remote(remote).fetch(progress=_reported(progress) if progress else None, no_tags=True)
+            repo.remote(remote).fetch(progress=_reported(progress) if progress else None, no_tags=True, **how)
         except (GitCommandError, ValueError) as error:
             raise RegistryError(_reason(error)) from error
 
 
+def default_branch(repository: Repository, remote: str) -> str:
+    """Return the full name of the branch a remote's HEAD names; empty where it names none. Raises RegistryError."""
+    from git import GitCommandError
+
+    with _porcelain(repository) as repo:
+        try:
+            told = str(repo.git.ls_remote("--symref", remote, "HEAD"))
+        except GitCommandError as error:
+            raise RegistryError(_reason(error)) from error
+    match = re.match(r"ref: (refs/heads/\S+)\tHEAD", told)
+    return match[1] if match else ""
+
+
 def push(
-    repository: Repository, remote: str, moves: Mapping[str, tuple[str, str]], *, progress: Progress | None = None
+    repository: Repository,
+    remote: str,
+    moves: Mapping[str, tuple[str, str]],
+    *,
+    progress: Progress | None = None,
+    told: str = "",
+    hint: str = _KEPT_HERE,
 ) -> None:
     """Move refs of a remote, all or none: full name → (its commit there, `NO_COMMIT` for none; the ref of ours that it
-    becomes, empty to take it away).
+    becomes, empty to take it away). `told` is what people call the remote, `hint` what they are told where it refuses.
 
-    Raises Conflict where one of them is something else there by now, RegistryError where the remote cannot be
+    Raises Moved where one of them is something else there by now, RegistryError where the remote cannot be
     reached or refuses, with what it said.
     """
     from git import GitCommandError
@@ -109,7 +136,7 @@ def push(
         try:
             found = repo.remote(remote).push(specs, progress=reported, atomic=True, force_with_lease=leases)
         except (GitCommandError, ValueError) as error:
-            raise RegistryError(f"could not push to {remote}: {_reason(error)}", hint=_KEPT_HERE) from error
+            raise RegistryError(f"could not push to {told or remote}: {_reason(error)}", hint=hint) from error
         flags = found[0].ERROR if found else 0
         wrong = [info for info in found if info.flags & flags]
         said = [line for line in reported.other_lines if line.startswith("remote: ")]
@@ -117,9 +144,11 @@ def push(
         return
     reasons = " ".join([str(found.error or ""), *(info.summary for info in wrong), *said])
     if any(word in reasons for word in _STALE):
-        raise Conflict(f"{remote} changed meanwhile; nothing was pushed", hint="push again")
-    told = "; ".join(line.removeprefix("remote: ").strip() for line in said) or _reason(found.error) or reasons.strip()
-    raise RegistryError(f"{remote} refused: {told}", hint=_KEPT_HERE)
+        raise Moved(f"{told or remote} changed meanwhile; nothing was pushed", hint="try again")
+    answer = (
+        "; ".join(line.removeprefix("remote: ").strip() for line in said) or _reason(found.error) or reasons.strip()
+    )
+    raise RegistryError(f"{told or remote} refused: {answer}", hint=hint)
 
 
 def _reason(error: object) -> str:
@@ -155,7 +184,7 @@ def _reported(progress: Progress, what: str = "fetching") -> RemoteProgress:
 def unreachable(repository: Repository, remote: str) -> str:
     """Fetch from a remote and return why it could not be reached; empty when it could."""
     try:
-        _fetch(repository, remote, None)
+        fetch(repository, remote, None)
     except RegistryError as error:
         return error.message
     return ""
@@ -163,7 +192,5 @@ def unreachable(repository: Repository, remote: str) -> str:
 
 def remotes(repository: Repository) -> dict[str, str]:
     """Return remote name → URL, without what looks like a password."""
-    import re
-
     with _porcelain(repository) as repo:
         return {remote.name: re.sub(r"//[^/@]*@", "//", remote.url) for remote in repo.remotes}
