@@ -1,6 +1,6 @@
 """What is found out about a model before it is registered: a fitted estimator or a file, opened, converted, compared.
 
-The Python original is kept as skops and converted to ONNX; a pickle is never kept. What is looked at is the stored
+A folder is taken as it is: nothing in it is opened. The Python original is kept as skops and converted to ONNX; a pickle is never kept. What is looked at is the stored
 file, read back as a user would read it.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry import formats, measure
-from gitops_registry.digests import Digest, digest_of_file
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel
 from gitops_registry.manifest.facts import Framework, Parity
@@ -34,25 +33,25 @@ class Rows:
 
 @dataclass(frozen=True)
 class NewFile:
-    """One file of a version before it is stored: what it is called, which it was made from, and how well it agrees."""
+    """One file or folder of a version before it is stored: what it is, which it was made from, and how well it agrees."""
 
     name: str
     path: Path
-    digest: Digest
+    format: str
     derived_from: str | None = None
     parity: Parity | None = None
 
 
 @dataclass(frozen=True)
 class Appraisal:
-    """What was found out about one model."""
+    """What was found out about one model; `loaded` is None for a folder, which nobody opens."""
 
     task: Task
     model_type: str
-    framework: Framework
+    framework: Framework | None
     params: Mapping[str, Param]
     files: tuple[NewFile, ...]
-    loaded: LoadedModel
+    loaded: LoadedModel | None
     rows: Rows | None = None
     notes: tuple[str, ...] = ()
 
@@ -67,10 +66,12 @@ def rows_of(file: Path, target: str) -> Rows:
 
 
 def appraise(place: Workplace, model: Any, folder: Path, *, rows: Rows | None, onnx: bool) -> Appraisal:
-    """Return what there is to know of a fitted estimator or a model file (a Path); new files are made in `folder`.
+    """Return what there is to know of a fitted estimator, or a model's file or folder (a Path); new files are made in `folder`.
 
     Raises RegistryError where the model cannot be read, stored or converted into something that agrees with it.
     """
+    if isinstance(model, Path) and model.is_dir():
+        return _from_folder(model, rows)
     rows = _as_table(rows, getattr(model, "feature_names_in_", None))
     if isinstance(model, Path):
         return _from_file(place, model, folder, onnx=onnx, rows=rows)
@@ -103,7 +104,7 @@ def _from_estimator(place: Workplace, estimator: Any, folder: Path, *, onnx: boo
     original = folder / "model.skops"
     sklearn.save(estimator, original)
     loaded = sklearn.load(original, place.trusted_types)
-    files = [NewFile("model", original, digest_of_file(original))]
+    files = [NewFile("model", original, "skops")]
     notes = [f"not inputs of the model, left out: {', '.join(left_out)}"] if left_out else []
     if task == "other" and rows is not None and rows.truth is not None:
         rows = replace(rows, truth=None)
@@ -145,7 +146,7 @@ def _converted(estimator: Any, original: LoadedModel, target: Path, rows: Rows |
             None,
             f"no ONNX: it agrees on {parity.agreement:.2%} of {parity.rows} rows, and {onnx.PARITY_FLOOR:.1%} is the least",
         )
-    return NewFile("onnx", target, digest_of_file(target), "model", parity), ""
+    return NewFile("onnx", target, "onnx", "model", parity), ""
 
 
 def _from_file(place: Workplace, file: Path, folder: Path, *, onnx: bool, rows: Rows | None) -> Appraisal:
@@ -159,10 +160,23 @@ def _from_file(place: Workplace, file: Path, folder: Path, *, onnx: bool, rows: 
         "ONNX graph",
         Framework(name="onnxruntime", version=_version_of("onnxruntime")),
         {},
-        (NewFile("model", file, digest_of_file(file)),),
+        (NewFile("model", file, kind),),
         loaded,
         rows,
     )
+
+
+def _from_folder(folder: Path, rows: Rows | None) -> Appraisal:
+    if rows is not None:
+        raise RegistryError(
+            f"{folder} is a folder, which is not opened here, so nothing can be measured",
+            hint="leave out the evaluation rows and give what you measured: --metric accuracy=0.93",
+        )
+    kind = formats.by_folder(folder)
+    code = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if formats.is_code(path))
+    notes = [f"{code[0]} in it is a pickle, and whoever opens it runs the code in it"] if code else []
+    model_type = "MLflow model" if kind == "mlflow" else "folder"
+    return Appraisal("other", model_type, None, {}, (NewFile("model", folder, kind),), None, None, tuple(notes))
 
 
 def from_pickle(file: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.changes import Change, Kind
+from gitops_registry.listing import committed_objects
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.parts import plain
 from gitops_registry.paths import Place, place_of
@@ -250,7 +251,8 @@ def _owned_objects(before: Snapshot, after: Snapshot, found: list[Change], objec
             side = after if change.kind == "version_registered" else before
             version = side.version(change.model, change.version)
             for artifact in version.artifacts if version else ():
-                owners.setdefault(paths.store_path(artifact.md5), position)
+                for name in committed_objects(side, artifact):
+                    owners.setdefault(paths.store_path(name), position)
     stray: list[Change] = []
     for path in objects:
         if path.path in owners:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from gitops_registry.errors import Damaged, RegistryError
 
@@ -21,11 +21,30 @@ LEFTOVER = "gitops-registry-"
 
 @dataclass(frozen=True)
 class Digest:
-    """What bytes are: MD5 is their name in DVC, SHA-256 decides whether they are the right ones."""
+    """What bytes are: MD5 is their name in DVC, SHA-256 decides whether they are the right ones.
+
+    Of a folder: DVC's name of it (`….dir`), the SHA-256 of its listing (see `listing`), the sum of its sizes, and how
+    many `files` there are (None for a file).
+    """
 
     md5: str
     sha256: str
     size: int
+    files: int | None = None
+
+
+class Named(NamedTuple):
+    """An object of which only the MD5 is known: a file of a folder, or the list of its files."""
+
+    md5: str
+
+
+Wanted = Digest | Named
+
+
+def is_it(found: Digest, wanted: Wanted) -> bool:
+    """Say whether bytes are those that are wanted, as far as that is known of them."""
+    return found == wanted if isinstance(wanted, Digest) else found.md5 == wanted.md5.removesuffix(".dir")
 
 
 def require_file(source: Path) -> None:
@@ -35,9 +54,7 @@ def require_file(source: Path) -> None:
     except OSError as error:
         raise RegistryError(f"{source} cannot be read: {error.strerror}", hint="check the path") from error
     if stat.S_ISDIR(mode):
-        raise RegistryError(
-            f"{source} is a directory", hint="register its files one by one, or pack them into one file"
-        )
+        raise RegistryError(f"{source} is a directory", hint="name a file")
     if not stat.S_ISREG(mode):
         raise RegistryError(f"{source} is not a file", hint="save the model to a file first")
 
@@ -84,27 +101,27 @@ def digest_of_file(path: Path) -> Digest:
         return digested(reader)
 
 
-def judge(reader: BinaryIO, digest: Digest) -> Literal["present", "damaged"]:
+def judge(reader: BinaryIO, wanted: Wanted) -> Literal["present", "damaged"]:
     """Say whether a file holds those bytes."""
-    return "present" if digested(reader) == digest else "damaged"
+    return "present" if is_it(digested(reader), wanted) else "damaged"
 
 
-def is_sound(path: Path, digest: Digest, what: str) -> bool:
-    """Whether a file of the cache is there and right; Damaged when only its MD5 is right."""
+def sound(path: Path, wanted: Wanted, what: str) -> Digest | None:
+    """Return what a file of the cache is where it is the right one, else None; Damaged when only its MD5 is right."""
     try:
-        if sha256_of(path) == digest.sha256:
-            return True
+        if isinstance(wanted, Digest) and sha256_of(path) == wanted.sha256:
+            return wanted
         with path.open("rb") as file:
-            found = digested(file)  # rare: the file is corrupt, or was healed since
+            found = digested(file)
     except FileNotFoundError:
-        return False
-    if found.md5 == digest.md5 and found != digest:
+        return None
+    if isinstance(wanted, Digest) and found.md5 == wanted.md5 and found != wanted:
         raise Damaged(
-            f"{what}: {path} has the expected MD5 but other bytes: expected sha256 {digest.sha256} "
-            f"({digest.size} bytes), found {found.sha256} ({found.size} bytes)",
+            f"{what}: {path} has the expected MD5 but other bytes: expected sha256 {wanted.sha256} "
+            f"({wanted.size} bytes), found {found.sha256} ({found.size} bytes)",
             hint="`version.yaml` was altered, or two different files were made to share an MD5",
         )
-    return found == digest
+    return found if is_it(found, wanted) else None
 
 
 def identity(path: Path) -> tuple[int, int, int] | None:

@@ -18,7 +18,7 @@ EMBEDDED_STORE = ".dvc/store"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_STORE_OBJECT = re.compile(re.escape(EMBEDDED_STORE) + r"/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")
+_STORE_OBJECT = re.compile(re.escape(EMBEDDED_STORE) + r"/files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _GOVERNANCE = (".dvc/", ".github/", "cards/templates/", ".schemas/")
 _GOVERNANCE_FILES = frozenset(
     {CONSTITUTION, ".gitattributes", ".gitignore", ".dvcignore", "CODEOWNERS", "docs/CODEOWNERS"}
@@ -31,7 +31,7 @@ Role = Literal[
 
 
 class Place(NamedTuple):
-    """What a path means: its role, and the model, version and file (or md5 of a stored object) it belongs to."""
+    """What a path means: its role, and the model, version and file (or name of a stored object) it belongs to."""
 
     role: Role
     model: str = ""

@@ -1,4 +1,4 @@
-"""Pointer files: the `<file>.dvc` beside a version, byte for byte as `dvc add <file>` writes it.
+"""Pointer files: the `<file>.dvc` beside a version, byte for byte as `dvc add` writes it for a file or a folder.
 
 Hides DVC's YAML. A pointer says where bytes are stored (MD5), never whether they are right: SHA-256 in
 `version.yaml` decides that. Both directions use the YAML library that DVC uses, so quoting agrees with DVC for
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +18,7 @@ from gitops_registry.manifest.facts import Artifact
 from gitops_registry.manifest.parts import FileName
 
 _LONGEST = 16_384
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _TAG = "tag:yaml.org,2002:"
 _NAMES: TypeAdapter[str] = TypeAdapter(FileName)
@@ -31,18 +31,29 @@ _EASY = re.compile(
 )
 
 
+class Pointer(NamedTuple):
+    """What a pointer says: the MD5 (of a folder `….dir`), bytes in all, the name, and of a folder how many files."""
+
+    md5: str
+    size: int
+    file: str
+    files: int | None = None
+
+
 def pointer(artifact: Artifact) -> bytes:
-    """Return the pointer file of an artifact, as `dvc add` would write it for the same bytes.
+    """Return the pointer file of an artifact, as `dvc add` would write it for the same file or folder.
 
     Raises RegistryError for a file name that DVC's own YAML cannot carry (it would read back as another name).
     """
     text = f"outs:\n- md5: {artifact.md5}\n  size: {artifact.size}\n  hash: md5\n  path: {artifact.file}\n"
-    if _EASY.fullmatch(text):
+    if artifact.files is None and _EASY.fullmatch(text):
         return text.encode()
-    out = {"md5": artifact.md5, "size": artifact.size, "hash": "md5", "path": artifact.file}
+    count = {} if artifact.files is None else {"nfiles": artifact.files}
+    out = {"md5": artifact.md5, "size": artifact.size, **count, "hash": "md5", "path": artifact.file}
     try:
         data = _dump({"outs": [out]})
-        readable = read_pointer(data, "pointer") == (artifact.md5, artifact.size, artifact.file)
+        wanted = Pointer(artifact.md5, artifact.size, artifact.file, artifact.files)
+        readable = read_pointer(data, "pointer") == wanted
     except (UnicodeError, ManifestError):
         readable = False
     if not readable:
@@ -52,26 +63,29 @@ def pointer(artifact: Artifact) -> bytes:
     return data
 
 
-def read_pointer(data: bytes, path: str) -> tuple[str, int, str]:
-    """Return MD5, size in bytes and file name of the one file that a pointer tracks.
+def read_pointer(data: bytes, path: str) -> Pointer:
+    """Return what the one file or folder is that a pointer tracks.
 
-    Strict: exactly one plain file of this folder, stored under its MD5. Everything else DVC allows (stages,
-    dependencies, directories, other remotes, uncached or outside outputs) raises ManifestError, which names `path`.
+    Strict: exactly one plain file or folder beside it, stored under its MD5. Everything else DVC allows (stages,
+    dependencies, other remotes, uncached or outside outputs) raises ManifestError, which names `path`.
     """
     if match := _EASY.fullmatch(data.decode("ascii", "replace")):
-        return match[1], int(match[2]), _file_name(match[3], path, None)
+        return Pointer(match[1], int(match[2]), _file_name(match[3], path, None))
     fields = _fields(_one_out(_compose(data, path), path), path)
     missing = [key for key in ("md5", "size", "hash", "path") if key not in fields]
     if missing:
         raise _refused(path, None, f"the output has no {missing[0]!r}")
     for key, node in fields.items():
-        if key not in {"md5", "size", "hash", "path"}:
+        if key not in {"md5", "size", "nfiles", "hash", "path"}:
             raise _refused(path, node, f"{key!r} is not allowed here")
     md5 = _text(fields["md5"], path, "str", _MD5)
     size = _text(fields["size"], path, "int", _SIZE)
     _text(fields["hash"], path, "str", re.compile("md5"))
     name = _text(fields["path"], path, "str", re.compile(r"(?s).+"))
-    return md5, int(size), _file_name(name, path, fields["path"])
+    count = _text(fields["nfiles"], path, "int", _SIZE) if "nfiles" in fields else None
+    if md5.endswith(".dir") != (count is not None):
+        raise _refused(path, fields["md5"], "a folder has an md5 that ends in .dir and `nfiles`, and a file neither")
+    return Pointer(md5, int(size), _file_name(name, path, fields["path"]), None if count is None else int(count))
 
 
 def _dump(document: dict[str, Any]) -> bytes:

@@ -6,25 +6,28 @@ Bytes reach the store before the commit that needs them.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gitops_registry import edits, environment, formats, measure, paths, signature
+from gitops_registry import edits, environment, measure, paths, signature
 from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
 from gitops_registry.deciding import Intent, Outcome, decide
+from gitops_registry.digests import Digest, digest_of_file
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel
-from gitops_registry.git.landing import local_file
+from gitops_registry.git.landing import local_files
+from gitops_registry.listing import DIR
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, Content, Edits, Snapshot
+from gitops_registry.trees import digest_of_members, only_digested, read_folder
 from gitops_registry.workplace import Workplace
 
 P = TypeVar("P", bound=Part)
@@ -67,7 +70,7 @@ class Registered:
 def register(
     place: Workplace, name: str, model: Any, *, rows: Rows | None, submission: Submission, dry_run: bool = False
 ) -> Registered:
-    """Register a fitted estimator or a model file (a Path) as the next version and return it.
+    """Register a fitted estimator, or a model's file or folder (a Path), as the next version and return it.
 
     Raises RegistryError where the model cannot be read, measured or stored; then nothing is committed.
     """
@@ -78,8 +81,10 @@ def register(
         place.tell("reading the model")
         measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
         place.tell("measuring")
-        version = _facts(place, measured, rows=measured.rows, submission=submission)
         held = _kept(place, measured, dry_run=dry_run)
+        version = _facts(place, measured, held, submission=submission)
+        if not dry_run:
+            place.store().push([one.digest for one in held])
         place.tell("")
         subject = lambda before: f"register {name} {edits.next_number(before, name)}"  # noqa: E731
         intent = Intent(
@@ -95,27 +100,49 @@ def register(
     return Registered(name, number, version, _with_notes(place, outcome, measured, version, Reference(name, number)))
 
 
-def _kept(place: Workplace, measured: Appraisal, *, dry_run: bool) -> dict[str, Path]:
-    """Put the files where others find them and return MD5 → file; a dry run leaves them where they are."""
+@dataclass(frozen=True)
+class _Held:
+    """What one new file or folder is, and where its objects are now: name → file, or bytes for a list of files."""
+
+    digest: Digest
+    objects: Mapping[str, Path | bytes]
+
+
+def _kept(place: Workplace, measured: Appraisal, *, dry_run: bool) -> list[_Held]:
+    """Read the files once, into the cache, and return what they are in order; a dry run leaves them where they are."""
     if dry_run:
-        return {file.digest.md5: file.path for file in measured.files}
+        return [_examined(file.path) for file in measured.files]
     store = place.store()
     digests = [store.add(file.path) for file in measured.files]
-    store.push(digests)
-    return {digest.md5: store.cached(digest) for digest in digests}
+    objects = [store.objects(digest) if store.is_embedded else {} for digest in digests]
+    return [
+        _Held(digest, {name: path.read_bytes() if name.endswith(DIR) else path for name, path in stored.items()})
+        for digest, stored in zip(digests, objects, strict=True)
+    ]
 
 
-def _facts(place: Workplace, measured: Appraisal, *, rows: Rows | None, submission: Submission) -> Version:
+def _examined(path: Path) -> _Held:
+    if not path.is_dir():
+        digest = digest_of_file(path)
+        return _Held(digest, {digest.md5: path})
+    members = read_folder(path, only_digested)
+    digest, listing = digest_of_members(members)
+    return _Held(digest, {digest.md5: listing, **{member.md5: path / member.path for member in members}})
+
+
+def _facts(place: Workplace, measured: Appraisal, held: Sequence[_Held], *, submission: Submission) -> Version:
     who, email = place.repository.identity()
+    rows = measured.rows
     results = _results(measured, rows)
     claimed = sorted(set(submission.metrics) & set(results.metrics if results else ()))
     if claimed:
         raise RegistryError(
             f"{claimed[0]} is measured here, so it cannot be given too", hint=f"leave out the metric {claimed[0]}"
         )
-    artifacts = tuple(_artifact(file) for file in measured.files)
+    artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
     needed = {"skops": "skops", "onnx": "onnxruntime"}
-    frameworks = [measured.framework.name, *(needed[artifact.format] for artifact in artifacts)]
+    frameworks = [measured.framework.name] if measured.framework else []
+    frameworks += [needed[artifact.format] for artifact in artifacts if artifact.format in needed]
     return made(
         Version,
         release=submission.release,
@@ -159,21 +186,22 @@ def made(kind: type[P], **values: Any) -> P:
         ) from error
 
 
-def _artifact(file: NewFile) -> Artifact:
+def _artifact(file: NewFile, digest: Digest) -> Artifact:
     return Artifact(
         name=file.name,
-        file=f"model{file.path.suffix.lower()}",
-        format=formats.by_file(file.path),
-        size=file.digest.size,
-        md5=file.digest.md5,
-        sha256=file.digest.sha256,
+        file="model" if digest.files is not None else f"model{file.path.suffix.lower()}",
+        format=file.format,
+        size=digest.size,
+        files=digest.files,
+        md5=digest.md5,
+        sha256=digest.sha256,
         derived_from=file.derived_from,
         parity=file.parity,
     )
 
 
 def _results(measured: Appraisal, rows: Rows | None) -> measure.Measured | None:
-    if rows is None or rows.truth is None:
+    if rows is None or rows.truth is None or measured.loaded is None:
         return None
     return measure.measure(
         rows.truth, measured.loaded.predict(rows.inputs),
@@ -187,8 +215,8 @@ def _evaluation(rows: Rows | None) -> EvaluationData | None:
     return EvaluationData(dataset=rows.dataset, rows=len(rows.inputs), target=rows.target, sha256=rows.sha256)
 
 
-def _signature(loaded: LoadedModel, rows: Rows | None) -> Any:
-    if rows is None:
+def _signature(loaded: LoadedModel | None, rows: Rows | None) -> Any:
+    if rows is None or loaded is None:
         return None
     some = rows.inputs[:_ROWS_FOR_SIGNATURE]
     outputs = {"value" if loaded.labels is None else "label": loaded.predict(some)}
@@ -198,7 +226,7 @@ def _signature(loaded: LoadedModel, rows: Rows | None) -> Any:
     return signature.infer(rows.inputs, outputs)
 
 
-def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Mapping[str, Path]) -> Edit:
+def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[_Held]) -> Edit:
     words = submission.card.model_copy(update={"tags": {**submission.card.tags, **submission.tags}})
 
     def edit(snapshot: Snapshot) -> Edits:
@@ -212,17 +240,23 @@ def _edit(place: Workplace, name: str, version: Version, submission: Submission,
     return edit
 
 
-def _committed_objects(place: Workplace, snapshot: Snapshot, held: Mapping[str, Path]) -> Edits:
+def _committed_objects(place: Workplace, snapshot: Snapshot, held: Sequence[_Held]) -> Edits:
     """The objects a store inside the repository gets with this commit; none where bytes go to a real remote."""
     if not place.store(snapshot).is_embedded:
         return {}
-    large = [file for file in held.values() if file.stat().st_size > LARGEST_STORED]
+    objects = {name: content for one in held for name, content in one.objects.items()}
+    files = {name: content for name, content in objects.items() if isinstance(content, Path)}
+    listings = {name: content for name, content in objects.items() if isinstance(content, bytes)}
+    large = [file for file in files.values() if file.stat().st_size > LARGEST_STORED]
     if large:
         raise RegistryError(
             f"{large[0].stat().st_size / 1e6:.0f} MB are too much to commit with git",
             hint="use a real store: dvc remote add -d storage URL",
         )
-    return {paths.store_path(md5): local_file(place.repository, file) for md5, file in held.items()}
+    stored: dict[str, Content] = {paths.store_path(name): content for name, content in listings.items()}
+    for name, content in zip(files, local_files(place.repository, list(files.values())), strict=True):
+        stored[paths.store_path(name)] = content
+    return stored
 
 
 def _with_notes(

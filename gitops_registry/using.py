@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gitops_registry import paths
 from gitops_registry.artifact import Store
-from gitops_registry.errors import Damaged, NotFound, RegistryError
+from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
 from gitops_registry.formats.loaded import LoadedModel, Unreviewed
 from gitops_registry.manifest.facts import Artifact, Version
@@ -139,6 +139,11 @@ def _artifact(version: Version, reference: Reference, wanted: str | None) -> Art
     there = {artifact.format: artifact for artifact in version.artifacts if artifact.format in FORMATS}
     order = (wanted,) if wanted else _PREFERRED
     found = next((there[name] for name in order if name in there), None)
+    if found is None and not wanted and all(artifact.files is not None for artifact in version.artifacts):
+        raise NotFound(
+            f"{reference} is a folder ({version.artifacts[0].format}), which cannot be loaded here",
+            hint=f"get its files, and open them with the library that wrote them: gitops-registry pull {reference} --to FOLDER",
+        )
     if found is None:
         raise NotFound(
             f"{reference} has nothing in {wanted or 'a format that can be loaded'}",
@@ -153,7 +158,7 @@ def fetch(place: Workplace, snapshot: Snapshot, reference: Reference, artifact: 
 
 
 def pull(place: Workplace, snapshot: Snapshot, reference: Reference, *, folder: Path | None = None) -> list[Path]:
-    """Write the artifacts of a version into a folder and return the files.
+    """Write the artifacts of a version into a folder and return where they are: files, and folders that appear whole.
 
     Without a folder they go where DVC puts them: beside their pointers in the work tree. A different file that is
     there already is never overwritten.
@@ -192,7 +197,7 @@ def verify(place: Workplace, snapshot: Snapshot, references: Sequence[Reference]
 
 def _verified(store: Store, snapshot: Snapshot, reference: Reference, artifact: Artifact) -> Verified:
     digest = digest_of(artifact)
-    cache = _cache_state(store, artifact)
+    cache = store.held(digest)
     remote = store.presence(digest)
     path = paths.pointer_path(*reference, artifact.file)
     problem = ""
@@ -206,16 +211,3 @@ def _verified(store: Store, snapshot: Snapshot, reference: Reference, artifact: 
     elif cache == "damaged":
         problem = "damaged in the cache; the next use fetches it again"
     return Verified(reference, artifact.file, cache, remote, problem)
-
-
-def _cache_state(store: Store, artifact: Artifact) -> Literal["present", "missing", "damaged"]:
-    import hashlib
-
-    file = store.cached(digest_of(artifact))
-    try:
-        with file.open("rb") as data:
-            return "present" if hashlib.file_digest(data, "sha256").hexdigest() == artifact.sha256 else "damaged"
-    except FileNotFoundError:
-        return "missing"
-    except OSError as error:
-        raise Damaged(f"cannot read {file}: {error.strerror}", hint="check the permissions of the cache") from error

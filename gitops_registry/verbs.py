@@ -45,9 +45,9 @@ class Verbs:
         release: str | None = None,
         dry_run: bool = False,
     ) -> Registered:
-        """Register a fitted estimator, or a model file given as a Path, and return the version with its `number`.
+        """Register a fitted estimator, or a model's file or folder given as a Path, and return the version with its `number`.
 
-        `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
+        A folder (an MLflow model, a SavedModel) is stored as it is and never opened, so `X` and `y` are not for it. `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
         Raises RegistryError where the model cannot be read, measured or stored, or is refused.
         """
         from gitops_registry.appraisal import Rows

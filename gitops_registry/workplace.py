@@ -262,7 +262,7 @@ def card_template() -> str:
 
 def digest_of(artifact: Artifact) -> Digest:
     """Return the digests that a manifest names."""
-    return Digest(artifact.md5, artifact.sha256, artifact.size)
+    return Digest(artifact.md5, artifact.sha256, artifact.size, artifact.files)
 
 
 def content_of(snapshot: Snapshot, path: str) -> bytes | None:

@@ -250,7 +250,7 @@ from pathlib import Path
 from gitops_registry.artifact import Store
 from gitops_registry.digests import Digest
 store, digest = Store(Path(sys.argv[1])), Digest(sys.argv[2], sys.argv[3], int(sys.argv[4]))
-store._odb
+store._remote.odb
 sys.stdin.readline()
 for _ in range(100):
     store.fetch(digest, "x")
@@ -310,14 +310,14 @@ def test_a_killed_process_leaves_no_wrong_object_under_a_good_name(root: Path, t
     assert store.fetch(digest, WHAT).is_file()
 
 
-def test_what_a_killed_process_left_is_swept_after_a_day(store: Store, source: Path) -> None:
+def test_what_a_killed_process_left_is_swept_after_a_day(store: Store, root: Path, source: Path) -> None:
     digest = store.add(source)
     folder = store.cached(digest).parent.parent
     old, young = folder / ".gitops-registry-old.tmp", folder / ".gitops-registry-young.tmp"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 100_000,) * 2)
-    store.add(source)
+    Store(root).add(source)
     assert not old.exists()
     assert young.exists()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gitops_registry.errors import ManifestError, RegistryError
 from gitops_registry.manifest.facts import Artifact
-from gitops_registry.pointer import pointer, read_pointer
+from gitops_registry.pointer import Pointer, pointer, read_pointer
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 NUMERIC = "12345678901234567890123456789e10"
@@ -41,7 +41,7 @@ def test_a_pointer_is_four_lines_that_dvc_reads() -> None:
 def test_every_file_name_is_quoted_as_dvc_quotes_it(file: str, md5: str) -> None:
     item = artifact(file, md5=md5)
     assert pointer(item) == as_dvc_writes(item)
-    assert read_pointer(pointer(item), "p.dvc") == (md5, 7, file)
+    assert read_pointer(pointer(item), "p.dvc") == Pointer(md5, 7, file)
 
 
 @settings(max_examples=300, deadline=None)
@@ -60,7 +60,7 @@ def test_what_is_written_is_read_back_or_refused(file: str, md5: str, size: int)
     except RegistryError:
         return
     assert data == as_dvc_writes(item)
-    assert read_pointer(data, "p.dvc") == (md5, size, file)
+    assert read_pointer(data, "p.dvc") == Pointer(md5, size, file)
 
 
 def test_a_name_that_dvc_would_read_back_as_another_is_refused() -> None:
@@ -135,4 +135,4 @@ def test_the_message_names_the_line_of_the_mistake() -> None:
 
 def test_order_and_comments_do_not_change_what_a_pointer_means() -> None:
     text = f"# ours\nouts:\n  - path: model.skops\n    hash: md5\n    size: 7\n    md5: {MD5}\n"
-    assert read_pointer(text.encode(), "p.dvc") == (MD5, 7, "model.skops")
+    assert read_pointer(text.encode(), "p.dvc") == Pointer(MD5, 7, "model.skops")

@@ -51,7 +51,10 @@ _CODE = {".pkl", ".pickle", ".joblib"}
 @dry_run_option
 @click.pass_context
 def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool, dry_run: bool, **given: Any) -> int:
-    """Measure the model in FILE (.skops, .onnx; .joblib or .pkl with --allow-pickle) and make it NAME's next version."""
+    """Measure the model in FILE (.skops, .onnx; .joblib or .pkl with --allow-pickle) and make it NAME's next version.
+
+    A folder (an MLflow model, a SavedModel) is stored as it is and never opened: give what you measured with --metric.
+    """
     from gitops_registry.appraisal import rows_of
     from gitops_registry.registering import register
 
@@ -136,7 +139,7 @@ def _scalar(text: str) -> Any:
 
 
 def _model(file: Path, *, allow_pickle: bool) -> Any:
-    if file.suffix.lower() not in _CODE:
+    if file.suffix.lower() not in _CODE or file.is_dir():
         return file
     if not allow_pickle:
         hint = "save it with skops.io.dump(model, 'model.skops'); or, for a file you made yourself: --allow-pickle"

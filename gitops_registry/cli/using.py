@@ -29,7 +29,14 @@ def pull_command(ctx: click.Context, words: tuple[str, ...], to: Path | None, as
         print_json([str(file) for file in files])
         return
     for file in files:
-        click.echo(f"{file}  {file.stat().st_size:,} bytes, verified")
+        click.echo(f"{file}  {_amount(file)}, verified")
+
+
+def _amount(path: Path) -> str:
+    if not path.is_dir():
+        return f"{path.stat().st_size:,} bytes"
+    sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    return f"{sum(sizes):,} bytes in {len(sizes):,} file{'' if len(sizes) == 1 else 's'}"
 
 
 @click.command("predict")

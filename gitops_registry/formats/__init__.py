@@ -18,6 +18,8 @@ FORMATS = {
     "onnx": "gitops_registry.formats.onnx",
 }
 SUFFIXES = {".skops": "skops", ".onnx": "onnx"}
+FOLDERS = {"MLmodel": "mlflow"}
+"""Formats of whole folders, by a file that such a folder holds. They are stored as they are and never opened here."""
 _CODE = {".pkl", ".pickle", ".joblib"}
 
 
@@ -49,6 +51,16 @@ def by_file(path: Path) -> str:
             hint="the file is damaged, empty or renamed from another format; save the model again",
         )
     return name
+
+
+def by_folder(path: Path) -> str:
+    """Return the format of a folder, which a file in it tells."""
+    return next((name for file, name in FOLDERS.items() if (path / file).is_file()), "folder")
+
+
+def is_code(path: Path) -> bool:
+    """Say whether a file is named like a pickle, which runs code when it is opened."""
+    return path.suffix.lower() in _CODE
 
 
 def open_model(format: str, path: Path, *, trusted: Sequence[str]) -> LoadedModel:  # noqa: A002

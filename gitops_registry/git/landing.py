@@ -25,6 +25,8 @@ from gitops_registry.snapshot import Content, LocalFile, Stored
 
 NO_COMMIT = journal.NO_COMMIT
 _LOCK_SECONDS = 60.0
+_FILES_AT_ONCE = 200
+"""Names of files that fit on one command line, however long they are."""
 
 
 def state_folder(repository: Repository) -> Path:
@@ -209,8 +211,17 @@ def _pour(content: LocalFile, sink: IO[bytes]) -> None:
 
 def local_file(repository: Repository, file: Path) -> LocalFile:
     """Return a file of this machine as content to commit; git reads it once for its id."""
-    oid = repository.run("hash-object", "--no-filters", "--", str(file)).strip()
-    return LocalFile(str(file), oid, file.stat().st_size)
+    return local_files(repository, [file])[0]
+
+
+def local_files(repository: Repository, files: Sequence[Path]) -> list[LocalFile]:
+    """Return files of this machine as contents to commit, in the same order; git reads each once for its id."""
+    found: list[LocalFile] = []
+    for start in range(0, len(files), _FILES_AT_ONCE):
+        some = files[start : start + _FILES_AT_ONCE]
+        oids = repository.run("hash-object", "--no-filters", "--", *map(str, some)).split()
+        found += [LocalFile(str(file), oid, file.stat().st_size) for file, oid in zip(some, oids, strict=True)]
+    return found
 
 
 def move_branches(

@@ -102,14 +102,27 @@ class Parity(Part):
 
 
 class Artifact(Part):
+    """A file of a version, or a folder of `files` files.
+
+    Of a folder `file` is its name, `size` the sum of its files', `md5` DVC's name of it (`….dir`), and `sha256` that of
+    its listing: for each file, in byte order of path, a line of SHA-256, size and path with spaces between.
+    """
+
     name: Name
     file: FileName
     format: Text
     size: Annotated[int, Field(ge=0)]
+    files: Annotated[int, Field(ge=1)] | None = None
     md5: Md5
     sha256: Sha256
     derived_from: Name | None = None
     parity: Parity | None = None
+
+    @model_validator(mode="after")
+    def _folder(self) -> Artifact:
+        if self.md5.endswith(".dir") != (self.files is not None):
+            raise ValueError("an artifact with an md5 that ends in .dir is a folder and says how many files it has")
+        return self
 
 
 class Environment(Part):

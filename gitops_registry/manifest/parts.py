@@ -65,7 +65,7 @@ FileName = Annotated[str, StringConstraints(max_length=255), AfterValidator(_fil
 Number = Annotated[int, Field(ge=1, le=999_999_999)]
 Numbers = Annotated[tuple[Number, ...], AfterValidator(_unique)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Scalar = bool | int | Finite | str | None
 Param = Scalar | tuple[Scalar, ...]

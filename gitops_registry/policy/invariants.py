@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from gitops_registry import paths
 from gitops_registry.card import unfinished
 from gitops_registry.errors import ManifestError, RegistryError
+from gitops_registry.listing import DIR, committed_objects
 from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import kind_at
 from gitops_registry.pointer import pointer
@@ -219,7 +220,7 @@ def store(judgement: Judgement) -> Iterator[Finding]:
                 f"restore it: git checkout {judgement.law.branch} -- {change.path}",
                 Spot(change.path),
             )
-        elif change.new_oid and _md5(judgement.after, change.path) != place.file:
+        elif change.new_oid and _md5(judgement.after, change.path) != place.file.removesuffix(DIR):
             yield Finding.error(
                 "store", "the object is not what its name says", "push it again with: dvc push", Spot(change.path)
             )
@@ -228,14 +229,14 @@ def store(judgement: Judgement) -> Iterator[Finding]:
 def _heals(judgement: Judgement, change: PathChange, md5: str) -> bool:
     """Say whether a damaged object of the store becomes what its name says."""
     sides = (judgement.before, judgement.after)
-    good = [side is not None and _md5(side, change.path) == md5 for side in sides]
+    good = [side is not None and _md5(side, change.path) == md5.removesuffix(DIR) for side in sides]
     return good == [False, True]
 
 
 def _md5(side: Snapshot, path: str) -> str:
     edit = side.edits.get(path)
     if isinstance(edit, LocalFile):
-        return paths.place_of(path).file  # our own cache's object, hashed when it was added
+        return paths.place_of(path).file.removesuffix(DIR)  # our own cache's object, hashed when it was added
     data = side.read(path, LARGEST_STORED)
     return hashlib.md5(data, usedforsecurity=False).hexdigest() if isinstance(data, bytes) else ""
 
@@ -243,7 +244,12 @@ def _md5(side: Snapshot, path: str) -> str:
 def _named_objects(after: Snapshot) -> set[str]:
     """The objects that any version names: bytes that two versions share stay until both are gone."""
     versions = [after.version(name, number) for name in after.models() for number in after.versions(name)]
-    return {paths.store_path(artifact.md5) for version in versions if version for artifact in version.artifacts}
+    return {
+        paths.store_path(stored)
+        for version in versions
+        for artifact in (version.artifacts if version else ())
+        for stored in committed_objects(after, artifact)
+    }
 
 
 def presence(judgement: Judgement) -> Iterator[Finding]:
