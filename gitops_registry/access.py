@@ -38,7 +38,7 @@ def permission_for(change: Change, before: Snapshot, law: Constitution, access: 
             "delete"
             if change.subject in {"deleted", "name", "renamed_to"}
             else "deploy"
-            if _model_serves(before, law, change.model)
+            if change.subject == "evaluation" or _model_serves(before, law, change.model)
             else "write"
         )
     return "administer"

@@ -87,7 +87,9 @@ def _in_what(change: Change) -> str:
 _SENTENCES = {
     "model_registered": lambda c: f"{c.model}: new model",
     "model_updated": lambda c: (
-        f"{c.model}: {c.subject} {_shown(c.before)} → {_shown(c.after)}"
+        f"{c.model}: evaluation data {_data(c.before)} → {_data(c.after)}"
+        if c.subject == "evaluation"
+        else f"{c.model}: {c.subject} {_shown(c.before)} → {_shown(c.after)}"
         if c.subject != "deleted"
         else f"{c.model}: number {c.version} {'never given again' if c.after else 'no longer recorded as deleted'}"
     ),
@@ -106,6 +108,10 @@ _SENTENCES = {
     "immutable_violated": lambda c: f"{c.subject} {_changed(c)}, but it must never change",
     "unknown_file_changed": lambda c: f"{c.subject} {_changed(c)}, {_stranger(c.subject)}",
 }
+
+
+def _data(pinned: Any) -> str:
+    return f"{pinned['file']} ({pinned['rows']} rows, {pinned['sha256'][:12]})" if pinned else "(none)"
 
 
 def _shown(value: Any) -> str:

@@ -38,7 +38,7 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
         place = place_of(path.path)
         if place.role == "store_object":
             objects.append(path)
-        elif place.role in {"model", "version", "card", "pointer", "evaluation", "rendered_card"}:
+        elif place.role in {"model", "version", "card", "pointer", "evaluation", "rendered_card", "evaluation_data"}:
             groups.setdefault((place.model, place.version), []).append((place, path))
         elif not is_unmanaged(path.path, globs):
             found.append(
@@ -51,7 +51,10 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
         if number:
             found += _version_changes(name, number, members)
         else:
-            found += _model_changes(before, after, name, members[0][1])
+            found += _data_changes(before.model(name), after.model(name), name, members)
+            found += [
+                c for at, path in members if at.role == "model" for c in _model_changes(before, after, name, path)
+            ]
     found += _owned_objects(before, after, found, objects)
     return sorted(found, key=lambda c: (c.model, c.version, c.kind, c.subject))
 
@@ -79,6 +82,7 @@ def _take_renames(before: Snapshot, after: Snapshot, groups: Groups) -> list[Cha
         same = old.model_copy(update={"name": target})
         found += _described(target, same, moved, model_path) + _entries(target, same, moved, model_path)
         found += _state_changes(before, after, target, same, moved, model_path)
+        found += _data_changes(same, moved, target, [(Place("model", target), model_path)])
         for key in [key for key in groups if key[0] in {name, target}]:
             del groups[key]
     return found
@@ -87,7 +91,7 @@ def _take_renames(before: Snapshot, after: Snapshot, groups: Groups) -> list[Cha
 def _moved_members(groups: Groups, name: str, target: str) -> list[tuple[Place, PathChange]] | None:
     """Return the paths of both names where each file of a version went from the one to the other; None where one did not."""
     members = {side: [m for key, held in groups.items() if key[0] == side for m in held] for side in (name, target)}
-    kept = ("version", "pointer", "card", "evaluation")
+    kept = ("version", "pointer", "card", "evaluation", "evaluation_data")
     gone = {(p.version, p.role, p.file): (c.old_oid, c.new_oid) for p, c in members[name] if p.role in kept}
     come = {(p.version, p.role, p.file): (c.new_oid, c.old_oid) for p, c in members[target] if p.role in kept}
     is_whole = gone == come and not any(new for _, new in gone.values())
@@ -180,6 +184,18 @@ def _model_changes(before: Snapshot, after: Snapshot, name: str, path: PathChang
     return found + _state_changes(before, after, name, old or Model(name=name), new or Model(name=name), path)
 
 
+def _data_changes(
+    old: Model | None, new: Model | None, name: str, members: list[tuple[Place, PathChange]]
+) -> list[Change]:
+    """The one change of a model's evaluation data: what `model.yaml` says of it, and its pointer."""
+    was, now = (plain(side.evaluation) if side and side.evaluation else None for side in (old, new))
+    pointers = [path for place, path in members if place.role == "evaluation_data"]
+    if was == now and not pointers:
+        return []
+    carried = [path for place, path in members if place.role == "model"] if was != now else []
+    return [Change("model_updated", name, 0, "evaluation", was, now, (*carried, *pointers))]
+
+
 def _described(name: str, old: Model, new: Model, path: PathChange) -> list[Change]:
     fields = [(field, getattr(old, field), getattr(new, field)) for field in _DESCRIBING]
     return [Change("model_updated", name, 0, field, was, now, (path,)) for field, was, now in fields if was != now]
@@ -253,6 +269,8 @@ def _owned_objects(before: Snapshot, after: Snapshot, found: list[Change], objec
             for artifact in version.artifacts if version else ():
                 for name in committed_objects(side, artifact):
                     owners.setdefault(paths.store_path(name), position)
+        elif change.subject == "evaluation" and change.after:
+            owners.setdefault(paths.store_path(change.after["md5"]), position)
     stray: list[Change] = []
     for path in objects:
         if path.path in owners:

@@ -5,14 +5,17 @@ Nothing here judges: an edit that the rules refuse is still an edit, and `check`
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.errors import Conflict, Damaged, NotFound, RegistryError
-from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.writing import dump, revise
+from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference, did_you_mean
 from gitops_registry.snapshot import FILE_MODE, Content, Edits, Snapshot, Stored
 
@@ -168,6 +171,32 @@ def _with_tags(old: Mapping[str, str], new: Tags) -> dict[str, str]:
     return {key: value for key, value in {**old, **new}.items() if value is not None}
 
 
+def set_evaluation(snapshot: Snapshot, name: str, data: PinnedData | None) -> Edits:
+    """Return the edit that pins the data a model's versions are measured on, with its pointer; None takes it away.
+
+    Raises Conflict where that is so already.
+    """
+    model = snapshot.known_model(name)
+    if model.evaluation == data:
+        what = f"is measured on {data.file} already" if data else "has no evaluation data"
+        raise Conflict(f"{name} {what}", hint=f"see: gitops-registry show {name}")
+    edits: dict[str, Content | None] = dict.fromkeys(snapshot.files(paths.data_folder(name)))
+    if data is not None:
+        edits[paths.data_path(name, data.file)] = pointer(data.as_artifact())
+    return {**edits, **rewritten(snapshot, changed(model, evaluation=data))}
+
+
+def add_evaluation(snapshot: Snapshot, reference: Reference, evaluation: Evaluation) -> Edits:
+    """Return the edit that adds a measurement of a version. Raises Conflict where the very same one is there."""
+    snapshot.known_version(reference)
+    data = dump(evaluation, paths.evaluation_path(*reference, "new"))
+    moment = evaluation.created.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = paths.evaluation_path(*reference, f"{moment}-{hashlib.sha256(data).hexdigest()[:8]}")
+    if snapshot.oid(path):
+        raise Conflict(f"that measurement of {reference} is recorded already", hint=f"see: {path}")
+    return {path: data}
+
+
 def rename(snapshot: Snapshot, old: str, new: str) -> Edits:
     """Return the edit that moves a model with all its versions to another name and leaves a tombstone.
 
@@ -210,6 +239,7 @@ def delete_model(snapshot: Snapshot, name: str, *, force: bool = False) -> Edits
     edits: dict[str, Content | None] = {}
     for reference in references:
         edits |= _without(snapshot, reference)
+    edits |= dict.fromkeys(snapshot.files(paths.data_folder(name)))
     numbers = (*model.deleted, *(reference.number for reference in references))
     tombstone = Model(name=name, deleted=tuple(sorted(numbers)), removed=True)
     return {**edits, paths.model_path(name): dump(tombstone, paths.model_path(name))}

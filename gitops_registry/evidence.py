@@ -26,7 +26,11 @@ def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = fro
         wanted = _versions(after, changes, whole=base is None)
         bytes_of = serving_versions(after, law) if base is None else needing_bytes(after, changes, law)
         return Facts(
-            presence={**_presence(place, after, bytes_of, brings), **dict.fromkeys(brings, "present")},
+            presence={
+                **_presence(place, after, bytes_of, brings),
+                **_data_presence(place, after, changes, brings, whole=base is None),
+                **dict.fromkeys(brings, "present"),
+            },
             history=_history(place, base, law, changes) if base else None,
             altered=_altered(place, base, law, changes),
             cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
@@ -60,6 +64,17 @@ def _presence(
         if digest.sha256 not in brings and found.get(digest.sha256, "present") == "present":
             found[digest.sha256] = store.presence(digest)  # the worst, where one SHA-256 is named with two MD5s
     return found
+
+
+def _data_presence(
+    place: Workplace, after: Snapshot, changes: Sequence[Change], brings: frozenset[str], *, whole: bool
+) -> dict[str, Presence | None]:
+    """Whether the store has the evaluation data that a change pins (all there is, without a change)."""
+    pinned = {change.model for change in changes if change.subject == "evaluation" and change.after}
+    models = [after.model(name) for name in (after.models() if whole else sorted(pinned))]
+    wanted = {m.evaluation.sha256: digest_of(m.evaluation.as_artifact()) for m in models if m and m.evaluation}
+    store = place.store(after)
+    return {sha256: store.presence(digest) for sha256, digest in wanted.items() if sha256 not in brings}
 
 
 def _altered(

@@ -16,7 +16,7 @@ from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.paths import place_of, version_folder, version_path
 from gitops_registry.snapshot import Content, Edits, PathChange, Snapshot, Stored
 
-_MODEL_FIELDS = ("title", "description", "owners", "name")
+_MODEL_FIELDS = ("title", "description", "owners", "name", "evaluation")
 
 
 def land(

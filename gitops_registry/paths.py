@@ -26,7 +26,7 @@ _GOVERNANCE_FILES = frozenset(
 
 Role = Literal[
     "constitution", "model", "version", "card", "pointer", "evaluation", "rendered_card",
-    "access", "policy", "governance", "store_object", "unknown",
+    "evaluation_data", "access", "policy", "governance", "store_object", "unknown",
 ]  # fmt: skip
 
 
@@ -73,6 +73,20 @@ def pointer_path(name: str, number: int, file: str) -> str:
     return f"{version_folder(name, number)}/{file}.dvc"
 
 
+def evaluation_path(name: str, number: int, identity: str) -> str:
+    return f"{version_folder(name, number)}/evaluations/{identity}.yaml"
+
+
+def data_folder(name: str) -> str:
+    """Return the folder of a model's evaluation data."""
+    return f"{MODELS}/{name}/evaluation"
+
+
+def data_path(name: str, file: str) -> str:
+    """Return the pointer of a model's evaluation data."""
+    return f"{data_folder(name)}/{file}.dvc"
+
+
 def rendered_card_path(name: str, number: int) -> str:
     return f"cards/{name}/v{number}.md"
 
@@ -108,6 +122,8 @@ def _place_in_model(parts: list[str]) -> Place:
     name = parts[1]
     if parts[2:] == ["model.yaml"]:
         return Place("model", name)
+    if parts[2] == "evaluation" and len(parts) == 4 and parts[3].endswith(".dvc") and len(parts[3]) > 4:
+        return Place("evaluation_data", name, 0, parts[3][:-4])
     if parts[2] != "versions" or len(parts) < 5 or not _NUMBER.fullmatch(parts[3]):
         return Place("unknown", name)
     number = int(parts[3])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gitops_registry.audit import Event
     from gitops_registry.changes import Change
     from gitops_registry.comparison import Compared
+    from gitops_registry.evaluating import Evaluated
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.using import RegisteredModel
@@ -158,6 +159,16 @@ class Registry(Verbs):
 
         folder = Path(to) if to is not None else None
         return pull(self._place, *self._found(name, version), folder=folder)
+
+    def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Evaluated]:
+        """Measure versions on the data their models pin. Those of a model that pins none, or that cannot be loaded, are
+        left out, unless `insist`; then NotFound is raised.
+        """
+        from gitops_registry.evaluating import evaluate, measurable
+
+        snapshot = self.snapshot
+        wanted = list(references) if insist else [one for one in references if measurable(snapshot, one)]
+        return evaluate(self._place, snapshot, wanted)
 
     def verify(self, references: Sequence[str] = ()) -> list[Any]:
         """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.

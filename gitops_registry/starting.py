@@ -34,6 +34,7 @@ IGNORED = """\
 /models/**
 !/models/**/
 !/models/*/model.yaml
+!/models/*/evaluation/*.dvc
 !/models/*/versions/*/version.yaml
 !/models/*/versions/*/card.yaml
 !/models/*/versions/*/*.dvc

@@ -7,6 +7,7 @@ which has a version to return, raises.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_registry.errors import RegistryError
@@ -14,6 +15,7 @@ from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Intent, Outcome
+    from gitops_registry.evaluating import Evaluated
     from gitops_registry.manifest.facts import Training
     from gitops_registry.manifest.kinds import Card
     from gitops_registry.manifest.parts import Param
@@ -199,6 +201,51 @@ class Verbs:
         from gitops_registry import moving
 
         return self._change(moving.new_words(self._place, reference, words, source), direct=direct, dry_run=dry_run)
+
+    # ── measuring
+
+    def set_evaluation(
+        self,
+        name: str,
+        file: str | Path | None,
+        *,
+        target: str = "",
+        dataset: str = "",
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Pin a table (CSV or Parquet) with its column of truth as what a model's versions are measured on; None takes it away."""
+        from gitops_registry import evaluating
+
+        if file is None:
+            intent = evaluating.unpinning(name, reason=reason)
+        else:
+            intent = evaluating.pinning(
+                self._place, name, Path(file), target, dataset=dataset, reason=reason, dry_run=dry_run
+            )
+        return self._change(intent, direct=direct, dry_run=dry_run)
+
+    def evaluate(
+        self, name: str, version: int | str = "", *, data: str | Path | None = None, target: str = ""
+    ) -> Evaluated:
+        """Measure a version on a table, or on the data its model pins. Raises NotFound where there is neither."""
+        from gitops_registry import evaluating
+
+        snapshot = self._place.snapshot()
+        file = None if data is None else Path(data)
+        (found,) = evaluating.evaluate(
+            self._place, snapshot, [snapshot.resolve_named(name, version)], file=file, target=target
+        )
+        return found
+
+    def record(
+        self, found: Sequence[Evaluated], *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+    ) -> Outcome:
+        """Append measurements to their versions, in one decision."""
+        from gitops_registry import evaluating
+
+        return self._change(evaluating.recording(self._place, found, reason=reason), direct=direct, dry_run=dry_run)
 
     # ── taking away
 

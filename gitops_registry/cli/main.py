@@ -29,7 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "list": ("looking", "all models, or the versions of one"),
         "search": ("searching", "versions or models by metrics, tags, stage, author, …"),
-        "show": ("looking", "one model or one version"),
+        "show": ("showing", "one model or one version"),
         "compare": ("comparing", "two versions, or champion and challenger, side by side"),
         "card": ("looking", "the model card of a version"),
         "log": ("looking", "what was decided, when and by whom"),
@@ -42,6 +42,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "alias": ("labelling", "give a version a name of its own"),
         "tag": ("labelling", "tag a model or a version"),
         "describe": ("labelling", "say what a model or a version is"),
+        "evaluation": ("evaluating", "pin the data that a model's versions are measured on"),
+        "evaluate": ("evaluating", "measure a version and append what was measured"),
         "rename": ("labelling", "give a model another name"),
         "delete": ("labelling", "take a version or a model away"),
         "merge": ("judging", "land a proposal"),

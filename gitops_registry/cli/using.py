@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from gitops_registry.cli.output import FINDINGS, json_option, one_version, opened, print_json, table, versions_in
+from gitops_registry.cli.evaluating import print_measured
+from gitops_registry.cli.output import FINDINGS, json_option, one_version, opened, print_json, table, told, versions_in
 from gitops_registry.errors import RegistryError
 
 
@@ -66,18 +67,43 @@ def predict_command(
 
 @click.command("verify")
 @click.argument("words", nargs=-1, metavar="[NAME@REF ...]")
+@click.option(
+    "--measure/--bytes-only",
+    default=None,
+    help="Measure again on the evaluation data of the model; versions that are named are, where it pins some.",
+)
+@click.option("--record", is_flag=True, help="Append what was measured to the versions.")
 @json_option
 @click.pass_context
-def verify_command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> int:
-    """Check the bytes of versions (of all, without any): pointer, cache, store, SHA-256."""
-    found = opened(ctx).verify(versions_in(words))
+def verify_command(
+    ctx: click.Context, words: tuple[str, ...], measure: bool | None, record: bool, as_json: bool
+) -> int:
+    """Check the bytes of versions (of all, without any): pointer, cache, store, SHA-256; and measure them again."""
+    registry = opened(ctx)
+    found = registry.verify(versions_in(words))
+    sound = list(dict.fromkeys(a.reference for a in found)) if measure or record or (measure is None and words) else []
+    bad = {a.reference for a in found if a.problem and a.cache != "present"}
+    measured = registry.remeasure(
+        [reference for reference in sound if reference not in bad], insist=bool(measure or record)
+    )
+    outcome = registry.record(measured) if record and measured else None
     if as_json:
-        print_json([artifact.to_json() for artifact in found])
+        print_json(
+            {
+                "artifacts": [artifact.to_json() for artifact in found],
+                "measured": [one.to_json() for one in measured],
+                "recorded": outcome.to_json() if outcome else None,
+            }
+        )
     elif found:
         table(
             ["version", "file", "cache", "store", ""],
             [[str(a.reference), a.file, a.cache, a.store or "unknown", a.problem or "ok"] for a in found],
         )
+        print_measured(measured)
+        if outcome:
+            told(outcome, as_json=False, dry_run=False)
     else:
         click.echo("no version yet")
-    return FINDINGS if any(artifact.problem for artifact in found) else 0
+    is_wrong = any(a.problem for a in found) or any(one.is_as_registered is False for one in measured)
+    return FINDINGS if is_wrong or (outcome is not None and outcome.is_refused) else 0

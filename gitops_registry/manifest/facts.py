@@ -58,6 +58,25 @@ class EvaluationData(Part):
     sha256: Sha256 | None = None
 
 
+class PinnedData(Part):
+    """The data a model's versions are measured on: a table file tracked by DVC, pinned by digest, and its column of truth."""
+
+    dataset: Text = ""
+    file: FileName
+    target: Text
+    rows: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=0)]
+    md5: Md5
+    sha256: Sha256
+
+    def as_artifact(self) -> Artifact:
+        """Return its file as an artifact is told: what its pointer is made from."""
+        form = self.file.rpartition(".")[2].lower()
+        return Artifact(
+            name="evaluation", file=self.file, format=form, size=self.size, md5=self.md5, sha256=self.sha256
+        )
+
+
 class Code(Part):
     flow: ClassVar[bool] = True
     repository: Text = ""

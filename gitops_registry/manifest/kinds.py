@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from gitops_registry.manifest.facts import Evaluation, Version
+from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.parts import (
     Alias,
     Branch,
@@ -134,14 +134,15 @@ class Model(Document):
     tags: dict[str, Text] = {}
     stages: dict[Name, Numbers] = {}
     aliases: dict[Alias, Number] = {}
+    evaluation: PinnedData | None = None
     deleted: Numbers = ()
     renamed_to: Name | None = None
     removed: bool = False
 
     @model_validator(mode="after")
     def _one_stage_each(self) -> Model:
-        if self.is_gone and (any(self.stages.values()) or self.aliases):
-            raise ValueError("a model that was renamed or deleted has no stages and no aliases")
+        if self.is_gone and (any(self.stages.values()) or self.aliases or self.evaluation):
+            raise ValueError("a model that was renamed or deleted has no stages, aliases or evaluation data")
         seen: dict[int, str] = {}
         for stage, numbers in self.stages.items():
             for number in numbers:

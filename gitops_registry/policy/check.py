@@ -9,7 +9,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import decisions, invariants, keeping
+from gitops_registry.policy import data, decisions, invariants, keeping
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
@@ -22,6 +22,7 @@ INVARIANTS: dict[str, Rule] = {
     "pointers": invariants.pointers,
     "store": invariants.store,
     "presence": invariants.presence,
+    "evaluation-data": data.evaluation_data,
     "cards": invariants.cards,
 }
 """Rules about any revision, by the name that findings carry."""

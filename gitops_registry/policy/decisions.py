@@ -16,8 +16,10 @@ from gitops_registry.difference import is_in_our_folders
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Constitution, Stage
 from gitops_registry.policy import invariants
+from gitops_registry.policy.data import measured_again
 from gitops_registry.policy.keeping import arrivals, stage_named
 from gitops_registry.policy.report import Finding, Judgement, Spot
+from gitops_registry.reference import Reference
 
 
 def stage_order(judgement: Judgement) -> Iterator[Finding]:
@@ -64,8 +66,9 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
             message = f"nothing says what a {version.task} model must reach for {stage.name}, so it is refused"
             yield _refused(judgement, "floors", change, message, hint)
         return
+    again = measured_again(judgement, Reference(change.model, change.version))
     for metric, floor in wanted.items():
-        value = version.metrics.get(metric)
+        value = again.get(metric, version.metrics.get(metric))
         if value is None:
             message = f"{metric} was not measured; {stage.name} asks for at least {floor:g}"
             yield _refused(
@@ -73,16 +76,22 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
                 "floors",
                 change,
                 message,
-                "register it again with --data and --target, so that it is measured",
+                f"measure it: {_measure(change)}",
             )
-        elif metric in version.claimed:
+        elif metric in version.claimed and metric not in again:
             message = f"{metric} {value:.4g} is a claim; {stage.name} asks for one that was measured"
-            hint = f"register it again with --data and --target, and without --metric {metric}"
+            hint = f"measure it: {_measure(change)}"
             yield _refused(judgement, "floors", change, message, hint)
         elif value < floor:
             message = f"{metric} {value:.4g} is below {floor:g}, the least that {stage.name} takes"
             hint = f"what {stage.name} asks for is minimum_metrics in registry.yaml; see: gitops-registry show {change.model}@{change.version}"
             yield _refused(judgement, "floors", change, message, hint)
+
+
+def _measure(change: Change) -> str:
+    """What to type so that a version is measured on data of the registry."""
+    named = f"{change.model}@{change.version}"
+    return f"gitops-registry evaluation set {change.model} FILE --target COLUMN; gitops-registry evaluate {named}"
 
 
 def approvals(judgement: Judgement) -> Iterator[Finding]:
