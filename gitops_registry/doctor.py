@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gitops_registry import paths
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.remote import remotes, unreachable, upstream
+from gitops_registry.migrating import outdated
 from gitops_registry.policy.report import serving_versions
 from gitops_registry.starting import IGNORED
 from gitops_registry.storage import shared_by_others
@@ -47,6 +48,7 @@ def examine(place: Workplace) -> list[Symptom]:
         _work_tree,
         _bytes_in_git,
         _ignored,
+        _formats,
         _storage,
         _serving_bytes,
         _caught_up,
@@ -169,6 +171,16 @@ def _ignored(place: Workplace) -> Iterator[Symptom]:
         yield Symptom("ignored bytes", "error", f".gitignore hides {names}, which belong into git", repair)
     else:
         yield Symptom("ignored bytes", "ok", "model files are ignored, manifests and pointers are not")
+
+
+def _formats(place: Workplace) -> Iterator[Symptom]:
+    old = sorted(outdated(place, place.snapshot()))
+    place.tell("")
+    if old:
+        message = f"{len(old)} file(s) are as an older release wrote them: {old[0]}"
+        yield Symptom("formats", "warning", message, "gitops-registry migrate")
+    else:
+        yield Symptom("formats", "ok", "as this release writes them")
 
 
 def _storage(place: Workplace) -> Iterator[Symptom]:

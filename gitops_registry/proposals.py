@@ -24,7 +24,19 @@ from gitops_registry.policy.report import DECISION, Finding, Report
 from gitops_registry.reference import Reference
 from gitops_registry.workplace import Workplace
 
-PREFIXES = ("promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation")
+PREFIXES = (
+    "promote",
+    "archive",
+    "rollback",
+    "card",
+    "alias",
+    "tag",
+    "describe",
+    "rename",
+    "delete",
+    "evaluation",
+    "migrate",
+)
 """The first word of a proposal's branch: the verb it stands for."""
 
 

@@ -31,6 +31,8 @@ from gitops_registry.workplace import Workplace
 P = TypeVar("P", bound=Part)
 
 _ROWS_FOR_SIGNATURE = 1000
+_UNREAD = Digest("0" * 32, "0" * 64, 0)
+_UNREAD_FOLDER = Digest("0" * 32 + ".dir", "0" * 64, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ def register(
         place.tell("reading the model")
         measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
         place.tell("measuring")
+        facts = _facts(place, measured, submission=submission)  # first: what is refused leaves no bytes behind
         held = kept(place, [file.path for file in measured.files], dry_run=dry_run)
-        version = _facts(place, measured, held, submission=submission)
+        artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
+        version = facts.model_copy(update={"artifacts": artifacts})
         if not dry_run:
             place.store().push([one.digest for one in held])
         place.tell("")
@@ -98,7 +102,8 @@ def register(
     return Registered(name, number, version, _with_notes(place, outcome, measured, version, Reference(name, number)))
 
 
-def _facts(place: Workplace, measured: Appraisal, held: Sequence[Held], *, submission: Submission) -> Version:
+def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> Version:
+    """Return the facts of a version whose bytes nobody has read yet: its artifacts have no digests."""
     who, email = place.repository.identity()
     rows = measured.rows
     results = _results(measured, rows)
@@ -107,7 +112,7 @@ def _facts(place: Workplace, measured: Appraisal, held: Sequence[Held], *, submi
         raise RegistryError(
             f"{claimed[0]} is measured here, so it cannot be given too", hint=f"leave out the metric {claimed[0]}"
         )
-    artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
+    artifacts = tuple(_artifact(file, _UNREAD_FOLDER if file.path.is_dir() else _UNREAD) for file in measured.files)
     needed = {"skops": "skops", "onnx": "onnxruntime"}
     frameworks = [measured.framework.name] if measured.framework else []
     frameworks += [needed[artifact.format] for artifact in artifacts if artifact.format in needed]

@@ -178,11 +178,8 @@ def _joined(
             edits |= {path: joined} if joined != old else {}
             continue
         if path in {".gitignore", ".gitattributes", ".dvc/.gitignore"} and old is not None:
-            missing = [
-                line for line in content.decode().splitlines() if line not in old.decode(errors="replace").splitlines()
-            ]
-            if missing:
-                edits[path] = old.rstrip(b"\n") + b"\n" + "\n".join(missing).encode() + b"\n"
+            joined = _with_lines(old, content)
+            edits |= {path: joined} if joined != old else {}
         elif old != content:
             edits[path] = content
     strangers = _strangers(repository, tip)
@@ -192,6 +189,16 @@ def _joined(
         law = parse(files[paths.CONSTITUTION], paths.CONSTITUTION, Constitution).document
         edits[paths.CONSTITUTION] = dump(law.model_copy(update={"unmanaged": strangers}), paths.CONSTITUTION)
     return edits
+
+
+def with_our_lines(path: str, old: bytes) -> bytes:
+    """Return `.gitignore` or `.gitattributes` with the lines a registry needs there, in order below what it has."""
+    return _with_lines(old, {".gitignore": IGNORED, ".gitattributes": _ATTRIBUTES}[path].encode())
+
+
+def _with_lines(old: bytes, ours: bytes) -> bytes:
+    missing = [line for line in ours.decode().splitlines() if line not in old.decode(errors="replace").splitlines()]
+    return old.rstrip(b"\n") + b"\n" + "\n".join(missing).encode() + b"\n" if missing else old
 
 
 def _refuse_strangers(repository: Repository, tip: str | None) -> None:

@@ -275,6 +275,12 @@ class Verbs:
 
         return self._change(deletion(name, version, force=force, reason=reason), direct=direct, dry_run=dry_run)
 
+    def migrate(self, *, direct: bool | None = None, reason: str = "", dry_run: bool = False) -> Outcome:
+        """Bring files that an older release wrote to what this one writes, in one commit; facts stay as they are."""
+        from gitops_registry.migrating import migration
+
+        return self._change(migration(self._place, reason=reason), direct=direct, dry_run=dry_run)
+
     def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool) -> Outcome:
         from gitops_registry import moving
 

@@ -18,7 +18,7 @@ from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, kind_at, parse
 
 PATH = "models/credit-risk/model.yaml"
-MODEL = "kind: Model\nschema_version: 1\nname: credit-risk\n"
+MODEL = "kind: Model\nschema_version: 2\nname: credit-risk\n"
 VERSION = f"""kind: ModelVersion
 schema_version: 1
 created: 2026-11-22T10:00:00Z
@@ -54,14 +54,14 @@ BAD = {
     "a missing kind": Bad("name: x\n", "1:1", "has no 'kind'; Model is expected here", "kind: Model"),
     "another kind": Bad("kind: ModelCard\n", "1:7", "kind must be Model here, not the text 'ModelCard'", "kind: Model"),
     "a future schema_version": Bad(
-        "kind: Model\nschema_version: 2\n", "2:17", "schema_version must be 1 here, not the number 2", "a newer gitops-"
+        "kind: Model\nschema_version: 3\n", "2:17", "schema_version must be 2 here, not the number 3", "a newer gitops-"
     ),
     "a schema_version in quotes": Bad(
-        "kind: Model\nschema_version: '1'\n", "2:17", "not the text '1'", "write 'schema_version: 1'"
+        "kind: Model\nschema_version: '1'\n", "2:17", "not the text '1'", "write 'schema_version: 2'"
     ),
-    "true as schema_version": Bad("kind: Model\nschema_version: true\n", "2:17", "must be 1 here, not true", "write"),
+    "true as schema_version": Bad("kind: Model\nschema_version: true\n", "2:17", "must be 2 here, not true", "write"),
     "a misspelt key": Bad(MODEL + "titel: x\n", "4:1", "unknown key 'titel'", "did you mean 'title'?"),
-    "a key of another kind": Bad(MODEL + "zzz: x\n", "4:1", "unknown key 'zzz'", "aliases, deleted"),
+    "a key of another kind": Bad(MODEL + "zzz: x\n", "4:1", "unknown key 'zzz'", "aliases, evaluation, deleted"),
     "a misspelt key further in": Bad(
         VERSION.replace("    size:", "    siez:"), "8:5", "artifacts[0].size is missing", "(and 1 more)", Version
     ),

@@ -23,11 +23,11 @@ DOCUMENTS: list[Document] = [
     Access(members=(Member(name="alice", role="admin"),)),
 ]
 BAD: list[tuple[type[Document], dict[str, Any]]] = [
-    (Model, {"kind": "Model", "schema_version": 1, "name": "x", "titel": "y"}),
+    (Model, {"kind": "Model", "schema_version": 2, "name": "x", "titel": "y"}),
     (Model, {"kind": "ModelCard", "schema_version": 1, "name": "x"}),
     (Model, {"schema_version": 1, "name": "x"}),
-    (Model, {"kind": "Model", "schema_version": 2, "name": "x"}),
-    (Model, {"kind": "Model", "schema_version": 1}),
+    (Model, {"kind": "Model", "schema_version": 3, "name": "x"}),
+    (Model, {"kind": "Model", "schema_version": 2}),
     (Model, {"kind": "Model", "name": "x", "stages": {"production": [0]}}),
     (Model, {"kind": "Model", "name": "x", "owners": "a"}),
     (Constitution, {"kind": "Registry", "stages": [{"name": "a", "from_": []}, {"name": "b"}]}),

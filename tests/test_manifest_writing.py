@@ -282,7 +282,7 @@ PEOPLE = """\
 # Talk to the risk team before you touch this.
 kind: Model   # see the handbook
 name: credit-risk
-schema_version: 1
+schema_version: 2
 title: '信用'   # Japanese
 description: |
   first
@@ -362,8 +362,8 @@ def test_windows_line_ends_stay() -> None:
 
 
 def test_a_file_without_a_last_line_break_gets_one() -> None:
-    assert edited("kind: Model # x\nschema_version: 1\nname: a", title="b") == (
-        "kind: Model # x\nschema_version: 1\nname: a\ntitle: b\n"
+    assert edited("kind: Model # x\nschema_version: 2\nname: a", title="b") == (
+        "kind: Model # x\nschema_version: 2\nname: a\ntitle: b\n"
     )
 
 

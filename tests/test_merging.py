@@ -142,8 +142,8 @@ def test_a_measurement_of_a_version_that_was_deleted_meanwhile_is_a_conflict(cou
 
 
 def test_one_model_registered_on_both_sides_is_a_conflict(court: World) -> None:
-    mine: Files = {"models/new/model.yaml": b"kind: Model\nschema_version: 1\nname: new\n"}
-    other: Files = {"models/new/model.yaml": b"kind: Model\nschema_version: 1\nname: new\ntitle: New\n"}
+    mine: Files = {"models/new/model.yaml": b"kind: Model\nschema_version: 2\nname: new\n"}
+    other: Files = {"models/new/model.yaml": b"kind: Model\nschema_version: 2\nname: new\ntitle: New\n"}
     assert "new: the model was registered meanwhile" in conflict(court, mine, other)
 
 

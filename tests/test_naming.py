@@ -200,7 +200,7 @@ def test_a_tombstone_holds_no_versions_and_stays_as_it_is(fraud: World) -> None:
     fraud.registry.rename("fraud", "card-fraud")
     tombstone = "models/fraud/model.yaml"
     assert "kept" in errors(fraud.judged({tombstone: fraud.read(tombstone).replace(b"card-fraud", b"churn")}))
-    assert "kept" in errors(fraud.judged({tombstone: b"kind: Model\nschema_version: 1\nname: fraud\n"}))
+    assert "kept" in errors(fraud.judged({tombstone: b"kind: Model\nschema_version: 2\nname: fraud\n"}))
     assert "kept" in errors(fraud.judged({tombstone: None}))
     versions = {
         f"models/fraud/versions/4/{name}": fraud.read(f"models/card-fraud/versions/2/{name}")

@@ -105,13 +105,13 @@ def test_an_honest_measurement_passes(court: World) -> None:
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        (b"kind: Model\nschema_version: 1\nname: fraud\nstages: {production: [2\n", ":5:1"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\nowner: risk\n", ":4:1"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\nstages:\n  production: [2]\n  staging: [2]\n", ":"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\naliases: {latest: 2}\n", ":4:"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\naliases: {v3: 2}\n", ":4:"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\naliases: {'3': 2}\n", ":4:"),
-        (b"kind: Model\nschema_version: 1\nname: fraud\naliases: {best: 2, Best: 3}\n", ":"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\nstages: {production: [2\n", ":5:1"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\nowner: risk\n", ":4:1"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\nstages:\n  production: [2]\n  staging: [2]\n", ":"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\naliases: {latest: 2}\n", ":4:"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\naliases: {v3: 2}\n", ":4:"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\naliases: {'3': 2}\n", ":4:"),
+        (b"kind: Model\nschema_version: 2\nname: fraud\naliases: {best: 2, Best: 3}\n", ":"),
         (b"\xff\xfe", ":1:1"),
     ],
 )
@@ -186,7 +186,7 @@ def test_registering_a_model_that_differs_only_in_case_is_refused_before_anythin
 
 @pytest.mark.parametrize("name", ["templates", "a..b", "b.lock", "-x", "x y", "信用"])
 def test_a_name_outside_the_grammar_is_refused(court: World, name: str) -> None:
-    report = court.judged({f"models/{name}/model.yaml": f"kind: Model\nschema_version: 1\nname: {name}\n".encode()})
+    report = court.judged({f"models/{name}/model.yaml": f"kind: Model\nschema_version: 2\nname: {name}\n".encode()})
     assert errors(report)
 
 

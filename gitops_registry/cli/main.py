@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
         "init": ("starting", "make a registry here, or join a repository"),
         "doctor": ("starting", "say what is wrong on this machine and how to repair it"),
+        "migrate": ("starting", "bring what an older release wrote to this one's formats"),
         "schema": ("starting", "print the JSON Schema of a kind of manifest"),
     },
     "Look": {

@@ -1,4 +1,4 @@
-"""init, doctor, schema."""
+"""init, doctor, schema, migrate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from pathlib import Path
 
 import click
 
-from gitops_registry.cli.output import FINDINGS, clean, dry_run_option, json_option, opened, print_json
+from gitops_registry.cli.output import (
+    FINDINGS,
+    at_once,
+    clean,
+    dry_run_option,
+    json_option,
+    opened,
+    print_json,
+    propose_option,
+    reason_option,
+    told,
+)
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -104,3 +115,18 @@ def schema_command(kind: str | None) -> None:
     if wanted is None:
         raise NotFound(f"no kind {kind!r}", hint=did_you_mean(kind, tuple(KINDS)))
     print_json(json_schema(wanted))
+
+
+@click.command("migrate")
+@propose_option
+@reason_option
+@json_option
+@dry_run_option
+@click.pass_context
+def migrate_command(ctx: click.Context, propose: bool, reason: str, as_json: bool, dry_run: bool) -> int:
+    """Bring what an older release wrote to the formats of this one, in one commit.
+
+    Older files are read as they are, so nothing waits for this. Facts of versions are never rewritten.
+    """
+    outcome = opened(ctx).migrate(direct=at_once(propose), reason=reason, dry_run=dry_run)
+    return told(outcome, as_json=as_json, dry_run=dry_run)

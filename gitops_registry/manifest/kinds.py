@@ -126,7 +126,7 @@ class Model(Document):
     by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "model"
     kind: Literal["Model"] = "Model"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: Name
     title: Text = ""
     description: Text = ""

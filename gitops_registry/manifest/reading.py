@@ -21,6 +21,7 @@ from gitops_registry.errors import ManifestError
 from gitops_registry.manifest import problems
 from gitops_registry.manifest.facts import Evaluation, Version
 from gitops_registry.manifest.kinds import Access, Card, Constitution, Model
+from gitops_registry.manifest.migrations import upgraded
 from gitops_registry.manifest.parts import Document
 from gitops_registry.paths import place_of
 
@@ -34,7 +35,7 @@ MAX_DIGITS = 4300
 """Digits of a whole number: Python itself refuses to read or write longer ones."""
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
-_KINDS: dict[str, type[Document]] = {
+KINDS_BY_ROLE: dict[str, type[Document]] = {
     "constitution": Constitution,
     "model": Model,
     "version": Version,
@@ -56,11 +57,15 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-
 
 @dataclass(frozen=True)
 class Parsed(Generic[D]):
-    """A manifest that was accepted, and where in the file each of its keys stands."""
+    """A manifest that was accepted, and where in the file each of its keys stands.
+
+    `written_for` is the schema version that the file names; the document is always of the current one.
+    """
 
     document: D
     path: str
     marks: Mapping[Path, Mark] = field(default_factory=dict, repr=False, compare=False)
+    written_for: int = 0
 
     def position(self, *loc: str | int) -> Mark:
         """Return line and column, from 1, of a key path: of its value, or of its key where a block follows.
@@ -72,7 +77,7 @@ class Parsed(Generic[D]):
 
 def kind_at(path: str) -> type[Document] | None:
     """Return the kind a file at that path of a repository must have; None where it is not a manifest."""
-    return _KINDS.get(place_of(path).role)
+    return KINDS_BY_ROLE.get(place_of(path).role)
 
 
 def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:
@@ -91,12 +96,12 @@ def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:
         raise _syntax_error(error, text, path) from error
     except yaml.YAMLError as error:
         raise ManifestError(problems.one_line(f"is not YAML: {error}"), path=path, hint="write plain YAML") from error
-    _check_kind(tree, kind)
+    written_for = _check_kind(tree, kind)
     try:
         document = kind.model_validate_json(json.dumps(tree.root), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _first_error(error, tree, kind, text) from error
-    return Parsed(document, path, tree.marks)
+    return Parsed(document, path, tree.marks, written_for)
 
 
 def resolve(text: str) -> str | int | float | bool | None:
@@ -288,16 +293,21 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, path: str) -> Manifest
     return ManifestError(problems.one_line(f"is not YAML: {problem}"), path=path, line=line, column=column, hint=hint)
 
 
-def _check_kind(tree: _Tree, kind: type[Document]) -> None:
+def _check_kind(tree: _Tree, kind: type[Document]) -> int:
+    """Bring the data of an older schema version to the current one, and return the version it was written for."""
     expected = kind.model_fields["kind"].default
+    current: int = kind.model_fields["schema_version"].default
     if "kind" not in tree.root:
         hint = f"add the line 'kind: {expected}' at the top"
         raise ManifestError(f"has no 'kind'; {expected} is expected here", path=tree.path, hint=hint)
     for key, wanted, hint in (
         ("kind", expected, f"write 'kind: {expected}', or move the file to where its kind belongs"),
-        ("schema_version", kind.model_fields["schema_version"].default, ""),
+        ("schema_version", current, ""),
     ):
         found = tree.root.get(key, wanted)
+        if not hint and (older := upgraded(expected, tree.root, current)) is not None:
+            tree.root, written_for = older
+            return written_for
         if found == wanted and type(found) is type(wanted):
             continue
         if not hint:
@@ -306,6 +316,7 @@ def _check_kind(tree: _Tree, kind: type[Document]) -> None:
         line, column = tree.marks[(key,)]
         problem = f"{key} must be {wanted} here, not {problems.describe(found)}"
         raise ManifestError(problem, path=tree.path, line=line, column=column, hint=hint)
+    return current
 
 
 def _first_error(error: ValidationError, tree: _Tree, kind: type[Document], text: str) -> ManifestError:

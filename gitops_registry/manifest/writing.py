@@ -52,6 +52,7 @@ def revise(old: bytes, document: Document, path: str) -> bytes:
     """
     canonical = dump(document, path)
     kind = type(document)
+    old = renewed(old, path, kind)
     try:
         before = parse(old, path, kind).document
         if dump(before, path) == old:
@@ -62,6 +63,24 @@ def revise(old: bytes, document: Document, path: str) -> bytes:
     except ManifestError:
         pass
     return canonical
+
+
+def renewed(old: bytes, path: str, kind: type[Document]) -> bytes:
+    """Return a file of an older schema version as one of the current version that means the same; any other as it is.
+
+    Where only the version differs, everything that people wrote stays; else the result is what `dump` writes. A file that
+    cannot be read is returned as it is.
+    """
+    try:
+        before = parse(old, path, kind)
+        current = kind.model_fields["schema_version"].default
+        if before.written_for == current:
+            return old
+        new = re.sub(rb"(?m)^(schema_version:[ ]*)%d\b" % before.written_for, rb"\g<1>%d" % current, old, count=1)
+        same = parse(new, path, kind)
+        return new if same.document == before.document and same.written_for == current else dump(before.document, path)
+    except ManifestError:
+        return old
 
 
 def _fields(part: Part) -> dict[str, Any]:

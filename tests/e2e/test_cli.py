@@ -242,7 +242,7 @@ def test_version_is_printed(tmp_path: Path) -> None:
 def bomb() -> str:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    return "kind: Model\nschema_version: 1\nname: fraud\n" + "\n".join(lines) + "\n"
+    return "kind: Model\nschema_version: 2\nname: fraud\n" + "\n".join(lines) + "\n"
 
 
 MODEL = "models/fraud/model.yaml"
@@ -261,7 +261,7 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "bytes that are not UTF-8": (MODEL, lambda p: p.write_bytes(p.read_bytes() + b"title: \xff\xfe\n"), "UTF-8"),
     "text that is no YAML": (MODEL, lambda p: p.write_text("kind: [Model\n"), ""),
     "an empty file": (MODEL, lambda p: p.write_text(""), ""),
-    "another schema version": (MODEL, lambda p: p.write_text(p.read_text().replace("schema_version: 1", "schema_version: 99")), "99"),
+    "another schema version": (MODEL, lambda p: p.write_text(p.read_text().replace("schema_version: 2", "schema_version: 99")), "99"),
     "a stage that does not exist": (MODEL, lambda p: p.write_text(p.read_text() + "stages: {produktion: [1]}\n"), "produktion"),
 }  # fmt: skip
 

@@ -1,0 +1,37 @@
+"""Manifests of older schema versions, as they would be written now.
+
+Every version that was ever written is read for ever: what is immutable is never rewritten, and git history is full of
+the rest. A step takes the plain data of one version to the next; `migrate` writes what the steps say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Step = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _model_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 of `Model` knows evaluation data and tombstones (`renamed_to`, `removed`); what version 1 says it says too."""
+    return old
+
+
+STEPS: Mapping[tuple[str, int], Step] = {("Model", 1): _model_2}
+"""(kind, schema version) → what brings its data to the next version."""
+
+
+def upgraded(kind: str, data: dict[str, Any], current: int) -> tuple[dict[str, Any], int] | None:
+    """Return data of an older version as the current one has it, and the version it was written for.
+
+    None where no steps lead there: it is of a newer version, or of one that never was.
+    """
+    written = data.get("schema_version")
+    if type(written) is not int or not 0 < written <= current:
+        return None
+    for version in range(written, current):
+        step = STEPS.get((kind, version))
+        if step is None:
+            return None
+        data = {**step(data), "schema_version": version + 1}
+    return data, written
