@@ -33,6 +33,11 @@ def address(text: str) -> Address:
             )
         return Address("", text, "")
     path, revision = split_revision(match["path"] or "")
+    if "?" in path or "#" in path or re.search(r"@[^/]*:", match["path"] or ""):
+        raise RegistryError(
+            "the address holds more than a host and a path, which may be a password, and addresses end up in logs",
+            hint="leave it out; git asks its credential helper (see: git help credentials)",
+        )
     user, _, password = match["start"].partition("//")[2].rpartition("@")[0].partition(":")
     if password or (user and match["start"].startswith("http")):
         raise RegistryError(
@@ -45,7 +50,13 @@ def address(text: str) -> Address:
 
 
 def split_revision(path: str) -> tuple[str, str]:
-    """Return a path and the revision behind its `@`; empty where there is none."""
+    """Return a path and the revision behind its `@`; empty where there is none.
+
+    Behind `.git@` a revision may have slashes; anywhere else it stands in the last part of the path.
+    """
     before, git, after = path.partition(".git@")
-    found, sign, revision = (before + ".git", "@", after) if git else path.partition("@")
-    return (found, revision) if sign and revision else (path, "")
+    if git and after:
+        return before + ".git", after
+    folder, slash, last = path.rpartition("/")
+    found, sign, revision = last.rpartition("@")
+    return (folder + slash + found, revision) if sign and revision and found else (path, "")

@@ -236,6 +236,9 @@ def _bytes_repair(place: Workplace, found: Verified) -> str:
 
 
 def _caught_up(place: Workplace) -> Iterator[Symptom]:
+    if place.mirror is not None:
+        yield Symptom("remote", "ok", f"every change is made at {place.mirror.url}")
+        return
     follows = upstream(place.repository, place.branch)
     if follows is None:
         others = remotes(place.repository)
@@ -254,7 +257,7 @@ def _caught_up(place: Workplace) -> Iterator[Symptom]:
         yield Symptom("remote", "warning", f"{follows[0]} cannot be reached: {away}", f"git fetch {follows[0]}")
         return
     told = place.repository.run(
-        "rev-list", "--left-right", "--count", f"refs/heads/{place.branch}...{follows[1]}"
+        "rev-list", "--left-right", "--count", f"refs/heads/{place.branch}...{follows.seen}"
     ).split()
     ahead, behind = int(told[0]), int(told[1])
     if ahead and behind:

@@ -54,9 +54,19 @@ def land(
 
 
 def _other_versions(head: Snapshot, tip: Snapshot, ours: Sequence[PathChange]) -> list[tuple[str, str]]:
-    """Versions that the proposal's `model.yaml` names and that are not what they were when it was made."""
+    """Versions that the proposal names in `model.yaml`, or adds to, and that are not what they were when it was made."""
     found = []
-    for name in sorted({place_of(change.path).model for change in ours if place_of(change.path).role == "model"}):
+    places = [place_of(change.path) for change in ours]
+    brought = {
+        (at.model, at.version)
+        for at, change in zip(places, ours, strict=True)
+        if at.role == "version" and change.new_oid
+    }
+    for name, number in sorted({(at.model, at.version) for at in places if at.version} - brought):
+        here, there = (side.oid(version_path(name, number)) for side in (head, tip))
+        if here and there and here != there:
+            found.append((name, f"version {number} is another one than when this was proposed"))
+    for name in sorted({at.model for at in places if at.role == "model"}):
         try:
             model = head.model(name)
         except ManifestError:
@@ -66,7 +76,7 @@ def _other_versions(head: Snapshot, tip: Snapshot, ours: Sequence[PathChange]) -
             here, there = (side.oid(version_path(name, number)) for side in (head, tip))
             if here and there and here != there:
                 found.append((name, f"version {number} is another one than when this was proposed"))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def landed_paths(after: Snapshot, ours: Sequence[PathChange], theirs: Sequence[PathChange]) -> list[PathChange]:

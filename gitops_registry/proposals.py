@@ -22,22 +22,7 @@ from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding, Report
 from gitops_registry.reference import Reference
-from gitops_registry.workplace import Workplace
-
-PREFIXES = (
-    "promote",
-    "archive",
-    "rollback",
-    "card",
-    "alias",
-    "tag",
-    "describe",
-    "rename",
-    "delete",
-    "evaluation",
-    "migrate",
-)
-"""The first word of a proposal's branch: the verb it stands for."""
+from gitops_registry.workplace import PREFIXES, Workplace
 
 
 def promote_branch(reference: Reference, stage: str) -> str:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, writer
-from gitops_registry.git.remote import push, upstream
-from gitops_registry.proposals import PREFIXES
+from gitops_registry.git.remote import Follows, push, upstream
 from gitops_registry.relanding import reland
-from gitops_registry.workplace import Workplace
+from gitops_registry.workplace import PREFIXES, Workplace
 
 _PATIENCE = 300.0
+_PUSHED = "refs/gitops-registry/pushed"
 _LONGEST_PAUSE = 2.0
 
 
@@ -49,7 +50,7 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
             f"{place.branch} follows no branch of a remote", hint=f"git push -u REMOTE {place.branch} says which, once"
         )
     if dry_run:
-        return _waiting(place, *follows)[0]
+        return _waiting(place, follows)[0]
     end = time.monotonic() + _PATIENCE
     notes: tuple[str, ...] = ()
     while True:
@@ -60,30 +61,75 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
             )
         with writer(place.repository):
             notes += (reland(place, caught.theirs),) if caught.theirs else ()
-            published, moves = _waiting(place, *follows)
+            published, moves, landed = _waiting(place, follows)
             try:
                 if moves:
-                    push(place.repository, follows[0], moves, progress=place.progress)
-                return replace(published, notes=notes)
-            except Conflict:
+                    push(place.repository, follows.remote, moves, progress=place.progress)
+            except Moved:
                 if time.monotonic() > end:
                     raise
+            else:
+                _remember(place, follows, published.proposals)
+                closed = _take_away(place, follows, landed)
+                return replace(published, closed=closed, notes=notes + published.notes)
         time.sleep(random.uniform(0, _LONGEST_PAUSE))
 
 
-def _waiting(place: Workplace, remote: str, ref: str) -> tuple[Published, dict[str, tuple[str, str]]]:
-    """Return what there is to push, and for each ref of the remote its commit there and the ref of ours it becomes."""
+def _waiting(place: Workplace, follows: Follows) -> tuple[Published, dict[str, tuple[str, str]], dict[str, str]]:
+    """Return what there is to push, for each ref of the remote its commit there and the ref of ours it becomes, and the
+    landed proposals of the remote with their commits there.
+    """
     repository, tip = place.repository, place.tip()
-    theirs = repository.tip(ref) or NO_COMMIT
+    theirs = repository.tip(follows.seen) or NO_COMMIT
     decisions = repository.own_steps(tip, theirs)
-    folder, here = f"refs/remotes/{remote}/", repository.branches(*_below("refs/heads/"), beyond=tip)
-    there, open_there = (repository.branches(*_below(folder), beyond=limit) for limit in (None, tip))
-    known = {name.replace(folder, "refs/heads/", 1): oid for name, oid in there.items()}
-    is_open = {name.replace(folder, "refs/heads/", 1) for name in open_there}
-    new = {name: (known.get(name, NO_COMMIT), name) for name, oid in here.items() if known.get(name) != oid}
-    landed = {name: (oid, "") for name, oid in known.items() if name not in is_open and name not in here}
-    moves = {**({place.ref: (theirs, place.ref)} if decisions else {}), **new, **landed}
-    return Published(remote, len(decisions), _names(new), _names(landed)), moves
+    folder = f"refs/remotes/{follows.remote}/"
+    there = {ref.removeprefix(folder): oid for ref, oid in repository.branches(*_below(folder)).items()}
+    here = repository.branches(*_below("refs/heads/"), beyond=tip)
+    new: dict[str, tuple[str, str]] = {}
+    notes: list[str] = []
+    for ref, oid in here.items():
+        name = ref.removeprefix("refs/heads/")
+        problem = _in_the_way(place, follows, name, oid, there.get(name))
+        if problem:
+            notes.append(problem)
+        elif there.get(name) != oid:
+            new[ref] = (there.get(name, NO_COMMIT), ref)
+    merged = {repository.commit(step).trailer("Proposal").removeprefix(f"{follows.remote}/") for step in decisions}
+    open_there = {ref.removeprefix(folder) for ref in repository.branches(*_below(folder), beyond=tip)}
+    landed = {name: oid for name, oid in there.items() if name in merged - open_there}
+    moves = {**({follows.there: (theirs, place.ref)} if decisions else {}), **new}
+    return Published(follows.remote, len(decisions), _names(new), tuple(landed), tuple(notes)), moves, landed
+
+
+def _in_the_way(place: Workplace, follows: Follows, name: str, oid: str, there: str | None) -> str:
+    """Say why a proposal is not pushed: the remote's has commits that ours has not, or was taken away there."""
+    repository = place.repository
+    if there is not None:
+        if repository.is_ancestor(there, oid):
+            return ""
+        return f"{name} has commits at {follows.remote} that are not here, and was not pushed: git log {follows.remote}/{name}"
+    was = repository.tip(f"{_PUSHED}/{follows.remote}/{name}")
+    if was is None or not repository.is_ancestor(was, oid):
+        return ""
+    return f"{name} was pushed before and is gone at {follows.remote}, so it was not pushed again: gitops-registry proposals close {name}"
+
+
+def _remember(place: Workplace, follows: Follows, names: Iterable[str]) -> None:
+    """Note which proposals were pushed: one that is gone at the remote later was closed there."""
+    tips = {name: place.repository.tip(f"refs/heads/{name}") for name in names}
+    lines = [f"update {_PUSHED}/{follows.remote}/{name} {oid}" for name, oid in tips.items() if oid]
+    if lines:
+        place.repository.run("update-ref", "--stdin", stdin="\n".join([*lines, ""]).encode())
+
+
+def _take_away(place: Workplace, follows: Follows, landed: Mapping[str, str]) -> tuple[str, ...]:
+    """Delete landed proposals at the remote, each on its own: one that somebody has taken away already stops nothing."""
+    gone = []
+    for name, oid in landed.items():
+        with suppress(RegistryError):
+            push(place.repository, follows.remote, {f"refs/heads/{name}": (oid, "")}, progress=place.progress)
+            gone.append(name)
+    return tuple(gone)
 
 
 def _below(folder: str) -> list[str]:

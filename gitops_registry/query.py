@@ -26,7 +26,7 @@ KEYED = ("metrics", "params", "tags")
 _ALIASES = {"model": "name", "version": "number", "aliases": "alias", "model_type": "type", "owners": "owner"}
 _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _LONGEST = 4_000
-_DEEPEST = 50
+_DEEPEST = 15
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*") | (?P<op><>|!=|<=|>=|==|=|<|>) | (?P<sign>[(),]) |
@@ -194,7 +194,8 @@ class _Reader:
         if depth > _DEEPEST:
             raise RegistryError(f"the filter is nested deeper than {_DEEPEST} levels", hint="write it flatter")
         if self.word("not"):
-            return Opposite(self.one(depth + 1))
+            part = self.one(depth + 1)
+            return part.part if isinstance(part, Opposite) else Opposite(part)
         if self.peek()[1] == "(" and self.peek()[0] == "sign":
             self.expect("(")
             found = self.either(depth + 1)

@@ -11,10 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gitops_registry import paths
+from gitops_registry.changes import meaning
+from gitops_registry.difference import diff
 from gitops_registry.edits import next_number
 from gitops_registry.errors import Conflict
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit
+from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.writing import dump
 from gitops_registry.merging import land, landed_paths
@@ -23,7 +26,7 @@ from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import FILE_MODE, Content, PathChange, Snapshot, Stored
-from gitops_registry.workplace import Workplace
+from gitops_registry.workplace import PREFIXES, Workplace
 
 Numbers = Mapping[Reference, int]
 """Versions of ours whose number was taken → the number they have now."""
@@ -32,27 +35,86 @@ Numbers = Mapping[Reference, int]
 def reland(place: Workplace, theirs: str) -> str:
     """Put the decisions that only this repository has on top of the commit `theirs`; return what to tell the user.
 
-    The caller holds the writers' lock. Raises Conflict where one of them cannot land there or is refused; then nothing
-    moves.
+    Open proposals that were made on top of them go along. The caller holds the writers' lock. Raises Conflict where a
+    decision cannot land there or is refused; then nothing moves.
     """
-    mine, tip = place.tip(), theirs
+    repository, mine, tip = place.repository, place.tip(), theirs
     numbers: dict[Reference, int] = {}
     made: dict[str, str] = {}
-    steps = place.repository.own_steps(mine, theirs)
+    steps = repository.own_steps(mine, theirs)
+    joins = [
+        step for step in steps if any(repository.is_ancestor(p, theirs) for p in repository.commit(step).parents[1:])
+    ]
+    landed = 0
     for step in steps:
-        tip, scratch = _land_again(place, step, tip, numbers)
-        made[scratch] = tip
+        if step in joins:  # git's own merge of what others decided: they are below us now
+            continue
+        again = _land_again(place, step, tip, numbers, gone=steps)
+        if again is not None:
+            tip, scratch = again
+            made[scratch] = tip
+            landed += 1
+    if joins:
+        _refuse_unlike(place, mine, tip)
+    proposals, notes = _proposals_again(place, steps, tip, numbers)
     drafts = {scratch: (commit, NO_COMMIT) for scratch, commit in made.items()}
-    move_branches(place.repository, {place.ref: (mine, tip), **drafts}, scratch="", follow=place.ref)
-    told = f"{len(steps)} decision(s) of yours were put on top of what others decided meanwhile"
-    return "; ".join([told, *(f"{ours} is {ours.name}@{number} now" for ours, number in sorted(numbers.items()))])
+    drafts |= {scratch: (commit, NO_COMMIT) for _, commit, scratch in proposals.values()}
+    moves = {place.ref: (mine, tip), **{ref: (old, new) for ref, (old, new, _) in proposals.items()}}
+    move_branches(repository, {**moves, **drafts}, scratch="", follow=place.ref)
+    told = f"{landed} decision(s) of yours were put on top of what others decided meanwhile"
+    renumbered = [f"{ours} is {ours.name}@{number} now" for ours, number in sorted(numbers.items())]
+    return "; ".join([told, *renumbered, *notes])
 
 
-def _land_again(place: Workplace, step: str, tip: str, numbers: dict[Reference, int]) -> tuple[str, str]:
-    """Land one decision on `tip` and return the new commit and its scratch ref; `numbers` learns what was renumbered."""
+def _refuse_unlike(place: Workplace, mine: str, tip: str) -> None:
+    """Raise Conflict where a merge of git's that is taken apart held more than both of its sides."""
+    unlike = place.repository.changed_paths(mine, tip)
+    if unlike:
+        raise Conflict(
+            f"{place.branch} merged the remote's with git, and holds more than both sides: {unlike[0].path}",
+            hint=f"make that change again as a decision of its own; look at it: git diff {tip[:12]} {mine[:12]}",
+        )
+
+
+def _proposals_again(
+    place: Workplace, steps: Sequence[str], tip: str, numbers: dict[Reference, int]
+) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
+    """Make open proposals again that stand on decisions which were landed again: ref → (old, new, scratch), and notes."""
+    repository, found, notes = place.repository, {}, []
+    for ref, head in repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES), beyond=place.tip()).items():
+        base = repository.merge_base(head, place.tip())
+        if base not in steps or is_checked_out(repository, ref):
+            continue
+        try:
+            again = _land_again(place, head, tip, dict(numbers), base=base, gone=steps, is_judged=False)
+        except Conflict as error:
+            notes.append(
+                f"{ref.removeprefix('refs/heads/')} does not fit what others decided meanwhile: {error.message}"
+            )
+            continue
+        if again is not None:
+            found[ref] = (head, *again)
+    return found, notes
+
+
+def _land_again(
+    place: Workplace,
+    step: str,
+    tip: str,
+    numbers: dict[Reference, int],
+    *,
+    gone: Sequence[str],
+    base: str | None = None,
+    is_judged: bool = True,
+) -> tuple[str, str] | None:
+    """Land one decision (or, from a `base`, a proposal) on `tip` and return the new commit and its scratch ref.
+
+    None where others decided the very same meanwhile. `numbers` learns what was renumbered; `gone` are commits that no
+    new one may have among its parents, for what they decided is decided anew.
+    """
     repository = place.repository
     commit = repository.commit(step)
-    base, now = commit.parents[0], place.snapshot(tip)
+    base, now = base or commit.parents[0], place.snapshot(tip)
     ours, theirs = repository.changed_paths(base, step), repository.changed_paths(base, tip)
     _renumber(now, ours, numbers)
     old, new = (_renumbered(place, place.snapshot(side), numbers) for side in (base, step))
@@ -63,13 +125,19 @@ def _land_again(place: Workplace, step: str, tip: str, numbers: dict[Reference, 
     try:
         landed = dict(land(old, new, now, ours=ours, theirs=theirs))
     except Conflict as error:
+        wanted, there = (meaning(diff(old, side, changed)) for side, changed in ((new, ours), (now, theirs)))
+        if all(change in there for change in wanted):
+            return None
         raise Conflict(f"{why}: {error.message}", hint=hint) from error
     edits = {path: _content(new, path, content) for path, content in landed.items()}
     after = now.with_edits(edits)
-    refusals = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip)).refusals(DECISION)
+    report = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip))
+    refusals = report.refusals(DECISION) if is_judged else ()
     if refusals:
         raise Conflict(f"{why}: {refusals[0].message}", hint=hint)
-    parents, message = [tip, *commit.parents[1:]], _said(commit.body, numbers)
+    others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
+    message = _said(commit.body, numbers)
+    parents = [tip, *(others if is_judged else ())]
     return write_commit(repository, edits, parents=parents, message=message, author=commit.author_line)
 
 
@@ -150,10 +218,18 @@ def _content(new: Snapshot, path: str, content: Content | None) -> Content | Non
 
 
 def _said(message: str, numbers: Numbers) -> str:
-    """Return a commit's message with the numbers of now in its subject."""
+    """Return a commit's message with the numbers of now in its subject, all of them at once."""
     subject, line, rest = message.partition("\n")
-    for reference, number in numbers.items():
-        subject = re.sub(
-            rf"(?<!\S){re.escape(reference.name)} {reference.number}(?!\S)", f"{reference.name} {number}", subject
-        )
+    for name in {reference.name for reference in numbers}:
+        mine = {str(ours.number): str(number) for ours, number in numbers.items() if ours.name == name}
+        behind = rf"(?<!\S){re.escape(name)} (?P<number>\d+)(?!\S)"
+        pointed = rf"(?<=^alias ){re.escape(name)} \S+ to (?P<number>\d+)$|(?<=^rollback ){re.escape(name)} \S+ to (?P<other>\d+)$"
+        for pattern in (behind, pointed):
+            subject = re.sub(pattern, lambda found, mine=mine: _renamed(found, mine), subject)  # type: ignore[misc]
     return subject + line + rest
+
+
+def _renamed(found: re.Match[str], numbers: Mapping[str, str]) -> str:
+    """Return what was found with the number at its end as it is now."""
+    number = next(value for value in found.groupdict().values() if value)
+    return found[0].removesuffix(number) + numbers.get(number, number)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from gitops_registry.catalog import sql
 from gitops_registry.catalog.file import ask
 from gitops_registry.catalog.rows import ROLES, VERSION_COLUMNS, Catalog, Move, Standing, Unusable, checked, read_body
-from gitops_registry.errors import ManifestError, NotFound, RegistryError
+from gitops_registry.errors import Damaged, ManifestError, NotFound, RegistryError
 from gitops_registry.git.landing import state_folder
 from gitops_registry.git.repository import EMPTY_TREE
 from gitops_registry.manifest.reading import MAX_BYTES, parse
@@ -27,6 +27,7 @@ from gitops_registry.workplace import Workplace
 _AT_ONCE = 500
 """Documents that are parsed between two writes: whoever is killed has lost no more."""
 _TRIES = 20
+_MOST = (1 << 63) - 1
 _T = TypeVar("_T")
 
 
@@ -163,8 +164,10 @@ def _keep(place: Workplace, catalog: Catalog, moves: Sequence[Move]) -> None:
 
 def _parsed(place: Workplace, oid: str, role: str) -> tuple[Any, str]:
     found = place.repository.objects.get(oid, limit=MAX_BYTES)
-    if found is None or found.data is None:
-        return None, "is too large, or lost"
+    if found is None:  # it may come back, so nothing is kept of it
+        raise Damaged(f"git has lost an object of the registry, {oid[:12]}", hint="see: gitops-registry doctor")
+    if found.data is None:
+        return None, "is too large"
     try:
         return parse(found.data, role, ROLES[role]).document, ""
     except ManifestError as error:
@@ -180,7 +183,7 @@ def _versions(catalog: Catalog, wanted: Filter, orders: Sequence[Order], limit: 
         f"SELECT {VERSION_COLUMNS}, d.oid, d.body, d.problem, d.crc, c.oid, c.body, c.problem, c.crc "
         "FROM version v JOIN model m ON m.name = v.model JOIN document d ON d.id = v.document "
         f"LEFT JOIN document c ON c.id = v.card WHERE {condition.text} ORDER BY {ordered.text} LIMIT ?",
-        (*condition.values, *ordered.values, -1 if limit is None else limit),
+        (*condition.values, *ordered.values, _at_most(limit)),
     ).fetchall()
     models: dict[str, Mapping[str, Any]] = {}
     found = []
@@ -202,11 +205,15 @@ def _versions(catalog: Catalog, wanted: Filter, orders: Sequence[Order], limit: 
     return found
 
 
+def _at_most(limit: int | None) -> int:
+    return -1 if limit is None else min(limit, _MOST)
+
+
 def _models(catalog: Catalog, wanted: Filter, orders: Sequence[Order], limit: int | None) -> list[FoundModel]:
     condition, ordered = sql.where(wanted), sql.order(orders, of_models=True)
     rows = catalog.connection.execute(
         "SELECT m.name FROM model m LEFT JOIN version v ON v.model = m.name "
         f"WHERE {condition.text} GROUP BY m.name ORDER BY {ordered.text} LIMIT ?",
-        (*condition.values, *ordered.values, -1 if limit is None else limit),
+        (*condition.values, *ordered.values, _at_most(limit)),
     ).fetchall()
     return [FoundModel(name, catalog.numbers(name), catalog.state(name)) for (name,) in rows]

@@ -208,9 +208,9 @@ class Snapshot:
         return self._document(paths.ACCESS, Access)
 
     def live_models(self) -> tuple[str, ...]:
-        """Return the names of the models that were neither renamed nor deleted, in order."""
+        """Return the names of the models that are there, neither renamed nor deleted, in order."""
         models = {name: self.model(name) for name in self.models()}
-        return tuple(name for name, model in models.items() if model is None or not model.is_gone)
+        return tuple(name for name, model in models.items() if model is not None and not model.is_gone)
 
     def models(self) -> tuple[str, ...]:
         """Return all names of models in order, spent ones too."""

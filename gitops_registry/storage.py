@@ -74,10 +74,11 @@ def is_embedded(root: Path, url: str) -> bool:
     return bool(url) and os.path.normpath(url) == str(root / EMBEDDED_STORE)
 
 
-def detached_config(committed: bytes) -> bytes:
+def detached_config(committed: bytes, *, cache: Path) -> bytes:
     """Return a committed `.dvc/config` for use away from the repository's root, as a bare repository has none.
 
-    Raises RegistryError where its default remote is a folder relative to that root: there is nothing to start from.
+    Its cache is in the folder `cache`, unless it names an absolute one. Raises RegistryError where its default remote is a
+    folder relative to that root: there is nothing to start from.
     """
     from configobj import ConfigObj, ConfigObjError
 
@@ -85,6 +86,17 @@ def detached_config(committed: bytes) -> bytes:
         config = ConfigObj(io.BytesIO(committed), encoding="utf-8", interpolation=False)
     except (ConfigObjError, UnicodeDecodeError):
         return committed  # DVC says what is wrong when it reads it
+    _refuse_relative(config)
+    there = config.setdefault("cache", {})
+    if isinstance(there, dict) and not str(there.get("dir", "")).startswith("/"):
+        there["dir"] = str(cache)
+    file = io.BytesIO()
+    config.write(file)
+    return file.getvalue()
+
+
+def _refuse_relative(config: Any) -> None:
+    """Raise RegistryError where the default remote is a folder relative to the root of a checkout."""
     core = config.get("core")
     name, seen = core.get("remote", "") if isinstance(core, dict) else "", set()
     while name and name not in seen:
@@ -92,14 +104,13 @@ def detached_config(committed: bytes) -> bytes:
         section = config.get(f'remote "{name}"')
         url = str(section.get("url", "")) if isinstance(section, dict) else ""
         if not url or url == EMBEDDED_STORE.removeprefix(".dvc/"):
-            return committed
+            return
         if not re.match(r"\w+://|/|~", url):
             raise RegistryError(
                 f"the remote {name!r} is the folder {url}, seen from a checkout, and a bare repository is none",
                 hint="in .dvc/config use an absolute path or a network URL (s3://…, ssh://…), or work in a clone",
             )
         name = url.removeprefix("remote://").partition("/")[0] if url.startswith("remote://") else ""
-    return committed
 
 
 def joined_config(old: bytes, ours: bytes, *, is_wanted: bool) -> bytes:

@@ -6,14 +6,17 @@ Reading follows HEAD (or the revision the registry was opened at); decisions lan
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+from uuid import uuid4
 
 from gitops_registry import paths
 from gitops_registry.address import address, split_revision
@@ -33,6 +36,10 @@ from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snap
 from gitops_registry.storage import detached_config
 
 Progress = Callable[[str, int, int], None]
+PREFIXES = (
+    "promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation", "migrate",
+)  # fmt: skip
+"""The first word of a proposal's branch: the verb it stands for."""
 ANCHOR = "gitops-registry.branch"
 """The key of git's configuration, which no proposal can write, that says where a registry was started."""
 _KEPT = 8
@@ -141,7 +148,7 @@ class Workplace:
         for commit in filter(None, map(self.repository.tip, anchors)):
             if self.snapshot(commit).read(paths.CONSTITUTION) is not None:
                 return self.snapshot(commit).constitution.branch
-        return self.snapshot().constitution.branch
+        return self.snapshot("HEAD").constitution.branch
 
     @cached_property
     def _anchor(self) -> str:
@@ -204,17 +211,21 @@ class Workplace:
         """
         if self.mirror is not None:
             self.mirror.push(moves, scratch=scratch)
-            moves = {
-                ref: (old, new)
-                for ref, (old, new) in moves.items()
-                if (self.repository.tip(ref) or landing.NO_COMMIT) != new
-            }
+            self._follow_remote(moves, scratch)
+            return []
         follow = self.ref if self.ref in moves else None
         return landing.move_branches(self.repository, moves, scratch=scratch, follow=follow)
 
+    def _follow_remote(self, moves: Mapping[str, tuple[str, str]], scratch: str) -> None:
+        """Move our copies of refs that the remote has moved. It is decided: what fails here, the next look mends."""
+        with suppress(RegistryError, OSError):
+            here = {ref: self.repository.tip(ref) or landing.NO_COMMIT for ref in moves}
+            left = {ref: (here[ref], new) for ref, (_, new) in moves.items() if here[ref] != new}
+            landing.move_branches(self.repository, left, scratch=scratch, follow=None)
+
     def catch_up(self) -> Caught:
         """Bring the branch of decisions up to what it follows, where it is merely behind."""
-        return catch_up(self.repository, self.branch, progress=self.progress)
+        return catch_up(self.repository, self.branch, PREFIXES, progress=self.progress)
 
     def refresh(self) -> None:
         """See what others decided since the managed clone of a remote was opened; nothing to do anywhere else."""
@@ -229,17 +240,23 @@ class Workplace:
         at = snapshot or self.snapshot()
         return Store(self.store_root, committed=lambda path: content_of(at, path), progress=self.progress)
 
-    @cached_property
+    @property
     def store_root(self) -> Path:
-        """The folder with `.dvc`: the work tree, or for a bare repository one of ours with HEAD's configuration."""
+        """The folder with `.dvc`: the work tree, or without one a folder of ours.
+
+        That has the configuration of the branch of decisions as it is now, whatever revision is read: a proposal must not
+        say where bytes are looked for, nor where anybody else's go. Each configuration has a folder, all share one cache.
+        """
         if self.repository.work_tree is not None:
             return self.repository.work_tree
-        folder = landing.state_folder(self.repository) / "dvc"
+        tip = self.repository.tip(self.ref) or self.commit("HEAD")
+        state = landing.state_folder(self.repository) / "dvc"
+        wanted = detached_config(self.snapshot(tip).read(paths.DVC_CONFIG) or b"", cache=state / "cache")
+        folder = state / hashlib.sha256(wanted).hexdigest()[:16]
         config = folder / ".dvc" / "config"
-        config.parent.mkdir(parents=True, exist_ok=True)
-        wanted = detached_config(self.snapshot().read(paths.DVC_CONFIG) or b"")
         if not config.exists() or config.read_bytes() != wanted:
-            draft = config.with_suffix(".new")
+            config.parent.mkdir(parents=True, exist_ok=True)
+            draft = config.with_suffix(f".{uuid4().hex}")
             draft.write_bytes(wanted)
             draft.replace(config)
         return folder

@@ -13,7 +13,10 @@ from gitops_registry.errors import RegistryError
     [
         ("https://example.com/models.git", Address("https://example.com/models.git", "", "")),
         ("https://example.com/models.git@v1", Address("https://example.com/models.git", "", "v1")),
-        ("https://example.com/a/models@promote/x/1", Address("https://example.com/a/models", "", "promote/x/1")),
+        ("https://example.com/a/models@v1", Address("https://example.com/a/models", "", "v1")),
+        ("https://example.com/a/models.git@promote/x/1", Address("https://example.com/a/models.git", "", "promote/x/1")),
+        ("https://example.com/@scope/m.git", Address("https://example.com/@scope/m.git", "", "")),
+        ("file:///tmp/x@y/hub.git", Address("file:///tmp/x@y/hub.git", "", "")),
         ("ssh://git@example.com:22/models.git@HEAD~1", Address("ssh://git@example.com:22/models.git", "", "HEAD~1")),
         ("git@example.com:team/models.git", Address("git@example.com:team/models.git", "", "")),
         ("git@example.com:models.git@main", Address("git@example.com:models.git", "", "main")),
@@ -61,3 +64,13 @@ def test_a_revision_stands_behind_the_first_sign_after_the_repository() -> None:
     assert split_revision("/srv/models.git@main") == ("/srv/models.git", "main")
     assert split_revision("/srv/a@b") == ("/srv/a", "b")
     assert split_revision("/srv/a@") == ("/srv/a@", "")
+    assert split_revision("/srv/@a") == ("/srv/@a", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["user:secret@example.com:models.git", "https://example.com/m?token=secret", "https://example.com/m#secret"]
+)
+def test_what_may_be_a_password_is_refused_wherever_it_stands(text: str) -> None:
+    with pytest.raises(RegistryError, match="may be a password") as told:
+        address(text)
+    assert "secret" not in told.value.message + told.value.hint

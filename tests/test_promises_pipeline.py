@@ -118,6 +118,11 @@ CHANGING = {
     "describe",
     "rename",
     "delete",
+    "evaluation set",
+    "evaluation remove",
+    "evaluate",
+    "migrate",
+    "import",
 }
 
 

@@ -60,8 +60,10 @@ def _asked_of_file(folder: Path, question: Callable[[Catalog], _T]) -> _T:
         except sqlite3.OperationalError as error:
             if _is_busy_or_barred(error):
                 raise Unusable from error
+            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR and "no such" not in str(error):
+                raise RegistryError(f"the search did not end: {error}", hint="write a simpler filter") from error
             raise _Wrong(_inode(file)) from error
-        except (sqlite3.DatabaseError, Untrusted) as error:
+        except (sqlite3.DatabaseError, Untrusted, UnicodeDecodeError) as error:
             raise _Wrong(_inode(file)) from error
 
 

@@ -23,7 +23,9 @@ VERSION = 1
 """Of the tables and of what is read from a manifest: a file of another version is made anew."""
 
 SCHEMA = """
-CREATE TABLE standing (only INTEGER PRIMARY KEY CHECK (only = 1), revision TEXT NOT NULL, first_stage TEXT NOT NULL);
+CREATE TABLE standing (
+  only INTEGER PRIMARY KEY CHECK (only = 1), revision TEXT NOT NULL, first_stage TEXT NOT NULL, sums TEXT NOT NULL
+);
 CREATE TABLE document (
   id INTEGER PRIMARY KEY, oid TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, problem TEXT NOT NULL,
   crc INTEGER NOT NULL, UNIQUE (oid, kind)
@@ -39,6 +41,9 @@ CREATE TABLE model (
 ) WITHOUT ROWID;
 CREATE TABLE alias (
   model TEXT COLLATE NOCASE, alias TEXT COLLATE NOCASE, number INTEGER NOT NULL, PRIMARY KEY (model, alias)
+) WITHOUT ROWID;
+CREATE TABLE card (
+  model TEXT COLLATE NOCASE, number INTEGER, document INTEGER NOT NULL, PRIMARY KEY (model, number)
 ) WITHOUT ROWID;
 CREATE TABLE version (
   model TEXT COLLATE NOCASE, number INTEGER, document INTEGER NOT NULL, card INTEGER, stage TEXT COLLATE NOCASE,
@@ -97,6 +102,7 @@ class Catalog:
         """Write alone, all or nothing."""
         with self._transaction("BEGIN IMMEDIATE"):
             yield
+            self.connection.execute("UPDATE standing SET sums = ?", (self._sums(),))
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -111,8 +117,21 @@ class Catalog:
 
     def standing(self) -> Standing | None:
         """Return what the tables show; None where that is nothing yet."""
-        row = self.connection.execute("SELECT revision, first_stage FROM standing").fetchone()
-        return Standing(*row) if row else None
+        row = self.connection.execute("SELECT revision, first_stage, sums FROM standing").fetchone()
+        if row is None:
+            return None
+        if row[2] != self._sums():
+            raise Untrusted("rows are missing")
+        return Standing(*row[:2])
+
+    def _sums(self) -> str:
+        """Return what tells a table that lost or gained rows since it was written: how many there are, and their sums."""
+        told = self.connection.execute(
+            "SELECT (SELECT count(*) || ' ' || total(crc) FROM version), (SELECT count(*) || ' ' || total(value) FROM metric), "
+            "(SELECT count(*) FROM param), (SELECT count(*) FROM tag), (SELECT count(*) FROM model), "
+            "(SELECT count(*) FROM alias), (SELECT count(*) FROM card), (SELECT count(*) || ' ' || total(crc) FROM document)"
+        ).fetchone()
+        return " ".join(map(str, told))
 
     # ── documents
 
@@ -153,17 +172,16 @@ class Catalog:
     def move(self, to: Standing, moves: Iterable[Move], *, anew: bool) -> None:
         """Show another commit: apply what differs, or, `anew`, take it for all there is."""
         if anew:
-            for name in ("version", "alias", "model"):
+            for name in ("version", "alias", "model", "card"):
                 self.connection.execute(f"DELETE FROM {name}")
         stages: dict[str, set[int] | None] = {}
-        for role in ("version", "card", "model"):
-            for found in moves:
-                if found.role == role:
-                    self._apply(found, stages)
+        order = ("card", "version", "model")
+        for found in sorted(moves, key=lambda move: (bool(move.oid), order.index(move.role))):  # what goes makes room
+            self._apply(found, stages)
         for model, numbers in stages.items():
             self._set_stages(model, numbers, to.first_stage)
-        row = (1, to.revision, to.first_stage)
-        self.connection.execute("INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", row)
+        self.connection.execute("DELETE FROM standing")
+        self.connection.execute("INSERT INTO standing VALUES (1, ?, ?, '')", (to.revision, to.first_stage))
 
     def _apply(self, found: Move, stages: dict[str, set[int] | None]) -> None:
         """Write one file's row, and note whose stages are to be written again (None: those of all its versions)."""
@@ -172,17 +190,30 @@ class Catalog:
             stages[found.model] = None
             self._set_model(found)
         elif found.role == "version":
-            old = self._version(*key)
             self.connection.execute("DELETE FROM version WHERE model = ? AND number = ?", key)
             document, body = self._document(found.oid, "version") if found.oid else (0, None)
             if body is not None:
-                card = {name: old[name] for name in ("card", "description")} if old else {}
-                self._write({**_of_version(body), "document": document, "model": key[0], "number": key[1], **card})
+                self._write(
+                    {**_of_version(body), "document": document, "model": key[0], "number": key[1], **self._card(*key)}
+                )
                 if stages.setdefault(found.model, set()) is not None:
                     stages[found.model].add(found.number)  # type: ignore[union-attr]
-        elif (row := self._version(*key)) is not None:
-            document, body = self._document(found.oid, "card") if found.oid else (0, None)
-            self._write({**row, "card": document or None, "description": (body or {}).get("description")})
+        else:
+            self.connection.execute("DELETE FROM card WHERE model = ? AND number = ?", key)
+            if found.oid:
+                document, _ = self._document(found.oid, "card")
+                self.connection.execute("INSERT INTO card VALUES (?, ?, ?)", (*key, document))
+            if (row := self._version(*key)) is not None:
+                self._write({**row, **self._card(*key)})
+
+    def _card(self, model: str, number: int) -> dict[str, Any]:
+        """Return the columns of a version that its card fills."""
+        row = self.connection.execute(
+            "SELECT d.id, d.oid, d.body, d.problem, d.crc FROM card c JOIN document d ON d.id = c.document "
+            "WHERE c.model = ? AND c.number = ?", (model, number),
+        ).fetchone()  # fmt: skip
+        body = read_body(row[1], "card", *row[2:]) if row else None
+        return {"card": row[0] if row else None, "description": (body or {}).get("description")}
 
     def _set_model(self, found: Move) -> None:
         for table in ("model", "alias"):

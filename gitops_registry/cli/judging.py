@@ -49,7 +49,7 @@ def check_command(ctx: click.Context, base: str | None, head: str | None, as_jso
     work tree without either, is judged as a whole registry.
     """
     from gitops_registry.policy.report import ADVICE, DECISION
-    from gitops_registry.proposals import PREFIXES
+    from gitops_registry.workplace import PREFIXES
 
     registry = opened(ctx)
     if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:

@@ -18,6 +18,7 @@ from gitops_registry.cli.output import (
     reason_option,
     told,
 )
+from gitops_registry.errors import RegistryError
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -40,12 +41,29 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @click.option("--bare", is_flag=True, help="Make a bare repository.")
 @json_option
 @dry_run_option
+@click.pass_context
 def init_command(
-    folder: Path, name: str, storage: str, language: str, team: bool, bare: bool, as_json: bool, dry_run: bool
+    ctx: click.Context,
+    folder: Path,
+    name: str,
+    storage: str,
+    language: str,
+    team: bool,
+    bare: bool,
+    as_json: bool,
+    dry_run: bool,
 ) -> None:
     """Make a registry in FOLDER (here, without one), or join the git repository that is there."""
+    from gitops_registry.address import address
     from gitops_registry.starting import Start, init
 
+    where = ctx.obj["path"]
+    if address(where).url:
+        raise RegistryError(
+            f"a registry is made on this machine first, not at {where}",
+            hint="gitops-registry init FOLDER, then in it: git remote add origin URL; git push -u origin main",
+        )
+    folder = Path(where) / folder
     started = init(folder, Start(name=name, storage=storage, language=language, bare=bare, team=team), dry_run=dry_run)
     if as_json:
         print_json(
@@ -66,6 +84,13 @@ def init_command(
     if dry_run:
         click.echo("dry run: nothing was written")
         return
+    _say_who_decides(team)
+    there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
+    click.echo("next: gitops-registry promote NAME 1 --to staging")
+
+
+def _say_who_decides(team: bool) -> None:
     if team:
         click.echo(
             "note: production waits for another person's approval, and none can be verified in this release; until then, an administrator sets approvals: 0 in registry.yaml"
@@ -74,9 +99,6 @@ def init_command(
         click.echo(
             "note: this is one person's registry: approvals: 0 and direct: true in registry.yaml; --team asks for a second person"
         )
-    there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
-    click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
-    click.echo("next: gitops-registry promote NAME 1 --to staging")
 
 
 @click.command("doctor")

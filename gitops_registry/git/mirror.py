@@ -11,15 +11,15 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import RegistryError
 from gitops_registry.git import remote
 from gitops_registry.git.landing import NO_COMMIT, writer
-from gitops_registry.git.process import run
 from gitops_registry.git.repository import Repository
 
 Progress = Callable[[str, int, int], None]
@@ -27,25 +27,49 @@ Progress = Callable[[str, int, int], None]
 PATIENCE = 300.0
 """Seconds that a writer waits for others of this machine, and goes on trying where others keep moving the branch."""
 _REMOTE = "origin"
+_ALL = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_HEAD = "refs/gitops-registry/head"
+"""Where the remote's HEAD was: that it is somewhere else tells that its branch may have another name by now."""
 _SMALL = "blob:limit=1025k"
 """All manifests come along (they have 1 MiB at most); a model that is committed with git comes when it is read."""
+
+
+class Broken(RegistryError):
+    """The managed clone itself does not work, while its remote answers: it is made anew, for nothing is only there."""
 
 
 class Mirror:
     """The managed clone of one remote."""
 
-    def __init__(self, repository: Repository, url: str, progress: Progress | None) -> None:
+    def __init__(
+        self, repository: Repository, url: str, progress: Progress | None = None, *, is_offline: bool = False
+    ) -> None:
         self.repository = repository
         self.url = url
         self.progress = progress
+        self.is_offline = is_offline
 
     def refresh(self) -> None:
-        """See the remote's branches as they are now. The caller holds the writers' lock. Raises RegistryError where it
-        cannot be reached.
+        """See the remote's branches as they are now. The caller holds the writers' lock.
+
+        Raises RegistryError where it cannot be reached, or was opened offline; Broken where it can, and the clone is the
+        one that fails.
         """
+        if self.is_offline:
+            raise RegistryError(f"{self.url} was opened offline, to be read", hint="leave out --offline")
         try:
-            remote.fetch(self.repository, _REMOTE, self.progress, prune=True)
+            _fetch(self.repository, self.progress)
+            head = self.repository.tip(_HEAD)
+            if head is None or head != self.repository.tip(
+                self.repository.run("symbolic-ref", "HEAD", ok=(0, 128)).strip()
+            ):
+                _follow_head(self.repository, remote.default_branch(self.repository, _REMOTE))
         except RegistryError as error:
+            if remote.answers(self.repository, self.url):
+                raise Broken(
+                    f"the managed clone of {self.url} is broken ({error.message})",
+                    hint=f"nothing is only there: rm -r {self.repository.folder}",
+                ) from error
             raise _unreachable(self.url, error) from error
 
     def push(self, moves: Mapping[str, tuple[str, str]], *, scratch: str) -> None:
@@ -58,34 +82,89 @@ class Mirror:
         hint = "nothing was decided; its bytes, if any, are in the store: run the command again"
         try:
             remote.push(self.repository, _REMOTE, sources, progress=self.progress, told=self.url, hint=hint)
-        except Conflict:
-            raise
-        except RegistryError:
-            with suppress(RegistryError):
+        except RegistryError as error:
+            try:
                 self.refresh()
-                if all((self.repository.tip(ref) or NO_COMMIT) == new for ref, (_, new) in moves.items()):
-                    return
-            raise
+            except RegistryError as away:
+                commit = next((new for _, new in moves.values() if new != NO_COMMIT), "")[:12]
+                raise RegistryError(
+                    f"{error.message}; whether it was decided is not known, for {self.url} does not answer",
+                    hint=f"before you repeat it, look for {commit or 'it'}: gitops-registry -C {self.url} log",
+                ) from away
+            if not all(self._is_there(ref, new) for ref, (_, new) in moves.items()):
+                raise
+
+    def _is_there(self, ref: str, new: str) -> bool:
+        tip = self.repository.tip(ref)
+        if new == NO_COMMIT or tip is None:
+            return new == NO_COMMIT and tip is None
+        return self.repository.is_ancestor(new, tip)
 
 
 def mirror(url: str, cache: Path, *, progress: Progress | None = None, is_offline: bool = False) -> Mirror:
     """Return the managed clone of a remote, made where there is none, and brought to what the remote has now.
 
-    `is_offline`: as it was last seen, without asking. Raises RegistryError where the remote cannot be reached, or was
-    never seen.
+    `is_offline`: as it was last seen, without asking. A clone that does not work is made anew. Raises RegistryError where
+    the remote cannot be reached, or was never seen.
     """
     folder = cache / "registries" / f"{_slug(url)}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.git"
-    with _alone(folder):
-        is_new = not (folder / "HEAD").exists()
-        if is_new and is_offline:
+    if is_offline:
+        if not (folder / "HEAD").exists():
             raise RegistryError(f"{url} was never seen from this machine", hint="leave out --offline")
-        if is_new:
-            _make(url, folder, progress)
-    found = Mirror(Repository.open(folder), url, progress)
-    if not is_new and not is_offline:
-        with writer(found.repository, patience=PATIENCE):
-            found.refresh()
+        return Mirror(Repository.open(folder), url, progress, is_offline=True)
+    for attempt in range(2):
+        with _alone(folder):
+            is_new = not (folder / "HEAD").exists()
+            if is_new:
+                _make(url, folder, progress)
+        try:
+            found = Mirror(_opened(folder), url, progress)
+            if not is_new:
+                with writer(found.repository, patience=PATIENCE):
+                    found.refresh()
+            return found
+        except Broken:
+            if attempt:
+                raise
+            with _alone(folder):
+                _set_aside(folder)
+    raise AssertionError
+
+
+def _opened(folder: Path) -> Repository:
+    try:
+        found = Repository.open(folder)
+    except RegistryError as error:
+        raise Broken(f"the managed clone {folder} is broken ({error.message})", hint=f"rm -r {folder}") from error
+    if not found.config("gitops-registry.mirror") or found.git_dir.resolve() != folder.resolve():
+        raise Broken(f"the managed clone {folder} is broken", hint=f"rm -r {folder}")
     return found
+
+
+def _set_aside(folder: Path) -> None:
+    """Take a broken clone out of the way in one step, then remove it; who reads it at this moment is told so by git."""
+    away = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):
+        folder.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def _fetch(repository: Repository, progress: Progress | None, *, only: str | None = None) -> None:
+    try:
+        remote.fetch(repository, _REMOTE, progress, refs=(*_ALL, f"+HEAD:{_HEAD}"), prune=True, only=only)
+    except RegistryError as error:
+        if "remote ref HEAD" not in error.message:
+            raise
+        remote.fetch(
+            repository, _REMOTE, progress, refs=_ALL, prune=True, only=only
+        )  # it is empty, or HEAD names nothing
+
+
+def _follow_head(repository: Repository, head: str) -> None:
+    """Let HEAD, and what says where the registry is, name the branch that the remote's HEAD names."""
+    if head:
+        repository.run("symbolic-ref", "HEAD", head)
+        repository.run("config", "gitops-registry.branch", head.removeprefix("refs/heads/"))
 
 
 def is_bare(folder: Path) -> bool:
@@ -97,22 +176,22 @@ def _make(url: str, folder: Path, progress: Progress | None) -> None:
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # a killed one's; we hold its lock
         shutil.rmtree(leftover, ignore_errors=True)
+    if folder.exists():
+        _set_aside(folder)
     try:
         repository = remote.start(draft, bare=True, branch="main")
         for key, value in {
             f"remote.{_REMOTE}.url": url,
-            f"remote.{_REMOTE}.fetch": "+refs/heads/*:refs/heads/*",
+            f"remote.{_REMOTE}.fetch": _ALL[0],
             "gitops-registry.mirror": "true",
         }.items():
             repository.run("config", key, value)
-        repository.run("config", "--add", f"remote.{_REMOTE}.fetch", "+refs/tags/*:refs/tags/*")
         try:
             head = remote.default_branch(repository, _REMOTE)
-            remote.fetch(repository, _REMOTE, progress, prune=True, only=_SMALL)
+            _fetch(repository, progress, only=_SMALL)
         except RegistryError as error:
             raise _unreachable(url, error) from error
-        if head:
-            run(draft, "symbolic-ref", "HEAD", head)
+        _follow_head(repository, head)
         repository.objects.close()
         draft.rename(folder)
     finally:
@@ -147,7 +226,17 @@ def _alone(folder: Path) -> Iterator[None]:
             hint="name another cache: GITOPS_REGISTRY_CACHE=FOLDER",
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= end:
+                    raise RegistryError(
+                        f"another command is making the managed clone {folder.name}", hint="wait for it, then try again"
+                    ) from error
+                time.sleep(0.05)
         yield
     finally:
         os.close(lock)

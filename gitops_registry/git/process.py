@@ -21,15 +21,19 @@ _KEPT = (
     "GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
     "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT",
-    "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_",
+    "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_",
 )  # fmt: skip
+
+
+_UNLESS_SAID = {"GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+"""Nobody is asked for a password in the middle of a command, and a server that says nothing for a minute is gone."""
 
 
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment git runs in: inherited `GIT_*` dropped, but for identity, configuration, transport and quarantine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
     fixed = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
-    return {**kept, **fixed, **extra}
+    return {**_UNLESS_SAID, **kept, **fixed, **extra}
 
 
 def quoted(path: str) -> bytes:
@@ -132,7 +136,11 @@ class Objects:
                 return self._ask(self._running(), line, limit)
             except OSError as error:
                 why = self._abandon()
-                raise RegistryError(f"git stopped while reading objects: {why}", hint="try: git fsck") from error
+                away = "remote" in why or "unable to access" in why or "Could not read" in why or "promisor" in why
+                hint = (
+                    "these bytes were never fetched, and the remote cannot be reached now" if away else "try: git fsck"
+                )
+                raise RegistryError(f"git stopped while reading objects: {why}", hint=hint) from error
             except BaseException:  # interrupted half-way: the rest of this answer must not become the next one
                 self._abandon()
                 raise

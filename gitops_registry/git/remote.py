@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitops_registry.errors import Moved, RegistryError
+from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, writer
 from gitops_registry.git.process import complaint, environment, run
 from gitops_registry.git.repository import Repository
@@ -22,17 +22,9 @@ if TYPE_CHECKING:
     from git import RemoteProgress, Repo
 
 Progress = Callable[[str, int, int], None]
+_SEEN = "refs/gitops-registry/seen"
 
 _KEPT_HERE = "what is here stays here; gitops-registry push tries again"
-_STALE = (
-    "stale info",
-    "fetch first",
-    "non-fast-forward",
-    "cannot lock ref",
-    "failed to update ref",
-    "incorrect old value",
-)
-"""What git calls a ref that somebody else moved between our look and our push."""
 
 
 def start(path: Path, *, bare: bool, branch: str) -> Repository:
@@ -42,11 +34,22 @@ def start(path: Path, *, bare: bool, branch: str) -> Repository:
     return Repository.open(path)
 
 
-def upstream(repository: Repository, branch: str) -> tuple[str, str] | None:
-    """Return the remote and the remote-tracking ref that a branch follows; None where it follows none."""
-    told = repository.run("for-each-ref", "--format=%(upstream:remotename) %(upstream)", f"refs/heads/{branch}").strip()
-    remote, _, ref = told.partition(" ")
-    return (remote, ref) if remote and remote != "." and ref else None
+class Follows(NamedTuple):
+    """What a branch follows: the remote, the branch's full name there, and the ref here that says where it was last seen."""
+
+    remote: str
+    there: str
+    seen: str
+
+
+def upstream(repository: Repository, branch: str) -> Follows | None:
+    """Return what a branch follows; None where it follows nothing of another repository."""
+    told = repository.run(
+        "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref) %(upstream)", f"refs/heads/{branch}"
+    ).strip()
+    remote, _, rest = told.partition(" ")
+    there, _, seen = rest.partition(" ")
+    return Follows(remote, there, seen) if remote and remote != "." and there and seen else None
 
 
 class Caught(NamedTuple):
@@ -59,42 +62,88 @@ class Caught(NamedTuple):
     theirs: str | None = None
 
 
-def catch_up(repository: Repository, branch: str, *, progress: Progress | None = None) -> Caught:
-    """Fetch what `branch` follows and move it there if it is merely behind.
+def catch_up(
+    repository: Repository, branch: str, prefixes: Sequence[str], *, progress: Progress | None = None
+) -> Caught:
+    """Fetch what `branch` follows, and the branches under the prefixes, and move it there if it is merely behind.
 
-    Where the remote cannot be reached, nothing moves.
+    Branches under the prefixes that are gone at the remote are forgotten here. Where the remote cannot be reached, nothing
+    moves. Raises Conflict where the remote's history is not the one that was seen there before.
     """
     follows = upstream(repository, branch)
     if follows is None:
         return Caught()
-    remote, ref = follows
+    before = repository.tip(follows.seen)
+    below = [f"+refs/heads/{prefix}/*:refs/remotes/{follows.remote}/{prefix}/*" for prefix in prefixes]
     try:
-        fetch(repository, remote, progress)
+        fetch(
+            repository, follows.remote, progress, refs=(f"+{follows.there}:{follows.seen}", *below), prune=True
+        )  # fmt: skip
     except RegistryError as error:
-        return Caught(unreachable=f"could not reach {remote} ({error.message})")
-    local, theirs = repository.tip(f"refs/heads/{branch}"), repository.tip(ref)
-    if local is None or theirs is None or repository.is_ancestor(theirs, local):
+        return Caught(unreachable=f"could not reach {follows.remote} ({error.message})")
+    local, theirs = repository.tip(f"refs/heads/{branch}"), repository.tip(follows.seen)
+    if local is None or theirs is None:
+        return Caught()
+    repository.merge_base(local, theirs)
+    _refuse_rewritten(repository, follows, before=before, local=local, theirs=theirs)
+    if local == theirs or _is_on_top(repository, local, theirs):
         return Caught()
     if not repository.is_ancestor(local, theirs):
         return Caught(theirs=theirs)
     with writer(repository):
         move_branches(repository, {f"refs/heads/{branch}": (local, theirs)}, scratch="", follow=f"refs/heads/{branch}")
-    return Caught(f"{branch} was behind {remote}: fetched")
+    return Caught(f"{branch} was behind {follows.remote}: fetched")
+
+
+def _is_on_top(repository: Repository, local: str, theirs: str) -> bool:
+    """Say whether our decisions follow the remote's newest one: it is the first parent of our oldest, or is ours.
+
+    Where git merged the remote's branch into ours, its decisions are a second parent, and would be told as one of ours.
+    """
+    if not repository.is_ancestor(theirs, local):
+        return False
+    steps = repository.own_steps(local, theirs)
+    return not steps or repository.commit(steps[0]).parents[:1] == (theirs,)
+
+
+def _refuse_rewritten(repository: Repository, follows: Follows, *, before: str | None, local: str, theirs: str) -> None:
+    """Raise Conflict where a commit that was the remote's, and that ours has, is not the remote's any more.
+
+    What was seen is remembered under a ref of ours: it must still be known when the tracking ref has moved on.
+    """
+    kept = f"{_SEEN}/{follows.remote}/{follows.there.removeprefix('refs/heads/')}"
+    for was in filter(None, {repository.tip(kept), before}):
+        if repository.is_ancestor(was, local) and not repository.is_ancestor(was, theirs):
+            repository.run("update-ref", kept, was)
+            raise Conflict(
+                f"the history of {follows.remote} was rewritten: it no longer has {was[:12]}, which was seen there",
+                hint=f"ask who did; to follow it and give up what only you have: git reset --keep {theirs[:12]}",
+            )
+    repository.run("update-ref", kept, theirs)
 
 
 def fetch(
-    repository: Repository, remote: str, progress: Progress | None, *, prune: bool = False, only: str | None = None
+    repository: Repository,
+    remote: str,
+    progress: Progress | None,
+    *,
+    refs: Sequence[str] = (),
+    prune: bool = False,
+    only: str | None = None,
 ) -> None:
-    """Fetch the branches of a remote. `prune`: those that are gone there go here; `only`: a filter of git's for objects.
+    """Fetch the branches of a remote, or what `refs` (as git spells them) say.
 
-    Raises RegistryError with git's own complaint.
+    `prune`: what is gone there, of what is fetched, goes here; `only`: a filter of git's for objects. Raises RegistryError
+    with git's own complaint.
     """
     from git import GitCommandError
 
     with _porcelain(repository) as repo:
-        how: dict[str, Any] = {"prune": prune, **({"filter": only} if only else {})}
+        how: dict[str, Any] = {"prune": prune, **({"filter": only} if only else {}), **({"refmap": ""} if refs else {})}
         try:
-            repo.remote(remote).fetch(progress=_reported(progress) if progress else None, no_tags=True, **how)
+            repo.remote(remote).fetch(
+                refspec=list(refs) or None, progress=_reported(progress) if progress else None, no_tags=True, **how
+            )
         except (GitCommandError, ValueError) as error:
             raise RegistryError(_reason(error)) from error
 
@@ -132,23 +181,35 @@ def push(
     specs = [f"{source}:{ref}" for ref, (_, source) in moves.items()]
     leases = [f"{ref}:{'' if old == NO_COMMIT else old}" for ref, (old, _) in moves.items()]
     reported = _reported(progress or (lambda _what, _done, _total: None), "pushing")
+    how: dict[str, Any] = {"atomic": True, "force_with_lease": leases, "no_follow_tags": True}
     with _porcelain(repository) as repo:
         try:
-            found = repo.remote(remote).push(specs, progress=reported, atomic=True, force_with_lease=leases)
+            found = repo.remote(remote).push(specs, progress=reported, **how)
         except (GitCommandError, ValueError) as error:
             raise RegistryError(f"could not push to {told or remote}: {_reason(error)}", hint=hint) from error
         flags = found[0].ERROR if found else 0
         wrong = [info for info in found if info.flags & flags]
-        said = [line for line in reported.other_lines if line.startswith("remote: ")]
-    if found.error is None and not wrong and len(found) == len(specs):
+        said = [line.removeprefix("remote: ").strip() for line in reported.other_lines if line.startswith("remote: ")]
+    if found.error is None and not wrong and len(found) >= len(specs):
         return
-    reasons = " ".join([str(found.error or ""), *(info.summary for info in wrong), *said])
-    if any(word in reasons for word in _STALE):
+    summaries = " ".join(info.summary for info in wrong)
+    if "declined" not in summaries and _have_moved(repository, remote, moves):
         raise Moved(f"{told or remote} changed meanwhile; nothing was pushed", hint="try again")
-    answer = (
-        "; ".join(line.removeprefix("remote: ").strip() for line in said) or _reason(found.error) or reasons.strip()
-    )
+    answer = "; ".join(said) or _reason(found.error) or summaries.strip() or "it gave no reason"
     raise RegistryError(f"{told or remote} refused: {answer}", hint=hint)
+
+
+def _have_moved(repository: Repository, remote: str, moves: Mapping[str, tuple[str, str]]) -> bool:
+    """Say whether one of the refs is somewhere else at the remote than a push took for granted; False where nobody answers."""
+    from git import GitCommandError
+
+    with _porcelain(repository) as repo:
+        try:
+            told = str(repo.git.ls_remote(remote, *moves))
+        except GitCommandError:
+            return False
+    there = {line.split("\t")[1]: line.split("\t")[0] for line in told.splitlines() if "\t" in line}
+    return any(there.get(ref, NO_COMMIT) != old for ref, (old, _) in moves.items())
 
 
 def _reason(error: object) -> str:
@@ -188,6 +249,18 @@ def unreachable(repository: Repository, remote: str) -> str:
     except RegistryError as error:
         return error.message
     return ""
+
+
+def answers(repository: Repository, url: str) -> bool:
+    """Say whether a remote answers now, whatever state this repository is in."""
+    from git import GitCommandError
+
+    with _porcelain(repository) as repo:
+        try:
+            repo.git.ls_remote("--heads", url)
+        except (GitCommandError, ValueError, OSError):
+            return False
+    return True
 
 
 def remotes(repository: Repository) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_offline_nothing_is_decided_and_what_was_seen_last_can_be_read(hub: Path
         Registry.open(url, cache=tmp_path / "cache")
     read = Registry.open(url, cache=tmp_path / "cache", offline=True)
     assert str(read.resolve("fraud@production")) == "fraud@1"
-    assert git(clone_of(tmp_path / "cache"), "for-each-ref", "refs/gitops-registry") == ""
+    assert git(clone_of(tmp_path / "cache"), "for-each-ref", "refs/gitops-registry/scratch") == ""
     with pytest.raises(RegistryError, match="was never seen"):
         Registry.open(f"{host}/other.git", cache=tmp_path / "cache", offline=True)
 
@@ -290,3 +291,125 @@ def test_a_writer_that_is_killed_loses_nothing_of_anybody(hub: Path, tmp_path: P
 def test_json_of_a_remote_registry_is_json(hub: Path, tmp_path: Path) -> None:
     done = cli(tmp_path, "-C", hub.as_uri(), "list", "--json")
     assert json.loads(done.stdout)[0]["name"] == "fraud"
+
+
+# ── a clone that is disposable, and remotes that are odd
+
+
+@pytest.mark.parametrize("how", ["a lock", "no config", "no objects", "no HEAD", "an empty ref", "another repository"])
+def test_a_clone_that_is_broken_is_made_anew(hub: Path, tmp_path: Path, how: str) -> None:
+    Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    clone = clone_of(tmp_path / "cache")
+    World(tmp_path / "w", template=tmp_path / "world").git(
+        "push", "--quiet", hub.as_uri(), "HEAD:refs/heads/promote/x/1/staging"
+    )
+    if how == "a lock":
+        (clone / "refs/heads/promote/x/1").mkdir(parents=True)
+        (clone / "refs/heads/promote/x/1/staging.lock").touch()
+    elif how == "an empty ref":
+        (clone / "refs" / "heads" / "main").write_text("")
+        (clone / "packed-refs").unlink(missing_ok=True)
+    elif how == "another repository":
+        git(tmp_path, "init", "--quiet", str(tmp_path / "around"))
+        shutil.rmtree(clone)
+        (tmp_path / "around" / "in").mkdir()
+        clone.symlink_to(tmp_path / "around" / "in")
+    else:
+        gone = clone / how.removeprefix("no ")
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    registry = Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    assert str(registry.resolve("fraud@production")) == "fraud@1"
+    assert registry.set_alias("fraud", "best", 2, direct=True).commit == tip(hub)
+
+
+def test_the_default_branch_may_get_another_name_and_an_empty_remote_a_first_one(hub: Path, tmp_path: Path) -> None:
+    registry = Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    git(hub, "branch", "--move", "main", "decisions")
+    git(hub, "symbolic-ref", "HEAD", "refs/heads/decisions")
+    registry.refresh()
+    assert str(registry.resolve("fraud@production")) == "fraud@1"
+    git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+    url = (tmp_path / "empty.git").as_uri()
+    with pytest.raises(RegistryError, match="no commit yet"):
+        Registry.open(url, cache=tmp_path / "cache").resolve("fraud@1")
+    git(hub, "push", "--quiet", str(tmp_path / "empty.git"), "decisions:refs/heads/trunk")
+    git(tmp_path / "empty.git", "symbolic-ref", "HEAD", "refs/heads/trunk")
+    assert str(Registry.open(url, cache=tmp_path / "cache").resolve("fraud@production")) == "fraud@1"
+
+
+def test_a_refusal_in_words_that_git_uses_for_races_is_one_refusal(hub: Path, tmp_path: Path) -> None:
+    script = hub / "hooks" / "pre-receive"
+    script.write_text("#!/bin/sh\necho 'please fetch first the new policy; stale info' >&2\nexit 1\n")
+    script.chmod(0o755)
+    done = cli(tmp_path, "-C", hub.as_uri(), "alias", "set", "fraud@2", "best")
+    assert done.returncode == 2
+    assert "fetch first the new policy" in done.stderr
+
+
+def test_an_answer_that_got_lost_is_looked_up_below_what_others_decided_since(hub: Path, tmp_path: Path) -> None:
+    script = hub / "hooks" / "post-receive"
+    script.write_text(
+        "#!/bin/sh\nrm -f hooks/post-receive\n"
+        "git update-ref refs/heads/main $(git -c user.name=Bob -c user.email=b@x commit-tree -p main -m 'and more' main^{tree})\n"
+        "kill -9 $PPID\n"
+    )
+    script.chmod(0o755)
+    outcome = Registry.open(hub.as_uri(), cache=tmp_path / "cache").set_alias("fraud", "best", 2, direct=True)
+    assert outcome.commit == git(hub, "rev-parse", "main~1").strip()
+
+
+def test_what_the_remote_took_is_decided_whatever_happens_here(hub: Path, tmp_path: Path) -> None:
+    registry = Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    (clone_of(tmp_path / "cache") / "refs" / "heads" / "main.lock").touch()
+    place = registry.place
+    before = place.tip()
+    from gitops_registry import edits
+    from gitops_registry.git.landing import write_commit, writer
+
+    with writer(place.repository):
+        edit = edits.set_alias(registry.snapshot, registry.resolve("fraud@2"), "best")
+        commit, scratch = write_commit(place.repository, edit, parents=[before], message="alias\n")
+        place.move({"refs/heads/main": (before, commit)}, scratch=scratch)
+    assert tip(hub) == commit
+    assert Registry.open(hub.as_uri(), cache=tmp_path / "cache").resolve("fraud@best").number == 2
+
+
+def test_bytes_go_where_the_branch_of_decisions_says_whatever_anybody_looks_at(hub: Path, tmp_path: Path) -> None:
+    work = World(tmp_path / "w", template=tmp_path / "world")
+    for branch, where in (("main", "good"), ("promote/x/1/staging", "bad")):
+        config = f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / where}\n"
+        work.git("switch", "--quiet", "-C", branch)
+        (work.root / ".dvc" / "config").write_text(config)
+        work.git("commit", "--quiet", "--all", "--message", where)
+        work.git("push", "--quiet", "--force", hub.as_uri(), f"HEAD:refs/heads/{branch}")
+        (tmp_path / where).mkdir()
+    registry = Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    assert registry.place.store().location == str(tmp_path / "good")
+    there = Registry.open(f"{hub.as_uri()}@promote/x/1/staging", cache=tmp_path / "cache")
+    assert there.place.store().location == str(tmp_path / "good")
+    work.git("switch", "--quiet", "main")
+    (work.root / ".dvc" / "config").write_text((work.root / ".dvc" / "config").read_text().replace("good", "new"))
+    work.git("commit", "--quiet", "--all", "--message", "another store")
+    work.git("push", "--quiet", hub.as_uri(), "main")
+    registry.refresh()
+    assert registry.place.store().location == str(tmp_path / "new")
+
+
+def test_offline_is_for_reading(hub: Path, tmp_path: Path) -> None:
+    Registry.open(hub.as_uri(), cache=tmp_path / "cache")
+    there = Registry.open(hub.as_uri(), cache=tmp_path / "cache", offline=True)
+    with pytest.raises(RegistryError, match="was opened offline"):
+        there.set_alias("fraud", "best", 2, direct=True)
+    with pytest.raises(RegistryError, match="was opened offline"):
+        there.refresh()
+
+
+def test_init_makes_no_registry_beside_the_one_that_is_named(hub: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    done = cli(tmp_path / "here", "-C", hub.as_uri(), "init")
+    assert done.returncode == 2
+    assert list((tmp_path / "here").iterdir()) == []
+    assert cli(tmp_path, "-C", str(tmp_path / "here"), "init").returncode == 0
+    assert (tmp_path / "here" / "registry.yaml").exists()
+    told = cli(tmp_path, "-C", hub.as_uri(), "doctor").stdout
+    assert f"every change is made at {hub.as_uri()}" in told

@@ -144,19 +144,186 @@ def test_a_decision_that_the_newer_rules_refuse_is_not_put_on_top(two: tuple[Wor
     assert bob.git("rev-list", "--count", "origin/main..main").strip() == "2"
 
 
+def register(who: World, trained: Trained, number: int) -> None:
+    who.cli("register", "fraud", str(trained.model(number)), "--no-onnx", "--card", str(trained.card))
+
+
+def test_a_proposal_made_on_decisions_that_were_landed_again_goes_along(
+    two: tuple[World, World], trained: Trained
+) -> None:
+    alice, bob = two
+    with Away(bob):
+        register(bob, trained, 1)
+        bob.cli("promote", "fraud@4", "--to", "staging")
+    register(alice, trained, 2)
+    alice.cli("push")
+    bob.cli("push")
+    assert "version 5 development → staging" in bob.cli("merge", "promote/fraud/4/staging").stdout
+    assert stages(bob) == {"staging": [5]}
+
+
 def test_a_proposal_of_a_version_that_is_another_one_by_now_does_not_land(
     two: tuple[World, World], trained: Trained
 ) -> None:
     alice, bob = two
     with Away(bob):
-        bob.cli("register", "fraud", str(trained.model(1)), "--no-onnx", "--card", str(trained.card))
+        register(bob, trained, 1)
         bob.cli("promote", "fraud@4", "--to", "staging")
-    alice.cli("register", "fraud", str(trained.model(2)), "--no-onnx", "--card", str(trained.card))
+        bob.cli("alias", "set", "fraud@4", "best", "--propose")
+    bob.git("switch", "--quiet", "promote/fraud/4/staging")  # a branch that somebody looks at stays as it is
+    register(alice, trained, 2)
     alice.cli("push")
     bob.cli("push")
+    bob.git("switch", "--quiet", "main")
     done = bob.cli("merge", "promote/fraud/4/staging", check=2)
     assert "version 4 of fraud" in done.stderr or "version 4 is another one than when this was proposed" in done.stderr
     assert stages(bob) == {}
+
+
+def test_a_measurement_follows_its_version_to_another_number(two: tuple[World, World], trained: Trained) -> None:
+    alice, bob = two
+    with Away(bob):
+        register(bob, trained, 1)
+        bob.cli("promote", "fraud@1", "--to", "staging")
+        bob.cli("merge", "promote/fraud/1/staging")
+        bob.cli("evaluate", "fraud@4", str(trained.data), "--target", "diagnosis", "--propose")
+    (branch,) = bob.git("for-each-ref", "--format=%(refname:short)", "refs/heads/evaluation").split()
+    register(alice, trained, 2)
+    alice.cli("push")
+    bob.cli("push")
+    bob.cli("merge", branch)
+    there = {n: len(json.loads(bob.cli("show", f"fraud@{n}", "--json").stdout)["evaluations"]) for n in (4, 5)}
+    assert there == {4: 0, 5: 1}
+
+
+def test_subjects_name_the_numbers_of_now(two: tuple[World, World], trained: Trained) -> None:
+    alice, bob = two
+    with Away(bob):
+        register(bob, trained, 1)
+        register(bob, trained, 3)
+        bob.cli("promote", "fraud@4", "--to", "staging", "--direct")
+        bob.cli("alias", "set", "fraud@4", "best")
+    register(alice, trained, 2)
+    alice.cli("push")
+    bob.cli("push")
+    assert bob.git("log", "-4", "--format=%s").splitlines() == [
+        "alias fraud best to 5", "promote fraud 5 to staging", "register fraud 6", "register fraud 5",
+    ]  # fmt: skip
+
+
+def test_the_same_decision_on_both_sides_is_one(two: tuple[World, World]) -> None:
+    alice, bob = two
+    for who in (bob, alice):
+        with Away(who):
+            who.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    alice.cli("push")
+    bob.cli("push")
+    assert bob.git("rev-parse", "main") == alice.git("rev-parse", "main")
+
+
+def test_a_history_that_was_rewritten_at_the_remote_is_refused_and_can_be_followed(two: tuple[World, World]) -> None:
+    alice, bob = two
+    alice.cli("alias", "set", "fraud@1", "best")
+    alice.cli("push")
+    bob.git("pull", "--quiet")
+    alice.git("commit", "--quiet", "--amend", "--message", "another story")
+    alice.git("push", "--quiet", "--force")
+    for _ in range(2):
+        done = bob.cli("promote", "fraud@1", "--to", "staging", "--direct", check=2)
+        assert "the history of origin was rewritten" in done.stderr
+    bob.git("reset", "--quiet", "--keep", "origin/main")
+    bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    bob.cli("push")
+    assert bob.git("rev-list", "--count", f"{alice.git('rev-parse', 'main').strip()}..main").strip() == "1"
+
+
+def test_a_merge_that_git_made_is_taken_apart_so_that_nobodys_decision_is_told_as_anothers(
+    two: tuple[World, World],
+) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("describe", "fraud@3", "Ours.")
+    alice.cli("promote", "fraud@2", "--to", "staging", "--direct")
+    alice.cli("push")
+    bob.git("fetch", "--quiet")
+    bob.git("merge", "--quiet", "--no-edit", "origin/main")
+    bob.cli("push")
+    assert bob.git("log", "-2", "--first-parent", "--format=%s").splitlines() == [
+        "describe fraud 3",
+        "promote fraud 2 to staging",
+    ]
+    assert bob.git("status", "--short") == ""
+
+
+def test_a_proposal_that_grew_or_went_away_at_the_remote_is_not_pushed_over(two: tuple[World, World]) -> None:
+    alice, bob = two
+    bob.cli("promote", "fraud@1", "--to", "staging")
+    bob.cli("promote", "fraud@2", "--to", "staging")
+    bob.cli("push")
+    alice.git("fetch", "--quiet")
+    alice.git("switch", "--quiet", "promote/fraud/1/staging")
+    alice.git("commit", "--quiet", "--allow-empty", "--message", "and this")
+    alice.git("push", "--quiet")
+    alice.git("push", "--quiet", "origin", "--delete", "promote/fraud/2/staging")
+    alice.git("switch", "--quiet", "main")
+    bob.cli("alias", "set", "fraud@1", "best")
+    told = bob.cli("push").stdout
+    assert "promote/fraud/1/staging has commits at origin that are not here" in told
+    assert "promote/fraud/2/staging was pushed before and is gone at origin" in told
+    assert alice.git("ls-remote", "origin", "promote/*").split()[0::2] == [
+        alice.git("rev-parse", "promote/fraud/1/staging").strip()
+    ]
+
+
+def test_what_a_colleague_merged_and_took_away_stops_no_push(two: tuple[World, World]) -> None:
+    alice, bob = two
+    bob.cli("promote", "fraud@1", "--to", "staging")
+    bob.cli("push")
+    alice.git("fetch", "--quiet")
+    alice.cli("merge", "origin/promote/fraud/1/staging")
+    assert "promote/fraud/1/staging" in alice.cli("push").stdout
+    bob.cli("alias", "set", "fraud@1", "best")
+    bob.cli("push")
+    assert bob.git("rev-parse", "main") == bob.git("rev-parse", "origin/main")
+
+
+def test_branches_of_others_that_only_look_like_proposals_stay(two: tuple[World, World]) -> None:
+    alice, bob = two
+    alice.git("push", "--quiet", "origin", "main:refs/heads/card/redesign")
+    bob.cli("alias", "set", "fraud@1", "best")
+    bob.cli("push")
+    assert "card/redesign" in bob.git("ls-remote", "origin")
+
+
+def test_a_branch_may_follow_one_of_another_name(two: tuple[World, World]) -> None:
+    alice, bob = two
+    alice.git("push", "--quiet", "origin", "main:refs/heads/trunk")
+    bob.git("fetch", "--quiet")
+    bob.git("branch", "--quiet", "--set-upstream-to=origin/trunk", "main")
+    bob.cli("alias", "set", "fraud@1", "best")
+    bob.cli("push")
+    assert bob.git("ls-remote", "origin", "refs/heads/trunk").split()[0] == bob.git("rev-parse", "main").strip()
+    assert bob.git("ls-remote", "origin", "refs/heads/main").split()[0] == alice.git("rev-parse", "main").strip()
+
+
+def test_a_remote_of_another_registry_is_told_and_nothing_moves(
+    two: tuple[World, World], template: Path, tmp_path: Path
+) -> None:
+    _, bob = two
+    other = World(tmp_path / "other")
+    git(tmp_path, "clone", "--quiet", "--bare", other.root.as_uri(), "stranger.git")
+    bob.git("remote", "set-url", "origin", (tmp_path / "stranger.git").as_uri())
+    done = bob.cli("alias", "set", "fraud@1", "best", check=2)
+    assert "no history in common" in done.stderr
+
+
+def test_tags_that_git_pushes_along_are_no_refusal(two: tuple[World, World]) -> None:
+    _, bob = two
+    bob.git("config", "push.followTags", "true")
+    bob.cli("alias", "set", "fraud@1", "best")
+    bob.git("tag", "--annotate", "--message", "x", "v1", "main")
+    bob.cli("push")
+    assert bob.git("rev-parse", "main") == bob.git("rev-parse", "origin/main")
 
 
 def test_proposals_travel_and_landed_ones_are_taken_away(two: tuple[World, World]) -> None:
