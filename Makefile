@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the end-to-end tests need from Debian, beyond Python and make.
-SYSTEM_PACKAGES := git
+SYSTEM_PACKAGES := git openssh-server
 
 .PHONY: demo test check system-packages format clean
 

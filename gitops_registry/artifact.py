@@ -133,17 +133,17 @@ class Store:
             return f"{error.message} ({error.hint})" if error.hint.startswith("pip") else error.message
         return ""
 
-    def presence(self, digest: Digest) -> State | None:
+    def presence(self, digest: Digest, *, deep: bool = False) -> State | None:
         """Say whether the default remote has that artifact; None when there is no remote or it cannot be reached.
 
-        `damaged` is a wrong size; where the bytes are at hand (a folder, the embedded store), also wrong bytes. Of a
-        folder every file is looked for.
+        `damaged` is a wrong size; where the bytes are at hand (a folder, the embedded store), or with `deep`, also wrong
+        bytes. Of a folder every file is looked for.
         """
         try:
             with self._remote.errors("cannot look into the remote"):
                 if not self.is_embedded:
                     self._remote.require_folder()
-                return self._state(digest)
+                return self._state(digest, deep=deep)
         except RegistryError:
             return None
 
@@ -291,9 +291,9 @@ class Store:
         listing = self.cached(digest)
         self._remote.upload(listing, Named(digest.md5), name, listing.stat().st_size)
 
-    def _state(self, digest: Digest) -> State:
+    def _state(self, digest: Digest, *, deep: bool = False) -> State:
         if digest.files is None:
-            return self._remote.state(digest)
+            return self._remote.state(digest, deep=deep)
         state = self._remote.state(Named(digest.md5))
         if state != "present":
             return state
@@ -301,10 +301,11 @@ class Store:
             files = self._listing(digest, "")
         except Damaged:
             return "damaged"
-        if not (self.is_embedded or self._remote.is_folder):
+        if not (deep or self.is_embedded or self._remote.is_folder):
             states = set(_each(lambda md5: self._remote.state(Named(md5)), dict.fromkeys(files.values())))
             return "missing" if "missing" in states else "damaged" if "damaged" in states else "present"
-        found = {md5: self._remote.read(md5) for md5 in files.values()}
+        names = dict.fromkeys(files.values())
+        found = dict(zip(names, _each(self._remote.read, names), strict=True))
         if None in found.values():
             return "missing"
         there = {md5: one for md5, one in found.items() if one is not None}

@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,7 @@ Committed = Callable[[str], bytes | None]
 State = Literal["present", "missing", "damaged"]
 
 _DAY = 86_400
+_LOCKED = "check what opens it: `dvc remote modify --local NAME user|password|keyfile|… VALUE`"
 HINT = "see `dvc remote list`; `gitops-registry doctor` says what is wrong"
 
 
@@ -168,8 +170,8 @@ class Remote:
         if self.is_folder and not self.is_embedded and not Path(self.url).is_dir():
             raise NotADirectoryError("that folder does not exist")
 
-    def state(self, wanted: Wanted) -> State:
-        """Say whether it has that object. Where the bytes are at hand they are looked at, else their size is."""
+    def state(self, wanted: Wanted, *, deep: bool = False) -> State:
+        """Say whether it has that object. Where the bytes are at hand, or with `deep`, they are looked at; else their size is."""
         if self.is_embedded and self._committed:
             data = self._committed(store_path(wanted.md5))
             return "missing" if data is None else judge(io.BytesIO(data), wanted)
@@ -183,20 +185,22 @@ class Remote:
         size = wanted.size if isinstance(wanted, Digest) else info.get("size")
         if info.get("type") != "file" or info.get("size") not in {None, size}:
             return "damaged"
-        if not self.is_folder:
+        if not (self.is_folder or deep):
             return "present"
-        with Path(path).open("rb") as file:
+        with self.odb.fs.open(path, "rb") as file:
             return judge(file, wanted)
 
     def read(self, name: str) -> Digest | None:
-        """Return what the bytes of an object are where they are at hand; None where it is not there."""
+        """Return what the bytes of an object are, every one read; None where it is not there."""
         if self.is_embedded and self._committed:
             data = self._committed(store_path(name))
             return None if data is None else digested(io.BytesIO(data))
         try:
-            with Path(self.odb.oid_to_path(name)).open("rb") as file:
+            with self.odb.fs.open(self.odb.oid_to_path(name), "rb") as file:
                 return digested(file)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not storage.is_absent(error):
+                raise
             return None
 
     def upload(self, source: Path, wanted: Wanted, what: str, size: int) -> None:
@@ -205,10 +209,25 @@ class Remote:
             return
         path = self.odb.oid_to_path(wanted.md5)
         self.odb.makedirs(self.odb.fs.parent(path))
-        self.odb.fs.put_file(str(source), path, callback=self._callback(what, size))
+        self._put(source, path, self._callback(what, size))
         self.odb.protect(path)
         if (state := self.state(wanted)) != "present":
             raise Damaged(f"{what} is {state} in {self.location} right after it was stored there", hint=HINT)
+
+    def _put(self, source: Path, path: str, callback: Any) -> None:
+        """Upload a file so that it has its name when it is complete: DVC and object stores do it, WebDAV is made to."""
+        fs = self.odb.fs
+        if not fs.protocol.startswith("webdav"):
+            fs.put_file(str(source), path, callback=callback)
+            return
+        draft = fs.join(fs.parent(path), f".{LEFTOVER}{secrets.token_hex(8)}.tmp")
+        try:
+            fs.put_file(str(source), draft, callback=callback)
+            fs.fs.client.move(draft, path, overwrite=True)
+        except BaseException:
+            with suppress(Exception):
+                fs.rm_file(draft)
+            raise
 
     def download(self, wanted: Wanted, what: str, temporary: Path) -> Digest:
         """Write the bytes of an object to `temporary` and return what they are: the right ones. Raises Damaged."""
@@ -234,7 +253,7 @@ class Remote:
             f"{what} is damaged in {place}: expected {expected[0]}, found {expected[1]}",
             hint=f"bring the good bytes back: git log -- {path}, then git checkout COMMIT -- {path} and commit it"
             if self.is_embedded
-            else "`dvc push` it from a computer that has a good copy; what has none is registered again as a new version",
+            else "remove it there, then `dvc push` from a computer that has a good copy; what has none is registered again",
         )
 
     def _get(self, wanted: Wanted, what: str, place: str, temporary: Path) -> None:
@@ -274,4 +293,5 @@ class Remote:
         except Exception as error:  # the plug-ins' errors (botocore, aiohttp, asyncssh …) have no root in common
             why = storage.reason(error, self._config)
             plugin = re.search(r"requires '([\w-]+)' to be installed", why) if isinstance(error, ImportError) else None
-            raise RegistryError(f"{trouble}: {why}", hint=f"pip install {plugin[1]}" if plugin else HINT) from error
+            hint = f"pip install {plugin[1]}" if plugin else _LOCKED if storage.is_refused(why) else HINT
+            raise RegistryError(f"{trouble}: {why}", hint=hint) from error

@@ -14,25 +14,26 @@ from typing import Any, TypeVar
 
 from gitops_registry import edits, environment, measure, paths, signature
 from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
-from gitops_registry.bringing import Held, committed, kept
 from gitops_registry.deciding import Intent, Outcome, decide
-from gitops_registry.digests import Digest
+from gitops_registry.digests import Digest, digest_of_file
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.git.landing import local_files
+from gitops_registry.listing import DIR
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
-from gitops_registry.snapshot import Content, Edits, Snapshot
+from gitops_registry.snapshot import LARGEST_STORED, Content, Edits, Snapshot
+from gitops_registry.trees import digest_of_members, only_digested, read_folder
 from gitops_registry.workplace import Workplace
 
 P = TypeVar("P", bound=Part)
 
 _ROWS_FOR_SIGNATURE = 1000
 _UNREAD = Digest("0" * 32, "0" * 64, 0)
-_UNREAD_FOLDER = Digest("0" * 32 + ".dir", "0" * 64, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,10 @@ def register(
         place.tell("reading the model")
         measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
         place.tell("measuring")
-        facts = _facts(place, measured, submission=submission)  # first: what is refused leaves no bytes behind
-        held = kept(place, [file.path for file in measured.files], dry_run=dry_run)
+        facts = _facts(place, measured, submission=submission)
+        held = _kept(place, measured, dry_run=dry_run)
         artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
         version = facts.model_copy(update={"artifacts": artifacts})
-        if not dry_run:
-            place.store().push([one.digest for one in held])
         place.tell("")
         subject = lambda before: f"register {name} {edits.next_number(before, name)}"  # noqa: E731
         intent = Intent(
@@ -102,8 +101,42 @@ def register(
     return Registered(name, number, version, _with_notes(place, outcome, measured, version, Reference(name, number)))
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What one new file or folder is, and where its objects are now: name → file, or bytes for a list of files."""
+
+    digest: Digest
+    objects: Mapping[str, Path | bytes]
+
+
+def _kept(place: Workplace, measured: Appraisal, *, dry_run: bool) -> list[_Held]:
+    """Put the files where others find them, each read once, and return what they are in order.
+
+    A dry run leaves them where they are.
+    """
+    if dry_run:
+        return [_examined(file.path) for file in measured.files]
+    store = place.store()
+    digests = [store.add(file.path) for file in measured.files]
+    store.push(digests)
+    objects = [store.objects(digest) if store.is_embedded else {} for digest in digests]
+    return [
+        _Held(digest, {name: path.read_bytes() if name.endswith(DIR) else path for name, path in stored.items()})
+        for digest, stored in zip(digests, objects, strict=True)
+    ]
+
+
+def _examined(path: Path) -> _Held:
+    if not path.is_dir():
+        digest = digest_of_file(path)
+        return _Held(digest, {digest.md5: path})
+    members = read_folder(path, only_digested)
+    digest, listing = digest_of_members(members)
+    return _Held(digest, {digest.md5: listing, **{member.md5: path / member.path for member in members}})
+
+
 def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> Version:
-    """Return the facts of a version whose bytes nobody has read yet: its artifacts have no digests."""
+    """Return the facts but for the digests: what cannot be recorded is refused before any byte is stored."""
     who, email = place.repository.identity()
     rows = measured.rows
     results = _results(measured, rows)
@@ -112,10 +145,9 @@ def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> 
         raise RegistryError(
             f"{claimed[0]} is measured here, so it cannot be given too", hint=f"leave out the metric {claimed[0]}"
         )
-    artifacts = tuple(_artifact(file, _UNREAD_FOLDER if file.path.is_dir() else _UNREAD) for file in measured.files)
     needed = {"skops": "skops", "onnx": "onnxruntime"}
     frameworks = [measured.framework.name] if measured.framework else []
-    frameworks += [needed[artifact.format] for artifact in artifacts if artifact.format in needed]
+    frameworks += [needed[file.format] for file in measured.files if file.format in needed]
     return made(
         Version,
         release=submission.release,
@@ -131,7 +163,7 @@ def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> 
         evaluation=_evaluation(rows),
         training=submission.training,
         signature=_signature(measured.loaded, rows),
-        artifacts=artifacts,
+        artifacts=tuple(_artifact(file, _UNREAD) for file in measured.files),
         environment=environment.capture(frameworks),
     )
 
@@ -199,7 +231,7 @@ def _signature(loaded: LoadedModel | None, rows: Rows | None) -> Any:
     return signature.infer(rows.inputs, outputs)
 
 
-def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:
+def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[_Held]) -> Edit:
     words = submission.card.model_copy(update={"tags": {**submission.card.tags, **submission.tags}})
 
     def edit(snapshot: Snapshot) -> Edits:
@@ -208,9 +240,28 @@ def _edit(place: Workplace, name: str, version: Version, submission: Submission,
         reference = Reference(name, edits.next_number(snapshot, name))
         after = snapshot.with_edits(written)
         written[paths.rendered_card_path(*reference)] = place.card(after, reference)
-        return {**written, **committed(place, snapshot, held)}
+        return {**written, **_committed_objects(place, snapshot, held)}
 
     return edit
+
+
+def _committed_objects(place: Workplace, snapshot: Snapshot, held: Sequence[_Held]) -> Edits:
+    """The objects a store inside the repository gets with this commit; none where bytes go to a real remote."""
+    if not place.store(snapshot).is_embedded:
+        return {}
+    objects = {name: content for one in held for name, content in one.objects.items()}
+    files = {name: content for name, content in objects.items() if isinstance(content, Path)}
+    listings = {name: content for name, content in objects.items() if isinstance(content, bytes)}
+    large = [file for file in files.values() if file.stat().st_size > LARGEST_STORED]
+    if large:
+        raise RegistryError(
+            f"{large[0].stat().st_size / 1e6:.0f} MB are too much to commit with git",
+            hint="use a real store: dvc remote add -d storage URL",
+        )
+    stored: dict[str, Content] = {paths.store_path(name): content for name, content in listings.items()}
+    for name, content in zip(files, local_files(place.repository, list(files.values())), strict=True):
+        stored[paths.store_path(name)] = content
+    return stored
 
 
 def _with_notes(

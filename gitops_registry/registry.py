@@ -170,13 +170,14 @@ class Registry(Verbs):
         wanted = list(references) if insist else [one for one in references if measurable(snapshot, one)]
         return evaluate(self._place, snapshot, wanted)
 
-    def verify(self, references: Sequence[str] = ()) -> list[Any]:
+    def verify(self, references: Sequence[str] = (), *, deep: bool = False) -> list[Any]:
         """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.
 
-        Without any, all versions of all models are looked at.
+        Without any, all versions of all models are looked at. Of a store on another machine the sizes are compared; with
+        `deep` every byte there is read.
         """
         from gitops_registry.using import verify
 
         snapshot = self.snapshot
         wanted = [found for text in references or snapshot.live_models() for found in snapshot.resolve_all(text)]
-        return verify(self._place, snapshot, wanted)
+        return verify(self._place, snapshot, wanted, deep=deep)

@@ -263,6 +263,16 @@ def reason(error: BaseException, config: dict[str, Any]) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def is_refused(why: str) -> bool:
+    """Say whether the reason of a failure is that a key or password does not open a remote."""
+    return bool(
+        re.search(
+            r"(?i)permission denied|access ?denied|unauthori|not authori|forbidden|\b40[13]\b|credential|Invalid ?Access ?Key|SignatureDoesNotMatch",
+            why,
+        )
+    )
+
+
 def is_absent(error: FileNotFoundError) -> bool:
     """Tell a file that is not there from a server that does not answer, which HTTP reports in the same way."""
     cause = error.__cause__

@@ -185,20 +185,25 @@ def _beside_pointers(place: Workplace, reference: Reference) -> Path:
     return tree / paths.version_folder(*reference)
 
 
-def verify(place: Workplace, snapshot: Snapshot, references: Sequence[Reference]) -> list[Verified]:
-    """Look at every artifact of the versions: its pointer, the copy in the cache, the copy in the store."""
+def verify(
+    place: Workplace, snapshot: Snapshot, references: Sequence[Reference], *, deep: bool = False
+) -> list[Verified]:
+    """Look at every artifact of the versions: its pointer, the copy in the cache, the copy in the store.
+
+    Of a store on another machine the sizes are compared; with `deep` every byte there is read.
+    """
     store = place.store(snapshot)
     return [
-        _verified(store, snapshot, reference, artifact)
+        _verified(store, snapshot, reference, artifact, deep=deep)
         for reference in references
         for artifact in snapshot.known_version(reference).artifacts
     ]
 
 
-def _verified(store: Store, snapshot: Snapshot, reference: Reference, artifact: Artifact) -> Verified:
+def _verified(store: Store, snapshot: Snapshot, reference: Reference, artifact: Artifact, *, deep: bool) -> Verified:
     digest = digest_of(artifact)
     cache = store.held(digest)
-    remote = store.presence(digest)
+    remote = store.presence(digest, deep=deep)
     path = paths.pointer_path(*reference, artifact.file)
     problem = ""
     if snapshot.read(path) != pointer(artifact):

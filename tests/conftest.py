@@ -1,13 +1,48 @@
-"""What every test stands on: a machine of its own, with a name for git and nothing of the real user's."""
+"""What every test stands on: a machine of its own, with a name for git and nothing of the real user's.
+
+Some tests need a program of the system. Where it is missing they are left out, and the end of the run says so;
+`EVERY_GROUP=1`, which continuous integration sets, makes that a failure of the whole run.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from builder import FINISHED_CARD, World
 
 from gitops_registry import edits
+
+GROUPS = {"ssh": ("/usr/sbin/sshd",)}
+"""Groups of tests, by what `pytest.mark.needs` calls them, and the programs any of which is enough."""
+
+
+def waiting() -> list[str]:
+    """Return the groups that cannot run here."""
+    return [name for name, programs in GROUPS.items() if not any(Path(program).exists() for program in programs)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if waiting() and os.environ.get("EVERY_GROUP"):
+        raise pytest.UsageError(f"EVERY_GROUP is set, and {', '.join(waiting())} cannot run: make system-packages")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    named = {item: {name for mark in item.iter_markers("needs") for name in mark.args} for item in items}
+    unknown = sorted(set().union(*named.values()) - set(GROUPS))
+    assert not unknown, f"no such group of tests: {unknown}"
+    left_out = [item for item in items if named[item] & set(waiting())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if groups := waiting():
+        count = f"{len(groups)} group{'s' if len(groups) > 1 else ''}"
+        wait = "wait" if len(groups) > 1 else "waits"
+        terminalreporter.write_line(f"{count} of tests {wait} for: make system-packages ({', '.join(groups)})")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -73,14 +73,15 @@ def predict_command(
     help="Measure again on the evaluation data of the model; versions that are named are, where it pins some.",
 )
 @click.option("--record", is_flag=True, help="Append what was measured to the versions.")
+@click.option("--deep", is_flag=True, help="Read every byte of a store on another machine too, not only the sizes.")
 @json_option
 @click.pass_context
 def verify_command(
-    ctx: click.Context, words: tuple[str, ...], measure: bool | None, record: bool, as_json: bool
+    ctx: click.Context, words: tuple[str, ...], measure: bool | None, record: bool, deep: bool, as_json: bool
 ) -> int:
     """Check the bytes of versions (of all, without any): pointer, cache, store, SHA-256; and measure them again."""
     registry = opened(ctx)
-    found = registry.verify(versions_in(words))
+    found = registry.verify(versions_in(words), deep=deep)
     sound = list(dict.fromkeys(a.reference for a in found)) if measure or record or (measure is None and words) else []
     bad = {a.reference for a in found if a.problem and a.cache != "present"}
     measured = registry.remeasure(
