@@ -30,6 +30,7 @@ from gitops_registry.digests import (
     sound,
 )
 from gitops_registry.errors import Damaged, RegistryError
+from gitops_registry.inventory import Inventory
 from gitops_registry.listing import LARGEST_LISTING, Member, read_listing
 from gitops_registry.objects import Cache, Committed, Progress, Remote, State
 from gitops_registry.trees import (
@@ -83,6 +84,18 @@ class Store:
         if digest.files is not None:
             names += dict.fromkeys(self._listing(digest, self._name_of(digest)).values())
         return {name: self._cache.path(name) for name in names}
+
+    def inventory(self, *, of_cache: bool = False) -> Inventory:
+        """Return what lies in the default remote, or in the cache. Raises RegistryError where the remote is away."""
+        if of_cache:
+            return Inventory(self._cache.odb, "DVC's cache on this computer", disk)
+        with self._remote.errors(f"{self.location} cannot be listed"):
+            self._remote.require_folder()
+            return Inventory(self._remote.odb, self.location, self._remote.errors)
+
+    def listed(self, name: str, what: str) -> bytes:
+        """Return DVC's list of the files of a folder by its name, from the cache or the remote, its MD5 verified."""
+        return self._object(Named(name), what)[0].read_bytes()
 
     def add(self, source: Path) -> Digest:
         """Put a file or a folder into the cache and return what it is; each file is read once and stays as it is.

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -32,6 +33,7 @@ from gitops_registry.digests import (
     sound,
 )
 from gitops_registry.errors import Damaged, RegistryError
+from gitops_registry.inventory import SPARED, written
 from gitops_registry.paths import EMBEDDED_STORE, store_path
 
 Progress = Callable[[str, int, int], None]
@@ -49,18 +51,21 @@ class Cache:
     """DVC's cache. `odb` is DVC's object database of it; it knows paths and modes, and has no index and no state."""
 
     def __init__(self, odb: Any, progress: Progress) -> None:
-        self._odb = odb
+        self.odb = odb
         self._progress = progress
 
     def path(self, name: str) -> Path:
         """Return where the object of that name is, or would be."""
-        return Path(self._odb.oid_to_path(name))
+        return Path(self.odb.oid_to_path(name))
 
     def add(self, reader: BinaryIO, what: str) -> Digest:
         """Put an open file into the cache, read once, and return what it is; a good object that is there is kept."""
         with self.temporary() as temporary, temporary.open("xb") as writer:
             digest = digested(reader, writer.write, report=self._reporter(what, reader))
-            if sound(self.path(digest.md5), digest, what) is None:
+            path = self.path(digest.md5)
+            if sound(path, digest, what) is not None:
+                _make_young(path)
+            else:
                 flush(writer)
                 self.settle(temporary, digest.md5)
         return digest
@@ -79,9 +84,9 @@ class Cache:
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """Yield a free path in the cache's file system; sweeps what killed processes left there long ago."""
-        folder = Path(self._odb.path)
+        folder = Path(self.odb.path)
         if not folder.is_dir():
-            self._odb.makedirs(str(folder))
+            self.odb.makedirs(str(folder))
         self._sweep(folder)
         with hidden(folder) as path:
             yield path
@@ -99,8 +104,8 @@ class Cache:
         """Give a complete file its name, in one step that survives a crash."""
         path = self.path(name)
         if not path.parent.is_dir():
-            self._odb.makedirs(str(path.parent))
-        self._odb.protect(str(temporary))
+            self.odb.makedirs(str(path.parent))
+        self.odb.protect(str(temporary))
         temporary.replace(path)
         with suppress(OSError):  # some network file systems cannot
             folder = os.open(path.parent, os.O_RDONLY)
@@ -129,6 +134,13 @@ class Cache:
     def _reporter(self, what: str, reader: BinaryIO) -> Callable[[int], None]:
         total = os.fstat(reader.fileno()).st_size
         return lambda done: self._progress(what, done, max(done, total))
+
+
+def _make_young(path: Path) -> None:
+    """Let an object that is old not be taken away before somebody names it again."""
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > SPARED.total_seconds() / 2:
+            os.utime(path)
 
 
 class Remote:
@@ -204,8 +216,11 @@ class Remote:
             return None
 
     def upload(self, source: Path, wanted: Wanted, what: str, size: int) -> None:
-        """Store an object unless it is there already, and look at it again."""
-        if self.state(wanted) == "present":
+        """Store an object unless it is there already, and look at it again.
+
+        One that lies there unused may be taken away when it is old, so it is made young before somebody names it again.
+        """
+        if self.state(wanted) == "present" and self._is_young(wanted):
             return
         path = self.odb.oid_to_path(wanted.md5)
         self.odb.makedirs(self.odb.fs.parent(path))
@@ -213,6 +228,17 @@ class Remote:
         self.odb.protect(path)
         if (state := self.state(wanted)) != "present":
             raise Damaged(f"{what} is {state} in {self.location} right after it was stored there", hint=HINT)
+
+    def _is_young(self, wanted: Wanted) -> bool:
+        path = self.odb.oid_to_path(wanted.md5)
+        when = written(self.odb.fs.info(path))
+        if when is None or when > datetime.now(UTC) - SPARED / 2:
+            return True
+        if self.is_folder:
+            with suppress(OSError):
+                os.utime(path)
+                return True
+        return False
 
     def _put(self, source: Path, path: str, callback: Any) -> None:
         """Upload a file so that it has its name when it is complete: DVC and object stores do it, WebDAV is made to."""

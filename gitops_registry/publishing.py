@@ -118,6 +118,10 @@ def _remember(place: Workplace, follows: Follows, names: Iterable[str]) -> None:
     """Note which proposals were pushed: one that is gone at the remote later was closed there."""
     tips = {name: place.repository.tip(f"refs/heads/{name}") for name in names}
     lines = [f"update {_PUSHED}/{follows.remote}/{name} {oid}" for name, oid in tips.items() if oid]
+    for ref in place.repository.branches(f"{_PUSHED}/{follows.remote}"):
+        name = ref.removeprefix(f"{_PUSHED}/{follows.remote}/")
+        if name not in tips and place.repository.tip(f"refs/heads/{name}") is None:
+            lines.append(f"delete {ref}")
     if lines:
         place.repository.run("update-ref", "--stdin", stdin="\n".join([*lines, ""]).encode())
 

@@ -14,6 +14,7 @@ from gitops_registry.errors import RegistryError
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
+    from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
     from gitops_registry.evaluating import Evaluated
     from gitops_registry.manifest.facts import Training
@@ -139,6 +140,17 @@ class Verbs:
         from gitops_registry.publishing import publish
 
         return publish(self._place, dry_run=dry_run)
+
+    def gc(self, *, cache: bool = False, remove: bool = False) -> list[Collection]:
+        """Look for bytes that no version and no proposal needs, in the default remote (and with `cache` in the cache).
+
+        With `remove` they are taken away. What is younger than two weeks, and the store inside the repository, are never
+        touched. Raises RegistryError, with nothing removed, where not everything that is needed can be known. Nobody else's
+        registry may keep its bytes in the same place.
+        """
+        from gitops_registry.collecting import collect
+
+        return collect(self._place, cache=cache, remove=remove)
 
     # ── naming and describing
 

@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "merge": ("judging", "land a proposal"),
         "push": ("judging", "bring decisions and proposals to the remote"),
         "proposals": ("judging", "list, show or close proposals"),
+        "gc": ("collecting", "remove bytes that no version and no proposal needs"),
     },
     "Judge": {
         "plan": ("judging", "what a branch, or the work tree, would change"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from git import RemoteProgress, Repo
 
 Progress = Callable[[str, int, int], None]
-_SEEN = "refs/gitops-registry/seen"
+_KNOWN = "refs/gitops-registry/known"
 
 _KEPT_HERE = "what is here stays here; gitops-registry push tries again"
 
@@ -111,7 +111,7 @@ def _refuse_rewritten(repository: Repository, follows: Follows, *, before: str |
 
     What was seen is remembered under a ref of ours: it must still be known when the tracking ref has moved on.
     """
-    kept = f"{_SEEN}/{follows.remote}/{follows.there.removeprefix('refs/heads/')}"
+    kept = f"{_KNOWN}/{follows.remote}/{follows.there.removeprefix('refs/heads/')}"
     for was in filter(None, {repository.tip(kept), before}):
         if repository.is_ancestor(was, local) and not repository.is_ancestor(was, theirs):
             repository.run("update-ref", kept, was)
@@ -159,6 +159,18 @@ def default_branch(repository: Repository, remote: str) -> str:
             raise RegistryError(_reason(error)) from error
     match = re.match(r"ref: (refs/heads/\S+)\tHEAD", told)
     return match[1] if match else ""
+
+
+def fetch_all(repository: Repository, remote: str, folder: str) -> None:
+    """Fetch every branch and tag of a remote into refs below `folder`. Raises RegistryError where it cannot be reached."""
+    specs = [f"+refs/{kind}/*:{folder}/{kind}/*" for kind in ("heads", "tags")]
+    try:
+        fetch(repository, remote, None, refs=specs, prune=True)
+    except RegistryError as error:
+        raise RegistryError(
+            f"could not reach {remote}, and what others propose must be known: {error.message}",
+            hint="try again when it can be reached",
+        ) from error
 
 
 def push(

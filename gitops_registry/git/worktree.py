@@ -27,7 +27,7 @@ def checkouts(repository: Repository, ref: str) -> list[Repository]:
     found = []
     for git_dir in git_folders(repository):
         if _head(git_dir) == ref:
-            folder = _folder_of(git_dir)
+            folder = folder_of(git_dir)
             if git_dir.samefile(repository.git_dir):
                 found.append(repository)
             elif folder is not None and folder.is_dir():
@@ -58,7 +58,7 @@ def _head(git_dir: Path, name: str = "HEAD") -> str:
     return told.removeprefix("ref: ")
 
 
-def _folder_of(git_dir: Path) -> Path | None:
+def folder_of(git_dir: Path) -> Path | None:
     """Return where the files of a git directory are; None where it does not say."""
     try:
         told = os.fsdecode((git_dir / "gitdir").read_bytes()).removesuffix("\n")

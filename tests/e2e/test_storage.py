@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from servers import PASSWORD, SITES, Lane, Site, free_port
 from story import Trained, asked, started
 
 from gitops_registry.artifact import Store
+from gitops_registry.collecting import collect
 from gitops_registry.digests import Named
 from gitops_registry.errors import Damaged
 from gitops_registry.starting import Start
@@ -158,6 +160,27 @@ def test_a_connection_that_is_cut_ends_in_one_line_and_nothing_is_registered(
     assert world.git("for-each-ref") == before
     site.opened_in(world.root)
     assert asked(world, "register", "fraud", str(folder)).returncode == 0
+    assert asked(world, "verify", "--deep").returncode == 0
+
+
+# ── collected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("site", NETWORK, indirect=True)
+def test_bytes_that_nobody_needs_are_taken_away_from_a_server_when_they_are_old(
+    site: Site, world: World, folder: Path
+) -> None:
+    world.registry.register("fraud", folder)
+    (folder / "data/weights.bin").write_bytes(b"others")
+    world.registry.register("fraud", folder)
+    world.registry.delete("fraud", 1, direct=True)
+    (found,) = world.registry.gc(remove=True)
+    assert (found.removed, found.young, found.needed) == (0, 2, 4)
+    later = datetime.now(UTC) + timedelta(days=15)
+    (found,) = collect(world.registry.place, remove=True, now=later)
+    assert (found.removed, found.young, found.size > LARGE) == (2, 0, True)
+    assert PASSWORD not in found.location
     assert asked(world, "verify", "--deep").returncode == 0
 
 
