@@ -165,11 +165,11 @@ def _children(store: Store, name: str, where: str) -> set[str]:
     """Return the objects of a folder's files. Raises Damaged where its list cannot be read: they may be needed."""
     try:
         entries = json.loads(store.listed(name, where))
-        found = {entry["md5"] for entry in entries}
+        found = {entry["md5"].lower() for entry in entries}
         if all(_NAME.fullmatch(md5) for md5 in found):
             return found
         why = "it is no list of files"
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         why = "it is no list of files"
     except RegistryError as error:
         why = error.message

@@ -101,7 +101,10 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
     click.echo()
     table(
         ["file", "format", "bytes", "sha256"],
-        [(a.file, a.format, a.size, a.sha256) for a in version.artifacts],
+        [
+            (a.file, a.format if a.files is None else f"{a.format}, {a.files:,} files", a.size, a.sha256)
+            for a in version.artifacts
+        ],
         numbers=(2,),
     )
     click.echo()
