@@ -8,18 +8,18 @@ SHA-256 matches. An artifact is a file or a folder of files; a `Digest` says whi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gitops_registry import storage
 from gitops_registry.digests import (
     Digest,
     Named,
     Wanted,
+    at_once,
     disk,
     hidden,
     identity,
@@ -40,12 +40,6 @@ from gitops_registry.trees import (
     require_same_folder,
     write_folder,
 )
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-_AT_ONCE = 8
-"""Files of a folder that are moved or looked for at the same time."""
 
 
 class Store:
@@ -282,7 +276,7 @@ class Store:
         files = self._listing(digest, what)
         of = {md5: path for path, md5 in files.items()}
         done, found = 0, {}
-        for md5, one in zip(of, _each(lambda md5: self._object(Named(md5), f"{what}/{of[md5]}")[1], of), strict=True):
+        for md5, one in zip(of, at_once(lambda md5: self._object(Named(md5), f"{what}/{of[md5]}")[1], of), strict=True):
             found[md5] = one
             done += one.size
             self._progress(what, done, max(done, digest.size))
@@ -298,7 +292,7 @@ class Store:
             self._remote.upload(self._cache.path(one.md5), one, name, one.size)
             return one.size
 
-        for size in _each(upload, files.values()):
+        for size in at_once(upload, files.values()):
             done += size
             self._progress(name, done, max(done, digest.size))
         listing = self.cached(digest)
@@ -315,10 +309,10 @@ class Store:
         except Damaged:
             return "damaged"
         if not (deep or self.is_embedded or self._remote.is_folder):
-            states = set(_each(lambda md5: self._remote.state(Named(md5)), dict.fromkeys(files.values())))
+            states = set(at_once(lambda md5: self._remote.state(Named(md5)), dict.fromkeys(files.values())))
             return "missing" if "missing" in states else "damaged" if "damaged" in states else "present"
         names = dict.fromkeys(files.values())
-        found = dict(zip(names, _each(self._remote.read, names), strict=True))
+        found = dict(zip(names, at_once(self._remote.read, names), strict=True))
         if None in found.values():
             return "missing"
         there = {md5: one for md5, one in found.items() if one is not None}
@@ -327,15 +321,6 @@ class Store:
 
 def _members(files: Mapping[str, str], found: Mapping[str, Digest]) -> tuple[Member, ...]:
     return tuple(Member(path, found[md5].md5, found[md5].sha256, found[md5].size) for path, md5 in files.items())
-
-
-def _each(do: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield what is done to each, several at a time, in order; the first failure ends it."""
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        yield from pool.map(do, list(items))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

@@ -6,15 +6,21 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 from gitops_registry.errors import Damaged, RegistryError
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _CHUNK = 1 << 20
+_AT_ONCE = 8
+"""Files of a folder that are read, moved or looked for at the same time: disks and servers make them wait for each other."""
 LEFTOVER = "gitops-registry-"
 """How the hidden names of files begin that are not complete yet."""
 
@@ -45,6 +51,15 @@ Wanted = Digest | Named
 def is_it(found: Digest, wanted: Wanted) -> bool:
     """Say whether bytes are those that are wanted, as far as that is known of them."""
     return found == wanted if isinstance(wanted, Digest) else found.md5 == wanted.md5.removesuffix(".dir")
+
+
+def at_once(do: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield what is done to each, several at a time, in order; the first failure ends it."""
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        yield from pool.map(do, list(items))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def require_file(source: Path) -> None:

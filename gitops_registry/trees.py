@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gitops_registry.digests import LEFTOVER, Digest, digested, disk
+from gitops_registry.digests import LEFTOVER, Digest, at_once, digested, disk
 from gitops_registry.errors import Damaged, RegistryError
 from gitops_registry.listing import MOST_FILES, Member, dvc_listing, listing_name, listing_sha256, names_problem
 
@@ -28,7 +28,7 @@ def only_digested(reader: BinaryIO, _path: str) -> Digest:
 
 
 def read_folder(folder: Path, put: Put) -> tuple[Member, ...]:
-    """Return the files of a folder in order of path, each read once by `put`.
+    """Return the files of a folder in order of path, each read once by `put`, several at the same time.
 
     Raises RegistryError for an empty folder, more than 100,000 files, symbolic links, pipes and other special files,
     names that not every system can write, and for a folder that changes while it is read.
@@ -37,14 +37,16 @@ def read_folder(folder: Path, put: Put) -> tuple[Member, ...]:
         names = _files(folder)
         if problem := names_problem(names):
             raise RegistryError(f"{folder}: {problem}", hint="take it out of the folder, or rename it")
-        members = []
-        for name in names:
+
+        def member(name: str) -> Member:
             with _opened(folder, name) as reader:
                 found = put(reader, name)
-            members.append(Member(name, found.md5, found.sha256, found.size))
+            return Member(name, found.md5, found.sha256, found.size)
+
+        members = tuple(at_once(member, names))
         if _files(folder) != names:
             raise RegistryError(f"{folder} changed while it was read", hint="wait until it is written, then try again")
-    return tuple(members)
+    return members
 
 
 def digest_of_members(members: tuple[Member, ...]) -> tuple[Digest, bytes]:
@@ -113,13 +115,14 @@ def write_folder(
     else, RegistryError where another folder has the name meanwhile.
     """
     with _hidden_folder(target.parent) as temporary:
-        members = []
-        for path, md5 in files.items():
+
+        def member(path: str) -> Member:
             file = temporary / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            found = write(path, md5, file)
-            members.append(Member(path, found.md5, found.sha256, found.size))
-        require_members(tuple(members), digest, what)
+            found = write(path, files[path], file)
+            return Member(path, found.md5, found.sha256, found.size)
+
+        require_members(tuple(at_once(member, files)), digest, what)
         try:
             temporary.rename(target)
         except OSError:
