@@ -23,12 +23,13 @@ format: .venv/tested
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# As root, on Debian or Ubuntu: installs what is missing and nothing else.
+# As root or with sudo, on Debian or Ubuntu: installs what is missing and nothing else.
 system-packages:
 	@missing=""; for package in $(SYSTEM_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
-	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
+	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	if [ -n "$$missing" ]; then $$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $$missing; fi
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
