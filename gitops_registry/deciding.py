@@ -19,7 +19,7 @@ from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.mirror import PATIENCE
-from gitops_registry.git.remote import upstream
+from gitops_registry.git.remote import Caught, upstream
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
 from gitops_registry.relanding import reland
@@ -115,8 +115,10 @@ def judge(place: Workplace, intent: Intent, tip: str, *, dry_run: bool) -> tuple
 
 
 @contextmanager
-def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
+def deciding(place: Workplace, *, dry_run: bool, is_caught_up: bool = False) -> Iterator[list[str]]:
     """Hold the writers' lock on a branch that is caught up, and yield what to tell the user. A dry run touches nothing.
+
+    Whoever decides many things in a row catches up once, and says so after that.
 
     Raises RegistryError for a registry that was opened at a revision: the past is not changed.
     """
@@ -129,10 +131,11 @@ def deciding(place: Workplace, *, dry_run: bool) -> Iterator[list[str]]:
         return
     if place.mirror is not None:
         with writer(place.repository, patience=PATIENCE):
-            place.mirror.refresh()
+            if not is_caught_up:
+                place.mirror.refresh()
             yield []
         return
-    caught = place.catch_up()
+    caught = Caught() if is_caught_up else place.catch_up()
     with writer(place.repository):
         offline = f"{caught.unreachable}: working on {place.branch} as it is here" if caught.unreachable else ""
         relanded = reland(place, caught.theirs) if caught.theirs else ""

@@ -114,6 +114,18 @@ def register(
     return edits
 
 
+def spend(snapshot: Snapshot, name: str, numbers: Sequence[int], *, model: Mapping[str, Any] | None = None) -> Edits:
+    """Return the edit that lets numbers be given never: a version elsewhere had them.
+
+    A model that does not exist yet is made, with `model` as its first state.
+    """
+    known = None if paths.name_problem(name) else snapshot.model(name)
+    if known is None or known.is_gone:
+        _refuse_name(snapshot, name)
+        known = Model(name=name, **dict(model or {}))
+    return rewritten(snapshot, changed(known, deleted=tuple(sorted({*known.deleted, *numbers}))))
+
+
 # ── names, words and what is taken away
 
 

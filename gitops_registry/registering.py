@@ -15,19 +15,17 @@ from typing import Any, TypeVar
 from gitops_registry import edits, environment, measure, paths, signature
 from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
 from gitops_registry.deciding import Intent, Outcome, decide
-from gitops_registry.digests import Digest, digest_of_file
+from gitops_registry.digests import Digest
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel
-from gitops_registry.git.landing import local_files
-from gitops_registry.listing import DIR
+from gitops_registry.holding import Held, committed_with, examine, hold
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
-from gitops_registry.snapshot import LARGEST_STORED, Content, Edits, Snapshot
-from gitops_registry.trees import digest_of_members, only_digested, read_folder
+from gitops_registry.snapshot import Content, Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 P = TypeVar("P", bound=Part)
@@ -83,7 +81,8 @@ def register(
         measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
         place.tell("measuring")
         facts = _facts(place, measured, submission=submission)
-        held = _kept(place, measured, dry_run=dry_run)
+        new = [file.path for file in measured.files]
+        held = [examine(path) for path in new] if dry_run else hold(place, new)
         artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
         version = facts.model_copy(update={"artifacts": artifacts})
         place.tell("")
@@ -99,40 +98,6 @@ def register(
         edits.next_number(place.snapshot(), name),
     )
     return Registered(name, number, version, _with_notes(place, outcome, measured, version, Reference(name, number)))
-
-
-@dataclass(frozen=True)
-class _Held:
-    """What one new file or folder is, and where its objects are now: name → file, or bytes for a list of files."""
-
-    digest: Digest
-    objects: Mapping[str, Path | bytes]
-
-
-def _kept(place: Workplace, measured: Appraisal, *, dry_run: bool) -> list[_Held]:
-    """Put the files where others find them, each read once, and return what they are in order.
-
-    A dry run leaves them where they are.
-    """
-    if dry_run:
-        return [_examined(file.path) for file in measured.files]
-    store = place.store()
-    digests = [store.add(file.path) for file in measured.files]
-    store.push(digests)
-    objects = [store.objects(digest) if store.is_embedded else {} for digest in digests]
-    return [
-        _Held(digest, {name: path.read_bytes() if name.endswith(DIR) else path for name, path in stored.items()})
-        for digest, stored in zip(digests, objects, strict=True)
-    ]
-
-
-def _examined(path: Path) -> _Held:
-    if not path.is_dir():
-        digest = digest_of_file(path)
-        return _Held(digest, {digest.md5: path})
-    members = read_folder(path, only_digested)
-    digest, listing = digest_of_members(members)
-    return _Held(digest, {digest.md5: listing, **{member.md5: path / member.path for member in members}})
 
 
 def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> Version:
@@ -231,7 +196,7 @@ def _signature(loaded: LoadedModel | None, rows: Rows | None) -> Any:
     return signature.infer(rows.inputs, outputs)
 
 
-def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[_Held]) -> Edit:
+def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:
     words = submission.card.model_copy(update={"tags": {**submission.card.tags, **submission.tags}})
 
     def edit(snapshot: Snapshot) -> Edits:
@@ -240,28 +205,9 @@ def _edit(place: Workplace, name: str, version: Version, submission: Submission,
         reference = Reference(name, edits.next_number(snapshot, name))
         after = snapshot.with_edits(written)
         written[paths.rendered_card_path(*reference)] = place.card(after, reference)
-        return {**written, **_committed_objects(place, snapshot, held)}
+        return {**written, **committed_with(place, snapshot, held)}
 
     return edit
-
-
-def _committed_objects(place: Workplace, snapshot: Snapshot, held: Sequence[_Held]) -> Edits:
-    """The objects a store inside the repository gets with this commit; none where bytes go to a real remote."""
-    if not place.store(snapshot).is_embedded:
-        return {}
-    objects = {name: content for one in held for name, content in one.objects.items()}
-    files = {name: content for name, content in objects.items() if isinstance(content, Path)}
-    listings = {name: content for name, content in objects.items() if isinstance(content, bytes)}
-    large = [file for file in files.values() if file.stat().st_size > LARGEST_STORED]
-    if large:
-        raise RegistryError(
-            f"{large[0].stat().st_size / 1e6:.0f} MB are too much to commit with git",
-            hint="use a real store: dvc remote add -d storage URL",
-        )
-    stored: dict[str, Content] = {paths.store_path(name): content for name, content in listings.items()}
-    for name, content in zip(files, local_files(place.repository, list(files.values())), strict=True):
-        stored[paths.store_path(name)] = content
-    return stored
 
 
 def _with_notes(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
     from gitops_registry.evaluating import Evaluated
+    from gitops_registry.importing import Imported
     from gitops_registry.manifest.facts import Training
     from gitops_registry.manifest.kinds import Card
     from gitops_registry.manifest.parts import Param
@@ -69,6 +70,26 @@ class Verbs:
             first = registered.outcome.refusals[0]
             raise RegistryError(f"{name} was not registered: {first.message}", hint=first.hint)
         return registered
+
+    def import_mlflow(
+        self,
+        source: str,
+        *,
+        models: Sequence[str] = (),
+        folders: Sequence[str | Path] = (),
+        keep_stages: bool = False,
+        dry_run: bool = False,
+    ) -> Imported:
+        """Import models of an MLflow registry with their versions, stages, aliases, words and bytes, a commit for each version.
+
+        `source`: `mlflow:` and the path of its database or the address of its server; nothing is written there.
+        `models`: patterns of names; `folders`: where artifacts lie beside the database. What was imported before is left
+        as it is. False where something was left out or refused. Raises RegistryError where either side cannot be used.
+        """
+        from gitops_registry.importing import Wish, import_mlflow
+
+        wish = Wish(tuple(models), tuple(map(Path, folders)), keep_stages)
+        return import_mlflow(self._place, source, wish=wish, dry_run=dry_run)
 
     # ── moving
 

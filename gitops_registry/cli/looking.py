@@ -24,7 +24,6 @@ from gitops_registry.cli.output import (
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.manifest.facts import Artifact
     from gitops_registry.reference import Reference
     from gitops_registry.snapshot import Snapshot
 

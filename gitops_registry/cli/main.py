@@ -37,6 +37,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Change": {
         "register": ("changing", "measure a model file and make it the next version"),
+        "import": ("importing", "bring the models of an MLflow registry"),
         "promote": ("changing", "propose to move a version to a stage"),
         "archive": ("changing", "propose to take a version out of use"),
         "rollback": ("changing", "propose to give a stage back to who held it before"),

@@ -143,6 +143,11 @@ def write_commit(
     return commit, scratch
 
 
+def forget_unlanded(repository: Repository) -> None:
+    """Let go of what kept commits that did not land, or that landed below another one. Only for who holds the lock."""
+    journal.drop_scratch(repository, state_folder(repository))
+
+
 def _told(path: str, content: Content | None) -> list[bytes | LocalFile]:
     """Return what fast-import is told about one path."""
     if content is None:

@@ -86,6 +86,22 @@ def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:
     Raises `ManifestError`, and nothing else, for bytes that are not exactly one valid document of that kind. Of
     several errors the first in the file is told; the hint counts the others.
     """
+    tree, text = _read(data, path)
+    written_for = _check_kind(tree, kind)
+    try:
+        document = kind.model_validate_json(json.dumps(tree.root), strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _first_error(error, tree, kind, text) from error
+    return Parsed(document, tree.path, tree.marks, written_for)
+
+
+def plain_mapping(data: bytes, path: str) -> dict[str, Any]:
+    """Return a mapping of plain values, read as strictly as a manifest, whatever its keys. Raises ManifestError."""
+    root: dict[str, Any] = _read(data, path)[0].root
+    return root
+
+
+def _read(data: bytes, path: str) -> tuple[_Tree, str]:
     path = path if path.isprintable() else ascii(path)
     text = _decode(data, path)
     tree = _Tree(path)
@@ -96,12 +112,7 @@ def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:
         raise _syntax_error(error, text, path) from error
     except yaml.YAMLError as error:
         raise ManifestError(problems.one_line(f"is not YAML: {error}"), path=path, hint="write plain YAML") from error
-    written_for = _check_kind(tree, kind)
-    try:
-        document = kind.model_validate_json(json.dumps(tree.root), strict=True, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise _first_error(error, tree, kind, text) from error
-    return Parsed(document, path, tree.marks, written_for)
+    return tree, text
 
 
 def resolve(text: str) -> str | int | float | bool | None:

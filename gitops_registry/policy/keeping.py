@@ -63,7 +63,10 @@ def intact(judgement: Judgement) -> Iterator[Finding]:
 
 
 def numbering(judgement: Judgement) -> Iterator[Finding]:
-    """Versions count up by one, numbers are never used again, and what was deleted is remembered."""
+    """Versions count up by one, numbers are never used again, and what was deleted is remembered.
+
+    Whoever registers a version may skip numbers: they are deleted with it, as of a model that had them elsewhere.
+    """
     before = judgement.before
     if before is None:
         return
@@ -73,17 +76,19 @@ def numbering(judgement: Judgement) -> Iterator[Finding]:
         new, gone = registered.get(name, []), set(deleted.get(name, ()))
         old, model = before.model(origins.get(name, name)), judgement.after.model(name)
         highest = max((0, *before.versions(name), *(old.deleted if old else ())))
-        for expected, number in enumerate(new, highest + 1):
+        forgotten = (gone | set(old.deleted if old else ())) - set(model.deleted if model else ())
+        invented = set(model.deleted if model else ()) - set(old.deleted if old else ()) - gone
+        skipped = {number for number in invented if number > highest} if new else set()
+        invented -= skipped
+        for expected, number in enumerate(sorted({*new, *skipped}), highest + 1):
             if number != expected:
                 yield Finding.error(
                     "numbering",
                     f"version {number} should be {expected}: numbers count up and are never used again",
-                    f"move it to versions/{expected}",
+                    f"move it to versions/{expected}, or list {expected} under deleted if it is never to be given",
                     Spot(paths.version_path(name, number), 1, 1, name, number),
                 )
                 break
-        forgotten = (gone | set(old.deleted if old else ())) - set(model.deleted if model else ())
-        invented = set(model.deleted if model else ()) - set(old.deleted if old else ()) - gone
         if model and (forgotten or invented):
             numbers = ", ".join(map(str, sorted(forgotten or invented)))
             problem = (
