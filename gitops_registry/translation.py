@@ -7,8 +7,8 @@ file; the model's own description (MLmodel) comes as plain data.
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,10 +159,12 @@ def _tags(tags: Mapping[str, str], notes: list[str]) -> dict[str, str]:
 
 
 def _metrics(metrics: Mapping[str, float], notes: list[str]) -> dict[str, float]:
-    """Return the metrics that are numbers, under keys that fit."""
-    return _within(
-        {k: float(v) for k, v in metrics.items() if _is_key(k) and math.isfinite(v)}, metrics, "metric", notes
-    )
+    """Return the metrics that are finite numbers, under keys that fit. MLflow keeps the infinite as the largest number."""
+    finite = {key: float(value) for key, value in metrics.items() if abs(value) < sys.float_info.max}
+    lost = sorted(set(metrics) - set(finite))
+    if lost:
+        notes.append(f"left out, for it is no finite number: {_some('metric', lost)}")
+    return _within({key: value for key, value in finite.items() if _is_key(key)}, finite, "metric", notes)
 
 
 def _params(params: Mapping[str, str], notes: list[str]) -> dict[str, Param]:
@@ -200,9 +202,13 @@ def _within(good: dict[str, Any], all_of: Mapping[str, Any], what: str, notes: l
         kept[key] = good[key]
     lost = sorted(set(all_of) - set(kept))
     if lost:
-        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        notes.append(f"left out, for it does not fit: {what} {', '.join(map(_shown, lost[:_NAMED]))}{more}")
+        notes.append(f"left out, for it does not fit: {_some(what, lost)}")
     return kept
+
+
+def _some(what: str, keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return f"{what} {', '.join(map(_shown, keys[:_NAMED]))}{more}"
 
 
 # ── what the model folder says
@@ -252,9 +258,9 @@ def _signature(told: Any, notes: list[str]) -> Signature | None:
     sides: dict[str, tuple[Column, ...]] = {}
     for side, alone in (("inputs", "input"), ("outputs", "output")):
         try:
-            columns = json.loads(told[side]) if isinstance(told.get(side), str) else []
+            columns = json.loads(told[side][:_ROOM]) if isinstance(told.get(side), str) else []
             sides[side] = _columns(columns, alone)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             notes.append(f"the signature was left out: its {side} are of types that a signature here has not")
             return None
     return Signature(**sides) if any(sides.values()) else None
