@@ -84,7 +84,7 @@ def standing(snapshot: Snapshot, name: str, versions: Sequence[ForeignVersion]) 
     return name, frozenset((*both, *model.deleted))
 
 
-_OTHER = "rename that model first: gitops-registry rename OLD NEW; or leave this one out with --model"
+_OTHER = "rename it in MLflow, or leave it out: --model names the others"
 
 
 def _is_same(version: Version, theirs: ForeignVersion) -> bool:

@@ -73,8 +73,8 @@ class Imported:
     entries: list[Entry] = field(default_factory=list)
 
     def count(self, state: State) -> int:
-        """Return how many versions (and models as a whole) there are of a state."""
-        return sum(entry.state == state and (entry.number > 0 or state != "imported") for entry in self.entries)
+        """Return how many versions there are of a state, and models that were refused as a whole."""
+        return sum(entry.state == state and (entry.number > 0 or state == "refused") for entry in self.entries)
 
     def __bool__(self) -> bool:
         return all(entry.state in {"imported", "present"} for entry in self.entries)
@@ -165,7 +165,8 @@ class _Import:
         ]
         notes = (*(notes if known is None else ()), *kept)
         if not versions or notes:
-            self._add(Entry(name, 0, model.name, "imported" if known is None else "present", notes=notes))
+            is_new = known is None and not versions
+            self._add(Entry(name, 0, model.name, "imported" if is_new else "present", notes=notes))
         if not versions and known is None:
             self._wait([bare_model(name, state, model.spent)])
         stages, moved = our_stages(self._law, {version.number: version.stage for version in versions})

@@ -37,6 +37,10 @@ _DTYPES = {
     "object": "string", "str": "string", "bytes": "binary",
 }  # fmt: skip
 _TYPES = frozenset({"boolean", "integer", "long", "float", "double", "string", "binary", "datetime"})
+_CARD_FIELDS = (
+    "intended_use", "out_of_scope", "limitations", "training_data", "ethical_considerations", "license", "contact",
+)  # fmt: skip
+"""Tags that are words of a card: MLflow has no other place for them."""
 _LIBRARIES = {"sklearn": "scikit-learn", "pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
 _GENERIC = frozenset({"python_function", "python_function_no_conda"})
 
@@ -117,7 +121,10 @@ def our_version(
         "environment": _environment(described),
         "lineage": Lineage(run=lineage(version)) if version.run else None,
     }
-    card = Card(description=_text(version.description, "description", notes), tags=_tags(version.tags, notes))
+    words = {field: _text(version.tags[field], field, notes) for field in _CARD_FIELDS if field in version.tags}
+    tags = {key: value for key, value in version.tags.items() if key not in _CARD_FIELDS}
+    words["description"] = _text(version.description, "description", notes)
+    card = Card.model_validate({**words, "tags": _tags(tags, notes)})
     return Translation({key: value for key, value in facts.items() if value is not None}, card, tuple(notes))
 
 

@@ -77,6 +77,9 @@ def _print_entry(entry: Entry, *, dry_run: bool) -> None:
     name = f"{entry.name}@{entry.number}" if entry.number else entry.name
     where = f" in {clean(entry.stage)}" if entry.stage else ""
     theirs = f" (there: {clean(entry.theirs)})" if entry.theirs != entry.name else ""
-    click.echo(click.style(state, fg=_COLOURS[entry.state]) + f" {clean(name)}{where}{theirs}")
+    if entry.state == "present" and not entry.number:  # a model with notes; what became of its versions follows
+        click.echo(f"{clean(name)}{theirs}")
+    else:
+        click.echo(click.style(state, fg=_COLOURS[entry.state]) + f" {clean(name)}{where}{theirs}")
     for note in entry.notes:
         click.echo(f"    {clean(note)}")
