@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gitops_registry.arrival import UNREAD, Arrival, artifact, bare_model, standing, steps
-from gitops_registry.deciding import Outcome
+from gitops_registry.deciding import Outcome, about_branch, deciding
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.foreign import ForeignModel, ForeignVersion, our_names, our_stages
 from gitops_registry.holding import Held, hold
@@ -70,6 +70,7 @@ class Imported:
 
     source: str
     dry_run: bool = False
+    notes: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
     def count(self, state: State) -> int:
@@ -85,7 +86,7 @@ class Imported:
             state.replace(" ", "_"): self.count(state) for state in ("imported", "present", "left out", "refused")
         }
         return {
-            "source": self.source, "dry_run": self.dry_run, "complete": bool(self), **counts,
+            "source": self.source, "dry_run": self.dry_run, "complete": bool(self), **counts, "notes": self.notes,
             "versions": [entry.to_json() for entry in self.entries],
         }  # fmt: skip
 
@@ -95,8 +96,9 @@ def import_mlflow(place: Workplace, source: str, *, wish: Wish, dry_run: bool = 
 
     Raises RegistryError where the other registry cannot be read or this one not be written; what was committed stays.
     """
-    place.tip()
     where = address(source)
+    with deciding(place, dry_run=dry_run) as caught:
+        told = list(caught)
     with opened(where, folders=wish.folders, progress=place.progress) as found:
         run = _Import(place, found, where.shown, wish, dry_run=dry_run)
         try:
@@ -104,7 +106,10 @@ def import_mlflow(place: Workplace, source: str, *, wish: Wish, dry_run: bool = 
                 run.take(model, name, versions)
         finally:
             run.land()  # what is ready stays, also where something fails or somebody interrupts
-        place.tell("")
+            place.tell("")
+    if run.result.count("imported") and not dry_run:
+        told += about_branch(place)
+    run.result.notes += told
     return run.result
 
 
@@ -145,7 +150,6 @@ class _Import:
         self._who = place.repository.identity()
         self._waiting: list[tuple[int, list[Step]]] = []
         self._began = 0.0
-        self._is_caught_up = False
 
     def take(self, model: ForeignModel, name: str, versions: Sequence[ForeignVersion]) -> None:
         """Import a model with the versions that are not here yet."""
@@ -184,7 +188,8 @@ class _Import:
         try:
             arrival = self._arrival(taken, version, stage, told)
         except RegistryError as error:
-            self._add(replace(entry, state="left out", stage="", notes=(*told, _why(error))))
+            waiting = [f"the alias {a} of it is left out too" for a, n in taken.aliases.items() if n == version.number]
+            self._add(replace(entry, state="left out", stage="", notes=(_why(error), *waiting)))
             return
         self._add(replace(entry, notes=arrival.told))
         shown, keep = self.result.source, self._wish.keep_stages
@@ -232,8 +237,7 @@ class _Import:
         if self._dry_run:
             became = foresee_all(self._place, wanted)
         else:
-            became = decide_all(self._place, wanted, is_caught_up=self._is_caught_up)
-            self._is_caught_up = True
+            became = decide_all(self._place, wanted, is_caught_up=True)
         results = iter(became)
         for position, found in waiting:
             entries = self.result.entries

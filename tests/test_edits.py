@@ -92,6 +92,16 @@ def test_a_registration_writes_the_version_and_makes_the_model_once(snapshot: Sn
     assert set(again) == {"models/new/versions/2/version.yaml", "models/new/versions/2/card.yaml"}
 
 
+def test_numbers_are_spent_also_of_a_model_that_is_not_there_yet(snapshot: Snapshot) -> None:
+    after = snapshot.with_edits(edits.spend(snapshot, "new", (1, 2), model={"title": "New"}))
+    assert (after.known_model("new").deleted, after.known_model("new").title) == ((1, 2), "New")
+    assert edits.next_number(after, "new") == 3
+    again = after.with_edits(edits.spend(after, "new", (3,), model={"title": "ignored"}))
+    assert (again.known_model("new").deleted, again.known_model("new").title) == ((1, 2, 3), "New")
+    with pytest.raises(Conflict):
+        edits.spend(snapshot, "Fraud", (1,))
+
+
 @pytest.mark.parametrize(("name", "error"), [("Fraud", Conflict), ("a/b", RegistryError), ("templates", RegistryError)])
 def test_a_registration_under_a_name_that_cannot_be_is_refused(
     snapshot: Snapshot, name: str, error: type[RegistryError]

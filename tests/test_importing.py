@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from builder import World, cli, errors
+from builder import World, cli, dvc, errors
 from filelock import FileLock
 
 from gitops_registry.errors import NotFound, RegistryError
@@ -461,9 +461,35 @@ def test_artifacts_that_moved_are_found_below_a_folder_that_is_named(built: Path
     shutil.copytree(built / "mlruns", tmp_path / "kept" / "mlruns")
     lost = world.registry.import_mlflow(f"mlflow:{tmp_path}/db", models=["iris"])
     assert set(states(lost, "iris").values()) == {"left out"}
+    assert "the alias champion of it is left out too" in notes(lost, "iris", 4)
     assert "iris" not in world.registry.snapshot.models(), "numbers are spent only by versions that came"
     found = world.registry.import_mlflow(f"mlflow:{tmp_path}/db", models=["iris"], folders=[tmp_path / "kept"])
     assert set(states(found, "iris").values()) == {"imported"}
+
+
+def test_bytes_go_to_a_real_store_where_there_is_one_and_dvc_finds_them(built: Path, tmp_path: Path) -> None:
+    world = World(tmp_path / "world", start=Start(name="world", storage=str(tmp_path / "store")))
+    assert world.registry.import_mlflow(f"mlflow:{built}", models=["iris"])
+    clone = world.clone(tmp_path / "clone")
+    pointer = "models/iris/versions/3/model.dvc"
+    done = dvc(clone.root, "pull", pointer)
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.name for path in (clone.root / "models/iris/versions/3/model").iterdir())
+    assert files == ["MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt"]
+    assert not list((world.root / ".dvc").glob("store/**/*"))
+
+
+def test_it_starts_from_what_others_decided_and_says_how_they_see_it(built: Path, world: World, tmp_path: Path) -> None:
+    there = World(tmp_path / "bare", start=Start(name="shared", bare=True))
+    clones = [there.clone(tmp_path / name) for name in ("one", "two")]
+    assert clones[0].registry.import_mlflow(f"mlflow:{built}", models=["iris"])
+    clones[0].registry.push()
+    result = clones[1].registry.import_mlflow(f"mlflow:{built}", models=["iris", "empty"])
+    assert result.count("present") == 4
+    assert clones[1].registry.snapshot.models() == ("empty", "iris")
+    assert clones[0].registry.import_mlflow(f"mlflow:{built}", models=["credit model"]).notes == [
+        "others see it after: gitops-registry push (to origin)"
+    ]
 
 
 def test_without_mlflow_the_way_to_get_it_is_told(world: World, built: Path, tmp_path: Path) -> None:

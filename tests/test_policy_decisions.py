@@ -89,6 +89,28 @@ def test_a_skipped_number_is_refused(court: World, number: int) -> None:
     assert message.startswith(f"version {number} should be 9")
 
 
+@pytest.mark.parametrize(
+    ("number", "spent", "problem"),
+    [
+        (11, "9, 10", None),
+        (9, "10", None),
+        (11, "9", "version 11 should be 10"),
+        (11, "9, 10, 50", "version 50 should be 12"),
+        (9, "9", "deleted lists 9"),
+    ],
+)
+def test_numbers_that_are_skipped_are_deleted_with_the_version_after_them(
+    court: World, number: int, spent: str, problem: str | None
+) -> None:
+    files = written(court, MODEL, "aliases:", f"deleted: [{spent}]\naliases:") | copied(court, 3, number)
+    report = court.judged(files)
+    if problem is None:
+        assert errors(report) == set()
+        assert any(str(change) == f"fraud: number {spent[-2:].strip()} never given again" for change in report.changes)
+    else:
+        assert finding(report, "numbering").startswith(problem)
+
+
 def test_a_version_that_moves_to_another_number_is_refused(court: World) -> None:
     gone = {path: content for path, content in deleted(court, 4).items() if path != MODEL}
     report = court.judged({**gone, **copied(court, 4, 9)})

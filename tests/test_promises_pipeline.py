@@ -105,6 +105,7 @@ def commands() -> dict[str, click.Command]:
 CHANGING = {
     "init",
     "register",
+    "import",
     "promote",
     "archive",
     "rollback",

@@ -64,6 +64,8 @@ def _print(imported: Imported) -> None:
     for entry in imported.entries:
         if entry.state != "present" or entry.notes:
             _print_entry(entry, dry_run=imported.dry_run)
+    for note in imported.notes:
+        click.echo(click.style("note: ", fg="cyan") + clean(note))
     what = "would be imported" if imported.dry_run else "imported"
     told = [f"{imported.count('imported')} {what}", f"{imported.count('present')} here already"]
     told += [f"{count} {state}" for state in ("left out", "refused") if (count := imported.count(state))]

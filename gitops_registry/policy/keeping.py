@@ -78,7 +78,7 @@ def numbering(judgement: Judgement) -> Iterator[Finding]:
         highest = max((0, *before.versions(name), *(old.deleted if old else ())))
         forgotten = (gone | set(old.deleted if old else ())) - set(model.deleted if model else ())
         invented = set(model.deleted if model else ()) - set(old.deleted if old else ()) - gone
-        skipped = {number for number in invented if number > highest} if new else set()
+        skipped = {number for number in invented - set(new) if number > highest} if new else set()
         invented -= skipped
         for expected, number in enumerate(sorted({*new, *skipped}), highest + 1):
             if number != expected:
