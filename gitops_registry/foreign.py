@@ -16,6 +16,8 @@ from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.paths import name_problem
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HIGHEST = 1_000_000_000
+"""No number of a version is that high."""
 MOST_SPENT = 10_000
 """As many numbers of one model may be missing; more are no history but an attack on whoever lists them."""
 

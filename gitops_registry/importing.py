@@ -17,7 +17,7 @@ from typing import Any, Literal
 from gitops_registry.arrival import UNREAD, Arrival, artifact, bare_model, standing, steps
 from gitops_registry.deciding import Outcome, about_branch, deciding
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.foreign import ForeignModel, ForeignVersion, our_names, our_stages
+from gitops_registry.foreign import HIGHEST, ForeignModel, ForeignVersion, our_names, our_stages
 from gitops_registry.holding import Held, hold
 from gitops_registry.manifest.facts import Version
 from gitops_registry.mlflow_source import MlflowSource, address, opened
@@ -197,6 +197,8 @@ class _Import:
 
     def _arrival(self, taken: _Taken, version: ForeignVersion, stage: str, told: tuple[str, ...]) -> Arrival:
         """Read what there is to know of a version, and put its bytes where others find them."""
+        if not 1 <= version.number < HIGHEST:
+            raise NotFound(f"{version.number} is no number that a version can have")
         run, lost = self._source.run(version)
         with self._source.folder(version, fetch=not self._dry_run) as folder:
             said = described(folder) if folder is not None else Described({})

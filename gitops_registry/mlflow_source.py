@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.foreign import EPOCH, ForeignModel, ForeignRun, ForeignVersion
 from gitops_registry.model_folder import found_model, is_model, no_folder, scheme_of, shown, steps_out
+from gitops_registry.sqlite_copy import copy_database, looked_into
 
 _PAGE = 100
 _LONGEST = 100_001
@@ -88,8 +88,8 @@ def opened(where: Address, *, folders: Sequence[Path] = (), progress: Progress |
         spent: dict[str, tuple[int, ...]] = {}
         if where.database is not None:
             copy = Path(scratch) / "mlflow.db"
-            _copy(where.database, copy, progress)
-            spent, count = _looked_into(copy)
+            copy_database(where.database, copy, progress)
+            spent, count = looked_into(copy)
             uri, roots = f"sqlite:///{copy}", [*roots, where.database.parent]
         client = _client(uri)
         try:
@@ -125,7 +125,7 @@ class MlflowSource:
                 created=_time(found.creation_timestamp),
                 description=_told(found.description),
                 tags=_texts(found.tags),
-                aliases={str(alias): int(number) for alias, number in dict(found.aliases or {}).items()},
+                aliases={str(alias): _number(number) for alias, number in dict(found.aliases or {}).items()},
                 spent=self._spent.get(name, ()),
             )
 
@@ -134,7 +134,7 @@ class MlflowSource:
         for found in self._pages(self._client.search_model_versions, ["name ASC", "version_number ASC"]):
             yield ForeignVersion(
                 model=str(found.name),
-                number=int(found.version),
+                number=_number(found.version),
                 created=_time(found.creation_timestamp),
                 user=_told(found.user_id),
                 description=_told(found.description),
@@ -164,9 +164,10 @@ class MlflowSource:
                 if version.run:
                     found = self._client.get_run(version.run)
                     data, user = found.data, _told(found.info.user_id)
-                    return ForeignRun(user, _texts(data.params), dict(data.metrics), _texts(data.tags)), ()
+                    metrics = {str(key): float(value) for key, value in data.metrics.items()}
+                    return ForeignRun(user, _texts(data.params), metrics, _texts(data.tags)), ()
                 model = self._client.get_logged_model(logged[1] if logged else "")
-                metrics = {metric.key: metric.value for metric in model.metrics or ()}
+                metrics = {str(metric.key): float(metric.value) for metric in model.metrics or ()}
                 return ForeignRun("", _texts(model.params), metrics, _texts(model.tags)), ()
         except RegistryError as error:
             return ForeignRun(), (error.message,)
@@ -248,6 +249,14 @@ def _texts(values: Any) -> dict[str, str]:
     return {_told(key): _told(value) for key, value in dict(values or {}).items()}
 
 
+def _number(value: Any) -> int:
+    """Return a number; 0, which no version has, for what is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
 def _time(milliseconds: Any) -> datetime:
     """Return a time in UTC; the epoch where there is none that a calendar has."""
     try:
@@ -257,53 +266,7 @@ def _time(milliseconds: Any) -> datetime:
         return EPOCH
 
 
-# ── the database and the client
-
-
-def _copy(database: Path, copy: Path, progress: Progress | None) -> None:
-    """Copy a SQLite database as it is at one moment, whoever writes to it."""
-    if not database.is_file():
-        raise NotFound(f"there is no file {database}", hint="name the database of the MLflow registry: mlflow.db")
-
-    def report(_status: int, remaining: int, total: int) -> None:
-        if progress is not None:
-            progress("copying the database", total - remaining, total)
-
-    try:
-        source = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)
-        target = sqlite3.connect(copy)
-        try:
-            source.backup(target, pages=4096, progress=report)
-            tables = {name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            source.close()
-            target.close()
-    except sqlite3.Error as error:
-        hint = "name the database of the MLflow registry: mlflow.db"
-        raise RegistryError(f"{database} cannot be read as a SQLite database: {error}", hint=hint) from error
-    if not {"registered_models", "model_versions", "runs"} <= tables:
-        raise RegistryError(f"{database} is no MLflow registry", hint="name the database that MLflow was started with")
-
-
-def _looked_into(copy: Path) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Return model → the numbers of its deleted versions, which MLflow remembers and tells nobody; and the live versions."""
-    found: dict[str, list[int]] = {}
-    database = sqlite3.connect(copy)
-    try:
-        rows = database.execute(
-            "SELECT name, version FROM model_versions WHERE current_stage = 'Deleted_Internal' ORDER BY version LIMIT 1000000"
-        )
-        for name, number in rows:
-            if isinstance(name, str) and isinstance(number, int):
-                found.setdefault(name, []).append(number)
-        (count,) = database.execute(
-            "SELECT count(*) FROM model_versions WHERE current_stage <> 'Deleted_Internal'"
-        ).fetchone()
-    except sqlite3.Error as error:
-        raise RegistryError(f"the database cannot be read: {error}", hint="is it MLflow's?") from error
-    finally:
-        database.close()
-    return {name: tuple(numbers) for name, numbers in found.items()}, count
+# ── the client
 
 
 def _client(uri: str) -> Any:

@@ -42,6 +42,7 @@ _CARD_FIELDS = (
 )  # fmt: skip
 """Tags that are words of a card: MLflow has no other place for them."""
 _LIBRARIES = {"sklearn": "scikit-learn", "pytorch": "torch", "tensorflow": "tensorflow", "keras": "keras"}
+_PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".pth", ".pt")
 _GENERIC = frozenset({"python_function", "python_function_no_conda"})
 
 
@@ -103,7 +104,7 @@ def our_version(
 
     All metrics are claims: nothing was measured here.
     """
-    notes = list(described.notes)
+    notes = [*described.notes, *_pickles(described.mlmodel)]
     metrics = _metrics(run.metrics, notes)
     author = _line(version.user or run.user, _LONGEST_KEY)
     framework = _framework(described.mlmodel)
@@ -227,6 +228,15 @@ def _flavor(mlmodel: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     known = {k: v for k, v in flavors.items() if isinstance(v, dict)} if isinstance(flavors, dict) else {}
     name = next((name for name in sorted(known, key=lambda name: (name in _GENERIC, name == "onnx", name))), "")
     return (name, known[name]) if name else ("", {})
+
+
+def _pickles(mlmodel: Mapping[str, Any]) -> list[str]:
+    """Say which files run code when somebody opens them, as far as the flavors name them."""
+    flavors = mlmodel.get("flavors")
+    told = [flavor for flavor in flavors.values() if isinstance(flavor, dict)] if isinstance(flavors, dict) else []
+    values = {value for flavor in told for value in flavor.values() if isinstance(value, str)}
+    found = sorted(value for value in values if value.lower().endswith(_PICKLES))
+    return [f"{_shown(found[0])} is a pickle, which nothing here opens"] if found else []
 
 
 def _framework(mlmodel: Mapping[str, Any]) -> Framework | None:

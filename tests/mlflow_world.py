@@ -143,11 +143,13 @@ def _troubled(client: Any, run: tuple[str, str], root: Path) -> None:
             "FROM model_versions WHERE name = 'hostile' AND version = 8"
         )
         database.execute("INSERT INTO registered_models (name, creation_time, workspace) VALUES ('far', 1, 'default')")
-        database.execute(
-            "INSERT INTO model_versions (name, version, creation_time, source, storage_location, current_stage, status, workspace) "
-            "SELECT 'far', 900000000, 1, source, storage_location, 'None', 'READY', workspace "
-            "FROM model_versions WHERE name = 'hostile' AND version = 8"
-        )
+        for number in (900_000_000, -3):
+            database.execute(
+                "INSERT INTO model_versions (name, version, creation_time, source, storage_location, current_stage, status, workspace) "
+                "SELECT 'far', ?, 1, source, storage_location, 'None', 'READY', workspace "
+                "FROM model_versions WHERE name = 'hostile' AND version = 8",
+                (number,),
+            )
 
 
 if __name__ == "__main__":

@@ -216,6 +216,7 @@ def test_a_name_that_climbs_and_a_number_far_away_do_no_harm(imported: tuple[Wor
     world, result = imported
     assert states(result, "../../x") == {1: "left out"}
     assert "899,999,999 numbers before version 900000000 are missing" in notes(result, "far", 900_000_000)
+    assert notes(result, "far", -3) == "-3 is no number that a version can have"
     assert "far" not in world.registry.snapshot.models()
     assert not (world.root.parent / "x").exists()
 
@@ -465,6 +466,25 @@ def test_artifacts_that_moved_are_found_below_a_folder_that_is_named(built: Path
     assert "iris" not in world.registry.snapshot.models(), "numbers are spent only by versions that came"
     found = world.registry.import_mlflow(f"mlflow:{tmp_path}/db", models=["iris"], folders=[tmp_path / "kept"])
     assert set(states(found, "iris").values()) == {"imported"}
+
+
+def test_a_person_reads_what_came_and_what_did_not(built: Path, world: World) -> None:
+    done = world.cli("import", f"mlflow:{built}", "--model", "credit*", "--model", "lost", check=1)
+    assert done.stdout.splitlines() == [
+        "imported credit_x20_model@1 in development (there: credit model)",
+        "    left out, for it is no finite number: metric 'loss', 'worst'",
+        "    left out, for it does not fit: param 'note'",
+        "imported lost@1 in development",
+        "    left out, for it is no finite number: metric 'loss', 'worst'",
+        "    left out, for it does not fit: param 'note'",
+        "left out lost@2",
+        f"    there is no model folder {built}/gone (name the folder they lie in: --artifacts FOLDER)",
+        "imported lost@3 in development",
+        "    left out, for it is no finite number: metric 'loss', 'worst'",
+        "    left out, for it does not fit: param 'note'",
+        f"3 imported, 0 here already, 1 left out, of {built}/mlflow.db",
+    ]
+    assert done.stderr == ""
 
 
 def test_bytes_go_to_a_real_store_where_there_is_one_and_dvc_finds_them(built: Path, tmp_path: Path) -> None:

@@ -218,6 +218,12 @@ def test_parameters_become_numbers_only_where_they_read_back_the_same() -> None:
     assert {type(value) for value in found.facts["params"].values()} == {int, float, str, bool, type(None)}
 
 
+def test_a_pickle_is_named() -> None:
+    said = {"flavors": {"python_function": {"model_path": "model.pkl"}, "sklearn": {"pickled_model": "model.pkl"}}}
+    found = our_version(ForeignVersion("m", 1), ForeignRun(), Described(said), ("Alice", ""))
+    assert found.notes == ("'model.pkl' is a pickle, which nothing here opens",)
+
+
 def test_ten_thousand_params_are_kept_as_far_as_a_manifest_takes_them() -> None:
     run = ForeignRun(params={f"layer.{n}": "x" * 100 for n in range(10_000)})
     found = our_version(ForeignVersion("m", 1), run, Described({}), ("Alice", ""))
