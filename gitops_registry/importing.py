@@ -203,8 +203,6 @@ class _Import:
         with self._source.folder(version, fetch=not self._dry_run) as folder:
             said = described(folder) if folder is not None else Described({})
             held = Held(UNREAD, {}) if self._dry_run or folder is None else hold(self._place, [folder])[0]
-        if not self._dry_run:
-            self._place.store().push([held.digest])
         translation = our_version(version, run, said, self._who)
         facts = made(Version, **translation.facts, artifacts=(artifact(held.digest),))
         return Arrival(
