@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from gitops_registry.arrival import UNREAD, Arrival, artifact, bare_model, standing, steps
 from gitops_registry.deciding import Outcome, about_branch, deciding
-from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.errors import Damaged, NotFound, RegistryError
 from gitops_registry.foreign import HIGHEST, ForeignModel, ForeignVersion, our_names, our_stages
 from gitops_registry.holding import Held, hold
 from gitops_registry.manifest.facts import Version
@@ -173,27 +173,44 @@ class _Import:
             self._add(Entry(name, 0, model.name, "imported" if is_new else "present", notes=notes))
         if not versions and known is None:
             self._wait([bare_model(name, state, model.spent)])
-        stages, moved = our_stages(self._law, {version.number: version.stage for version in versions})
-        for version in versions:
-            if version.number in here:
-                self._add(Entry(name, version.number, model.name, "present"))
-                continue
-            told = (moved[version.number],) if version.number in moved else ()
-            self._take_version(_Taken(model, name, state, aliases), version, stages[version.number], told)
+        self._take_versions(_Taken(model, name, state, aliases), versions, here)
 
-    def _take_version(self, taken: _Taken, version: ForeignVersion, stage: str, told: tuple[str, ...]) -> None:
+    def _take_versions(self, taken: _Taken, versions: Sequence[ForeignVersion], here: frozenset[int]) -> None:
+        stages, moved = our_stages(self._law, {version.number: version.stage for version in versions})
+        awaited = 0
+        for version in versions:
+            entry = Entry(taken.name, version.number, taken.theirs.name, "present")
+            if version.number in here:
+                self._add(entry)
+            elif awaited:
+                self._add(
+                    replace(entry, state="left out", notes=(f"it waits for {awaited}, whose number it would spend",))
+                )
+            else:
+                told = (moved[version.number],) if version.number in moved else ()
+                awaited = 0 if self._take_version(taken, version, stages[version.number], told) else version.number
+
+    def _take_version(self, taken: _Taken, version: ForeignVersion, stage: str, told: tuple[str, ...]) -> bool:
+        """Import a version; False where it may come later, because nobody knows why its bytes could not be read.
+
+        Raises RegistryError where this side cannot take it: whatever comes after it would spend its number.
+        """
         if self._place.progress is not None:
             self._place.progress(f"{taken.name}@{version.number}", len(self.result.entries), self._source.count)
         entry = Entry(taken.name, version.number, taken.theirs.name, "imported", stage)
         try:
             arrival = self._arrival(taken, version, stage, told)
         except RegistryError as error:
+            is_unknown = error.__cause__ is not None
+            if not isinstance(error, NotFound) and (is_unknown or isinstance(error, Damaged)):
+                raise
             waiting = [f"the alias {a} of it is left out too" for a, n in taken.aliases.items() if n == version.number]
             self._add(replace(entry, state="left out", stage="", notes=(_why(error), *waiting)))
-            return
+            return not is_unknown
         self._add(replace(entry, notes=arrival.told))
         shown, keep = self.result.source, self._wish.keep_stages
         self._wait(steps(self._place, self._law, arrival, source=shown, keep_stages=keep))
+        return True
 
     def _arrival(self, taken: _Taken, version: ForeignVersion, stage: str, told: tuple[str, ...]) -> Arrival:
         """Read what there is to know of a version, and put its bytes where others find them."""

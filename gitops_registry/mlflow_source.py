@@ -35,6 +35,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+_CERTAIN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+"""What MLflow says of what is not there, and will not be there the next time."""
 _LOG_IN = "for a server that asks who you are, set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD"
 
 Progress = Callable[[str, int, int], None]
@@ -232,7 +234,9 @@ class MlflowSource:
         except RegistryError:
             raise
         except Exception as error:
-            raise kind(f"{trouble}: {_reason(error)}", hint=_LOG_IN if self._where.server else "") from error
+            is_certain = getattr(error, "error_code", "") in _CERTAIN  # then no cause: trying again changes nothing
+            hint = _LOG_IN if self._where.server and not is_certain else ""
+            raise kind(f"{trouble}: {_reason(error)}", hint=hint) from (None if is_certain else error)
 
 
 def _reason(error: Exception) -> str:

@@ -97,6 +97,9 @@ def _troubled(client: Any, run: tuple[str, str], root: Path) -> None:
     client.create_registered_model("lost")
     for source in (run[1], (root / "gone").as_uri(), run[1]):
         client.create_model_version("lost", source, run_id=run[0])
+    client.create_registered_model("awaited")
+    for _ in range(3):
+        client.create_model_version("awaited", run[1], run_id=run[0])
     client.create_registered_model("hostile")
     for _ in range(8):
         client.create_model_version("hostile", run[1], run_id=run[0])
@@ -143,6 +146,14 @@ def _troubled(client: Any, run: tuple[str, str], root: Path) -> None:
             "FROM model_versions WHERE name = 'hostile' AND version = 8"
         )
         database.execute("INSERT INTO registered_models (name, creation_time, workspace) VALUES ('far', 1, 'default')")
+        for number, source in {
+            1: "runs:/00000000000000000000000000000000/model",
+            2: "gs://nothing/here",
+        }.items():
+            database.execute(
+                "UPDATE model_versions SET source = ?, storage_location = ? WHERE name = 'awaited' AND version = ?",
+                (source, source, number),
+            )
         for number in (900_000_000, -3):
             database.execute(
                 "INSERT INTO model_versions (name, version, creation_time, source, storage_location, current_stage, status, workspace) "

@@ -232,7 +232,8 @@ def test_the_dry_run_tells_the_same_and_writes_nothing(
     done = world.cli("import", f"mlflow://{built}/mlflow.db", "--dry-run", "--json", check=1)
     told = json.loads(done.stdout)
     shown = [(e["theirs"], e["number"], e["name"], e["stage"]) for e in told["versions"] if e["state"] == "imported"]
-    shown.remove(("hostile", 6, "hostile", "development"))  # the files of a folder are looked at when it is read
+    for name, number in (("hostile", 6), ("awaited", 2), ("awaited", 3)):  # nothing is read, nothing fetched
+        shown.remove((name, number, name, "development"))
     assert shown == [(e.theirs, e.number, e.name, e.stage) for e in real.entries if e.state == "imported"]
     assert world.git("rev-parse", "HEAD") == before
     assert world.git("status", "--porcelain") == ""
@@ -329,6 +330,26 @@ def test_a_model_of_that_name_that_came_from_elsewhere_is_refused_as_a_whole(bui
     world.registry.rename("iris", "our-iris")
     renamed = world.registry.import_mlflow(f"mlflow:{built}", models=["iris"])
     assert "our-iris is here already" in notes(renamed, "iris"), "the old name means the renamed model"
+
+
+def test_a_version_that_could_not_be_fetched_now_keeps_its_number(imported: tuple[World, Imported]) -> None:
+    world, result = imported
+    assert set(states(result, "awaited").values()) == {"left out"}
+    assert "its artifacts cannot be located: Run with id=0" in notes(result, "awaited", 1), "it is gone for ever"
+    assert "its artifacts cannot be downloaded: " in notes(result, "awaited", 2)
+    assert notes(result, "awaited", 3) == "it waits for 2, whose number it would spend"
+    assert "awaited" not in world.registry.snapshot.models()
+
+
+def test_a_store_that_cannot_be_reached_ends_the_import_and_spends_no_number(built: Path, tmp_path: Path) -> None:
+    world = World(tmp_path / "world", start=Start(name="world", storage=str(tmp_path / "store")))
+    (tmp_path / "store").write_text("a file where a folder should be")
+    with pytest.raises(RegistryError, match="cannot store artifacts"):
+        world.registry.import_mlflow(f"mlflow:{built}", models=["iris"])
+    assert world.registry.snapshot.models() == ()
+    (tmp_path / "store").unlink()
+    assert world.registry.import_mlflow(f"mlflow:{built}", models=["iris"])
+    assert world.registry.snapshot.versions("iris") == (1, 3, 4, 6)
 
 
 # ── stages
