@@ -23,7 +23,9 @@ MOST_SPENT = 10_000
 
 _TOKEN = re.compile(r"_x([0-9A-F]*)_")
 _MARK = "m_x_"
-"""Stands before what could not be a name's beginning, or would be the twin of another name."""
+"""Stands before what could not be a name's beginning."""
+_TWIN = "_x_"
+"""Stands after that mark in the twin of another name, and in no other."""
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 _LONGEST = 128
 
@@ -92,7 +94,9 @@ def our_name(name: str, *, twin: bool = False) -> str:
     if not twin and not name_problem(name) and not _TOKEN.search(name):
         return name
     spelled = "".join(_spelled(name, place, twin=twin) for place in range(len(name)))
-    if twin or not spelled[:1].isalnum() or name_problem(spelled):
+    if twin:
+        spelled = _MARK + _TWIN + spelled
+    elif not spelled[:1].isalnum() or name_problem(spelled):
         spelled = _MARK + spelled
     if len(spelled) > _LONGEST:
         head = re.sub(r"[._-]+$", "", spelled[:100].replace("..", "_"))

@@ -158,7 +158,7 @@ def test_names_that_cannot_be_here_are_spelled_anew_and_kept_as_titles(imported:
     assert found["credit model"] == "credit_x20_model"
     assert found["templates"] == "m_x_templates"
     assert found["a_x41_b"] == "a_x5F_x41_b"
-    assert found["Iris"] == "m_x__x49_ris", "iris is older"
+    assert found["Iris"] == "m_x__x__x49_ris", "iris is older"
     for name in ("credit model", "信用リスク", "Iris", "templates", "a_x41_b"):
         assert world.registry.snapshot.known_model(found[name]).title == name
     assert world.registry.snapshot.known_model("empty").description == "Nothing yet."

@@ -81,6 +81,15 @@ def test_no_two_names_differ_only_in_case_and_the_oldest_keeps_the_plain_one(nam
     assert our_names(models[:-1]) == {name: found[name] for name in names[:-1]}, "a younger model renames nobody"
 
 
+def test_twins_of_a_reserved_name_get_names_of_their_own() -> None:
+    found = our_names([ForeignModel("TEMPLATES"), ForeignModel("templates"), ForeignModel("Templates")])
+    assert found == {
+        "TEMPLATES": "m_x_TEMPLATES",
+        "templates": "m_x__x_templates",
+        "Templates": "m_x__x__x54_emplates",
+    }
+
+
 def test_names_too_long_are_cut_and_stay_different() -> None:
     one, other = our_name("信" * 200 + "1"), our_name("信" * 200 + "2")
     assert one != other
