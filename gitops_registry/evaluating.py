@@ -15,10 +15,10 @@ from typing import Any
 
 from gitops_registry import edits, measure
 from gitops_registry.appraisal import Rows, rows_of
-from gitops_registry.bringing import committed, kept
 from gitops_registry.deciding import Intent
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS
+from gitops_registry.holding import committed_with, examine, hold
 from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, PinnedData, Version
 from gitops_registry.manifest.parts import plain
 from gitops_registry.measure import Measured
@@ -76,9 +76,7 @@ def pinning(
     """
     place.snapshot(place.tip()).known_model(name)
     rows = rows_of(file, target)
-    (held,) = kept(place, [file], dry_run=dry_run)
-    if not dry_run:
-        place.store().push([held.digest])
+    held = examine(file) if dry_run else hold(place, [file])[0]
     if held.digest.sha256 != rows.sha256:
         raise RegistryError(f"{file} changed while it was read", hint="wait until it is written, then try again")
     data = PinnedData(
@@ -87,7 +85,7 @@ def pinning(
     )  # fmt: skip
 
     def edit(before: Snapshot) -> Edits:
-        return {**edits.set_evaluation(before, name, data), **committed(place, before, [held])}
+        return {**edits.set_evaluation(before, name, data), **committed_with(place, before, [held])}
 
     return Intent(
         edit=edit,

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gitops_registry.deciding import Intent, Outcome, about_kept, deciding, judge, message_of
-from gitops_registry.errors import Conflict, RegistryError
+from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.evidence import gatherer
-from gitops_registry.git.landing import forget_unlanded, move_branches, write_commit
+from gitops_registry.git.landing import forget_unlanded, write_commit
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding
 from gitops_registry.snapshot import Content, Snapshot
@@ -54,8 +54,10 @@ def decide_all(place: Workplace, steps: Sequence[Step], *, is_caught_up: bool = 
             if at == tip:
                 return made
             try:
-                left = move_branches(place.repository, {place.ref: (tip, at)}, scratch=scratch, follow=place.ref)
-            except Conflict:
+                left = place.move({place.ref: (tip, at)}, scratch=scratch)
+            except Moved:
+                if place.mirror is not None:
+                    place.mirror.refresh()
                 continue
             forget_unlanded(place.repository)
             if left and isinstance(made[-1], Outcome):

@@ -123,7 +123,6 @@ CHANGING = {
     "evaluation remove",
     "evaluate",
     "migrate",
-    "import",
 }
 
 
