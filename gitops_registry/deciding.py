@@ -19,7 +19,7 @@ from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.mirror import PATIENCE
-from gitops_registry.git.remote import Caught, upstream
+from gitops_registry.git.remote import Caught
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
 from gitops_registry.relanding import reland
@@ -233,8 +233,8 @@ def about_branch(place: Workplace) -> list[str]:
 
 def about_remote(place: Workplace) -> list[str]:
     """Return how others get to see it; nothing where there are no others."""
-    follows = upstream(place.repository, place.branch)
-    return [f"others see it after: gitops-registry push (to {follows[0]})"] if follows else []
+    remote = place.follows
+    return [f"others see it after: gitops-registry push (to {remote})"] if remote else []
 
 
 def about_kept(kept: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git import landing
 from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
-from gitops_registry.git.remote import Caught, catch_up
+from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkTreeSource
 from gitops_registry.manifest.facts import Artifact
@@ -60,6 +60,7 @@ class Workplace:
         self.mirror = mirror
         self.revision = revision
         self.progress = progress
+        self._follows: str | None = None
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
     @classmethod
@@ -225,7 +226,17 @@ class Workplace:
 
     def catch_up(self) -> Caught:
         """Bring the branch of decisions up to what it follows, where it is merely behind."""
-        return catch_up(self.repository, self.branch, PREFIXES, progress=self.progress)
+        caught = catch_up(self.repository, self.branch, PREFIXES, progress=self.progress)
+        self._follows = caught.remote
+        return caught
+
+    @property
+    def follows(self) -> str:
+        """The remote that the branch of decisions follows, as it was when it was caught up; empty where it follows none."""
+        if self._follows is None:
+            found = upstream(self.repository, self.branch)
+            self._follows = found.remote if found else ""
+        return self._follows
 
     def refresh(self) -> None:
         """See what others decided since the managed clone of a remote was opened; nothing to do anywhere else."""

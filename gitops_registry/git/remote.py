@@ -53,10 +53,11 @@ def upstream(repository: Repository, branch: str) -> Follows | None:
 
 
 class Caught(NamedTuple):
-    """What came of catching up: what was done, why the remote could not be reached, and where both sides have commits
-    of their own, the remote's newest. Empty where there was nothing to do.
+    """What came of catching up with a `remote` (empty where none is followed): what was done, why it could not be reached,
+    and where both sides have commits of their own, the remote's newest. Empty where there was nothing to do.
     """
 
+    remote: str = ""
     done: str = ""
     unreachable: str = ""
     theirs: str | None = None
@@ -80,19 +81,19 @@ def catch_up(
             repository, follows.remote, progress, refs=(f"+{follows.there}:{follows.seen}", *below), prune=True
         )  # fmt: skip
     except RegistryError as error:
-        return Caught(unreachable=f"could not reach {follows.remote} ({error.message})")
+        return Caught(follows.remote, unreachable=f"could not reach {follows.remote} ({error.message})")
     local, theirs = repository.tip(f"refs/heads/{branch}"), repository.tip(follows.seen)
     if local is None or theirs is None:
-        return Caught()
+        return Caught(follows.remote)
     repository.merge_base(local, theirs)
     _refuse_rewritten(repository, follows, before=before, local=local, theirs=theirs)
     if local == theirs or _is_on_top(repository, local, theirs):
-        return Caught()
+        return Caught(follows.remote)
     if not repository.is_ancestor(local, theirs):
-        return Caught(theirs=theirs)
+        return Caught(follows.remote, theirs=theirs)
     with writer(repository):
         move_branches(repository, {f"refs/heads/{branch}": (local, theirs)}, scratch="", follow=f"refs/heads/{branch}")
-    return Caught(f"{branch} was behind {follows.remote}: fetched")
+    return Caught(follows.remote, f"{branch} was behind {follows.remote}: fetched")
 
 
 def _is_on_top(repository: Repository, local: str, theirs: str) -> bool:

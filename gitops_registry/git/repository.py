@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,10 @@ from gitops_registry.snapshot import PathChange, blob_id
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _ONE_MEANING = re.compile(r"-|@|:|refs/|HEAD\b(?!/)|[0-9a-f]{40}$")
 """Revisions that git reads before it thinks of a branch."""
+
+
+_OTHER_MEANINGS = ("refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
+"""What git also takes a full name for, where no ref of exactly that name is there (gitrevisions(7), `<refname>`)."""
 
 
 class Repository:
@@ -72,8 +77,11 @@ class Repository:
 
     def tip(self, ref: str) -> str | None:
         """Return the commit a full ref name points to now; None where there is no ref of exactly that name."""
-        if "\0" in ref or not ref.startswith("refs/"):
+        if "\0" in ref or "\n" in ref or not ref.startswith("refs/"):
             return None
+        found = self.objects.get(f"{ref}^{{commit}}", limit=0)
+        if found is None or not any(self.objects.get(other.format(ref), limit=0) for other in _OTHER_MEANINGS):
+            return found.oid if found else None
         told = self.run("show-ref", "--verify", "--hash", "--", ref, ok=(0, 1, 128)).strip()
         found = self.objects.get(f"{told}^{{commit}}", limit=0) if told else None
         return found.oid if found else None
@@ -168,7 +176,7 @@ class Repository:
         """Return path → mode and id in a commit, for those of the names that are there."""
         if not names:
             return {}
-        told = self.run("ls-tree", "-r", "-z", "--full-tree", commit, *_few(names))
+        told = self.run("ls-tree", "-r", "-z", "--full-tree", commit, *few(names))
         lines = (line.split("\t", 1) for line in told.split("\0") if line)
         return {path: (facts.split()[0], facts.split()[2]) for facts, path in lines}
 
@@ -253,6 +261,11 @@ class Repository:
         """Return a value of git's configuration; empty where it is not set."""
         return self.run("config", "--get", key, ok=(0, 1)).rstrip("\n")
 
+    @cached_property
+    def trusts_modes(self) -> bool:
+        """Whether the modes of files on this disk mean something; read once, for a disk does not change."""
+        return self.config("core.fileMode") != "false"
+
     def identity(self) -> tuple[str, str]:
         """Return git's name and e-mail of whoever works here. Raises RegistryError where git does not know."""
         match = re.match(r"(.*) <([^>]*)> ", self.signature("AUTHOR"))
@@ -285,6 +298,6 @@ def is_safe_path(path: str) -> bool:
     )
 
 
-def _few(names: Sequence[str]) -> Sequence[str]:
+def few(names: Sequence[str]) -> Sequence[str]:
     """Return the names as arguments that limit a listing; none, for all of it, where a command line has no room."""
     return names if sum(map(len, names)) < 50_000 else ()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.process import run
-from gitops_registry.git.repository import EMPTY_TREE, Repository, is_safe_path
+from gitops_registry.git.repository import EMPTY_TREE, Repository, few, is_safe_path
 from gitops_registry.snapshot import PathChange
 
 _NO_COMMIT = "0" * 40
@@ -109,7 +109,7 @@ def bring_along(repository: Repository, old: str, new: str) -> list[str]:
         _update_index(repository, free, draft)
         left |= _replace_files(repository, [change for change in free if change.path not in hidden], draft, stage)
         _hide(repository, [change.path for change in free if change.path in hidden and change.new_oid], draft)
-        _with_index(repository, draft, "update-index", "-q", "--refresh", ok=(0, 1))
+        _note_stat(repository, [c.path for c in free if c.new_oid and c.path not in hidden | left], draft)
         if draft.exists():  # without an index, and nothing to enter, there is none
             draft.replace(index)
     finally:
@@ -145,7 +145,7 @@ def _staged(
     repository: Repository, changes: list[PathChange], index: Path
 ) -> tuple[dict[str, tuple[str, str]], set[str]]:
     """Return path → mode and id in the index, and the paths that a sparse checkout keeps off the disk."""
-    told = _with_index(repository, index, "ls-files", "-t", "-s", "-z")
+    told = _with_index(repository, index, "ls-files", "-t", "-s", "-z", "--", *few([change.path for change in changes]))
     staged: dict[str, tuple[str, str]] = {}
     hidden = set()
     wanted = {change.path for change in changes}
@@ -165,6 +165,14 @@ def _update_index(repository: Repository, changes: list[PathChange], index: Path
     lines = [f"{change.new_mode or '0'} {change.new_oid or _NO_COMMIT}\t{change.path}\0" for change in ordered]
     stdin = "".join(lines).encode(errors="surrogateescape")
     _with_index(repository, index, "update-index", "-z", "--index-info", stdin=stdin)
+
+
+def _note_stat(repository: Repository, names: list[str], index: Path) -> None:
+    """Note how the files look on disk, so that git need not read them again: of these only, however many there are."""
+    stdin = "".join(f"{name}\0" for name in names).encode(errors="surrogateescape")
+    if names:
+        only = ("--refresh", "--pathspec-from-file=-", "--pathspec-file-nul")
+        _with_index(repository, index, "add", *only, stdin=stdin, ok=(0, 1, 128))
 
 
 def _hide(repository: Repository, names: list[str], index: Path) -> None:
@@ -225,7 +233,7 @@ def _remove_files(repository: Repository, changes: list[PathChange]) -> set[str]
 def _on_disk(repository: Repository, changes: list[PathChange]) -> dict[str, tuple[str, str]]:
     """Return path → mode and id of what lies there; the mode of the change where the file system's mean nothing."""
     found = repository.ids_on_disk([change.path for change in changes])
-    trusted = repository.config("core.fileMode") != "false"
+    trusted = repository.trusts_modes
     held = {}
     for change in changes:
         mode, oid = found.get(change.path, ("", ""))
