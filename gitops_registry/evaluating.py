@@ -213,7 +213,7 @@ def _is_far(name: str, registered: float, measured: float | None, rows: int) -> 
 def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "") -> Intent:
     """Return the wish to append measurements to their versions."""
     who, email = place.repository.identity()
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC)  # to the microsecond, so that two measurements are two
     made = {
         one.reference: Evaluation(
             created=now, author=Person(name=who, email=email), dataset=one.data, metrics=one.found.metrics,

@@ -395,7 +395,7 @@ def test_fetching_ignores_the_variables_of_a_hook(
     world.commit({"new.txt": b"new\n"})
     git(tmp_path, "init", "--quiet", "stranger")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "stranger" / ".git"))
-    told = catch_up(Repository.open(clone.root), "main").done
+    told = catch_up(Repository.open(clone.root), "main", ()).done
     monkeypatch.delenv("GIT_DIR")
     assert told == "main was behind origin: fetched"
     assert (clone.root / "new.txt").read_text() == "new\n"

@@ -12,7 +12,7 @@ from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from gitops_registry.audit import Event
-    from gitops_registry.manifest.facts import Evaluation, Signature
+    from gitops_registry.manifest.facts import Evaluation, Signature, Version
     from gitops_registry.reference import Reference
     from gitops_registry.registry import Registry
     from gitops_registry.snapshot import Snapshot
@@ -89,12 +89,8 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
         "environment": f"Python {environment.python}, {environment.platform}, {len(environment.requirements)} pinned packages" if environment else None,
         "tags": [f"{key}={value}" for key, value in snapshot.card(*reference).tags.items()],
     })  # fmt: skip
-    metrics = [(name, value, "claimed" if name in version.claimed else "") for name, value in version.metrics.items()]
     _print_measurements(measurements(snapshot, reference))
-    for title, rows in (("metric", metrics), ("parameter", list(version.params.items()))):
-        if rows:
-            click.echo()
-            table([title, "value", *[""] * (len(rows[0]) - 2)], rows, numbers=(1,))
+    _print_numbers(version)
     if version.signature:
         click.echo()
         _print_signature(version.signature)
@@ -109,6 +105,14 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
     )
     click.echo()
     _print_past(past, reference)
+
+
+def _print_numbers(version: Version) -> None:
+    metrics = [(name, value, "claimed" if name in version.claimed else "") for name, value in version.metrics.items()]
+    for title, rows in (("metric", metrics), ("parameter", list(version.params.items()))):
+        if rows:
+            click.echo()
+            table([title, "value", *[""] * (len(rows[0]) - 2)], rows, numbers=(1,))
 
 
 def _print_measurements(found: list[Evaluation]) -> None:
