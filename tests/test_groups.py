@@ -22,7 +22,7 @@ def test_a_group_that_waits_is_named_or_fails_the_run(tmp_path: Path, every: str
     assert "/usr/sbin/sshd" in conftest
     (tmp_path / "conftest.py").write_text(conftest.replace("/usr/sbin/sshd", "/nowhere/sshd"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={tmp_path}/base"], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "EVERY_GROUP": every, "PYTHONPATH": str(TESTS), "PYTEST_ADDOPTS": ""}, check=False,
     )  # fmt: skip
     told = done.stdout + done.stderr

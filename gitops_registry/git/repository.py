@@ -28,6 +28,10 @@ _OTHER_MEANINGS = ("refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}"
 """What git also takes a full name for, where no ref of exactly that name is there (gitrevisions(7), `<refname>`)."""
 
 
+_NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
+"""What no ref's name has (git-check-ref-format(1)), and git would take for the way to another commit."""
+
+
 class Repository:
     """One repository, with or without a work tree."""
 
@@ -77,7 +81,7 @@ class Repository:
 
     def tip(self, ref: str) -> str | None:
         """Return the commit a full ref name points to now; None where there is no ref of exactly that name."""
-        if "\0" in ref or "\n" in ref or not ref.startswith("refs/"):
+        if not ref.startswith("refs/") or _NO_REF.search(ref):
             return None
         found = self.objects.get(f"{ref}^{{commit}}", limit=0)
         if found is None or not any(self.objects.get(other.format(ref), limit=0) for other in _OTHER_MEANINGS):

@@ -145,7 +145,16 @@ def _staged(
     repository: Repository, changes: list[PathChange], index: Path
 ) -> tuple[dict[str, tuple[str, str]], set[str]]:
     """Return path → mode and id in the index, and the paths that a sparse checkout keeps off the disk."""
-    told = _with_index(repository, index, "ls-files", "-t", "-s", "-z", "--", *few([change.path for change in changes]))
+    told = _with_index(
+        repository,
+        index,
+        "ls-files",
+        "-t",
+        "-s",
+        "-z",
+        "--",
+        *few([change.path for change in changes if is_safe_path(change.path)]),
+    )
     staged: dict[str, tuple[str, str]] = {}
     hidden = set()
     wanted = {change.path for change in changes}
