@@ -97,7 +97,7 @@ def timed(call: Callable[[], Any]) -> Callable[[], float]:
 def beside(root: Path, client: Any, tags: Path, size: int) -> dict[str, float]:
     """Print what each operation costs in the three, and return ours."""
     registry = Registry.open(root / "ours")
-    name = f"model-{MODELS // 2:03}"
+    name, moved = f"model-{MODELS // 2:03}", f"model-{MODELS // 3:03}"
     file = root / "ours-model.onnx"
     file.write_bytes(_bytes(registry, name))
     turn = iter(range(10**6))
@@ -116,8 +116,8 @@ def beside(root: Path, client: Any, tags: Path, size: int) -> dict[str, float]:
             lambda: _mlflow_register(client, name, _other(file, next(turn))),
         ),
         "promote": (
-            lambda: registry.promote(name, 1, to=next(moves), direct=True),
-            lambda: client.transition_model_version_stage(name, "1", next(theirs)),
+            lambda: registry.promote(moved, 1, to=next(moves), direct=True),
+            lambda: client.transition_model_version_stage(moved, "1", next(theirs)),
         ),
     }
     rows, ours = [], {}
@@ -191,6 +191,9 @@ def _gto(words: list[str]) -> float:
         subprocess.run([gto(), *words], capture_output=True, check=True, timeout=GTO_SECONDS)
     except subprocess.TimeoutExpired:
         return GTO_SECONDS
+    except subprocess.CalledProcessError as error:
+        print(f"  ! gto {' '.join(words)}: {error.stdout.decode(errors='replace')[:200]}")
+        return 0.0
     return time.monotonic() - start
 
 

@@ -97,11 +97,15 @@ def gto_registry(root: Path, size: int) -> Path:
     root.mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(root)], check=True)
     when = int(time.time()) - 3 * size
-    stream = [f"commit refs/heads/main\ncommitter Alice <alice@example.com> {when} +0000\ndata 5\nfirst\n"]
+    stream: list[str] = []
     newest = {entry.name: entry.number for entry in entries(size)}
     for position, entry in enumerate(entries(size)):
         tags = [f"{entry.name}@v{entry.number}.0.0"]
         tags += [f"{entry.name}#production#1"] if newest[entry.name] == entry.number else []
+        if position % MODELS == 0:  # GTO takes one version of an artifact on a commit
+            stream.append(
+                f"commit refs/heads/main\ncommitter Alice <alice@example.com> {when + position} +0000\ndata 5\nmore\n"
+            )
         who = f"tagger Alice <alice@example.com> {when + 2 * position} +0000"
         stream += [f"tag {tag}\nfrom refs/heads/main\n{who}\ndata {len(tag)}\n{tag}\n" for tag in tags]
     subprocess.run(["git", "-C", str(root), "fast-import", "--quiet"], input="".join(stream).encode(), check=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from gitops_registry.catalog import sql
 from gitops_registry.catalog.file import ask
-from gitops_registry.catalog.rows import ROLES, VERSION_COLUMNS, Catalog, Move, Standing, Unusable, checked, read_body
+from gitops_registry.catalog.rows import ROLES, VERSION_COLUMNS, Catalog, Move, Standing, Unusable, checked
 from gitops_registry.errors import Damaged, ManifestError, NotFound, RegistryError
 from gitops_registry.git.landing import state_folder
 from gitops_registry.git.repository import EMPTY_TREE
@@ -180,29 +180,26 @@ def _parsed(place: Workplace, oid: str, role: str) -> tuple[Any, str]:
 def _versions(catalog: Catalog, wanted: Filter, orders: Sequence[Order], limit: int | None) -> list[FoundVersion]:
     condition, ordered = sql.where(wanted), sql.order(orders, of_models=False)
     rows = catalog.connection.execute(
-        f"SELECT {VERSION_COLUMNS}, d.oid, d.body, d.problem, d.crc, c.oid, c.body, c.problem, c.crc "
-        "FROM version v JOIN model m ON m.name = v.model JOIN document d ON d.id = v.document "
-        f"LEFT JOIN document c ON c.id = v.card WHERE {condition.text} ORDER BY {ordered.text} LIMIT ?",
+        f"SELECT {VERSION_COLUMNS} FROM version v JOIN model m ON m.name = v.model "
+        f"WHERE {condition.text} ORDER BY {ordered.text} LIMIT ?",
         (*condition.values, *ordered.values, _at_most(limit)),
     ).fetchall()
     models: dict[str, Mapping[str, Any]] = {}
-    found = []
-    for row in rows:
-        version = checked(row)
-        *_, oid, body, problem, crc, card_oid, card_body, card_problem, card_crc = row
-        name = version["model"]
-        if name not in models:
-            models[name] = catalog.state(name)
-        model = models[name]
-        card = read_body(card_oid, "card", card_body, card_problem, card_crc) if card_oid else None
-        aliases = tuple(alias for alias, number in model["aliases"].items() if number == version["number"])
-        found.append(
-            FoundVersion(
-                Reference(name, version["number"]), version["stage"], aliases, (card or {}).get("description", ""),
-                {**model["tags"], **(card or {}).get("tags", {})}, read_body(oid, "version", body, problem, crc) or {},
-            )
-        )  # fmt: skip
-    return found
+    return [_found(catalog, checked(row), models) for row in rows]
+
+
+def _found(catalog: Catalog, row: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> FoundVersion:
+    """Return a version with its documents; `models` learns the states that were read."""
+    name, number = row["model"], row["number"]
+    if name not in models:
+        models[name] = catalog.state(name)
+    model = models[name]
+    facts, card = catalog.body(row["document"], "version"), catalog.body(row["card"], "card") or {}
+    aliases = tuple(alias for alias, named in model["aliases"].items() if named == number)
+    tags = {**model["tags"], **card.get("tags", {})}
+    return FoundVersion(
+        Reference(name, number), row["stage"], aliases, card.get("description", ""), tags, facts or {}
+    )  # fmt: skip
 
 
 def _at_most(limit: int | None) -> int:

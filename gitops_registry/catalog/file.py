@@ -16,10 +16,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from gitops_registry.catalog.rows import SCHEMA, VERSION, Catalog, Untrusted, Unusable
+from gitops_registry.catalog.rows import Catalog, Untrusted, Unusable
+from gitops_registry.catalog.schema import SCHEMA, VERSION
 from gitops_registry.errors import RegistryError
 
 _NAME = "search.sqlite"
+_SEAL = "search.seal"
 _BUSY_SECONDS = 60.0
 _T = TypeVar("_T")
 
@@ -38,8 +40,9 @@ def ask(folder: Path, question: Callable[[Catalog], _T]) -> _T:
                 _throw_away(folder, wrong.inode)
     try:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-            connection.executescript(SCHEMA)
-            return question(Catalog(connection))
+            for statement in SCHEMA:
+                connection.execute(statement)
+            return question(Catalog(connection, is_sealed=True))
     except (sqlite3.Error, Untrusted) as error:
         raise RegistryError(f"the search did not end: {error}", hint="search for less, or try again") from error
 
@@ -54,9 +57,12 @@ def _asked_of_file(folder: Path, question: Callable[[Catalog], _T]) -> _T:
     file = folder / _NAME
     with _lock(folder, fcntl.LOCK_SH):
         try:
+            is_sealed = _is_sealed(folder)
             with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
                 _prepare(connection)
-                return question(Catalog(connection))
+                answer = question(Catalog(connection, is_sealed=is_sealed))
+            _seal(folder)
+            return answer
         except sqlite3.OperationalError as error:
             if _is_busy_or_barred(error):
                 raise Unusable from error
@@ -67,8 +73,30 @@ def _asked_of_file(folder: Path, question: Callable[[Catalog], _T]) -> _T:
             raise _Wrong(_inode(file)) from error
 
 
+def _mark(folder: Path) -> str:
+    """Return what tells the file from one that somebody wrote into."""
+    found = (folder / _NAME).stat()
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def _is_sealed(folder: Path) -> bool:
+    try:
+        return (folder / _SEAL).read_text() == _mark(folder) and not (folder / f"{_NAME}-journal").exists()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _seal(folder: Path) -> None:
+    """Note how the file was left; whoever finds it otherwise counts its rows first."""
+    with suppress(OSError):
+        mark = _mark(folder)
+        if not (folder / _SEAL).exists() or (folder / _SEAL).read_text(errors="replace") != mark:
+            draft = folder / f"{_SEAL}.{os.getpid()}"
+            draft.write_text(mark)
+            draft.replace(folder / _SEAL)
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -82,7 +110,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise Untrusted("another version")
     if version == 0:
-        for statement in SCHEMA.split(";"):
+        for statement in SCHEMA:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")

@@ -15,43 +15,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
+from gitops_registry.catalog.schema import SUMMED
 from gitops_registry.manifest.facts import Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.parts import Document, plain
 
-VERSION = 1
-"""Of the tables and of what is read from a manifest: a file of another version is made anew."""
-
-SCHEMA = """
-CREATE TABLE standing (
-  only INTEGER PRIMARY KEY CHECK (only = 1), revision TEXT NOT NULL, first_stage TEXT NOT NULL, sums TEXT NOT NULL
-);
-CREATE TABLE document (
-  id INTEGER PRIMARY KEY, oid TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, problem TEXT NOT NULL,
-  crc INTEGER NOT NULL, UNIQUE (oid, kind)
-);
-CREATE TABLE metric (document INTEGER, name TEXT, value REAL NOT NULL, PRIMARY KEY (document, name)) WITHOUT ROWID;
-CREATE INDEX metric_by_value ON metric (name, value, document);
-CREATE TABLE param (document INTEGER, name TEXT, text TEXT, number REAL, PRIMARY KEY (document, name)) WITHOUT ROWID;
-CREATE INDEX param_by_value ON param (name, text, document);
-CREATE TABLE tag (document INTEGER, name TEXT, text TEXT NOT NULL, PRIMARY KEY (document, name)) WITHOUT ROWID;
-CREATE INDEX tag_by_value ON tag (name, text, document);
-CREATE TABLE model (
-  name TEXT PRIMARY KEY COLLATE NOCASE, document INTEGER NOT NULL, title TEXT, description TEXT, owners TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE alias (
-  model TEXT COLLATE NOCASE, alias TEXT COLLATE NOCASE, number INTEGER NOT NULL, PRIMARY KEY (model, alias)
-) WITHOUT ROWID;
-CREATE TABLE card (
-  model TEXT COLLATE NOCASE, number INTEGER, document INTEGER NOT NULL, PRIMARY KEY (model, number)
-) WITHOUT ROWID;
-CREATE TABLE version (
-  model TEXT COLLATE NOCASE, number INTEGER, document INTEGER NOT NULL, card INTEGER, stage TEXT COLLATE NOCASE,
-  created REAL, author TEXT, email TEXT, task TEXT, type TEXT, framework TEXT, framework_version TEXT, release TEXT,
-  description TEXT, crc INTEGER NOT NULL, PRIMARY KEY (model, number)
-) WITHOUT ROWID;
-CREATE INDEX version_by_stage ON version (stage)
-"""
 _KINDS: dict[str, type[Document]] = {"model": Model, "version": Version, "card": Card}
 ROLES: Mapping[str, type[Document]] = _KINDS
 """The roles of the paths whose documents are kept, with their kinds."""
@@ -88,8 +58,10 @@ class Move(NamedTuple):
 class Catalog:
     """The tables in one connection. Everything that writes is called within `writing`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, is_sealed: bool = False) -> None:
+        """`is_sealed`: nobody touched the file since it was last closed in order, so its rows need no counting."""
         self.connection = connection
+        self._is_counted = is_sealed
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -102,7 +74,6 @@ class Catalog:
         """Write alone, all or nothing."""
         with self._transaction("BEGIN IMMEDIATE"):
             yield
-            self.connection.execute("UPDATE standing SET sums = ?", (self._sums(),))
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -117,21 +88,19 @@ class Catalog:
 
     def standing(self) -> Standing | None:
         """Return what the tables show; None where that is nothing yet."""
-        row = self.connection.execute("SELECT revision, first_stage, sums FROM standing").fetchone()
-        if row is None:
-            return None
-        if row[2] != self._sums():
-            raise Untrusted("rows are missing")
-        return Standing(*row[:2])
+        row = self.connection.execute("SELECT revision, first_stage FROM standing").fetchone()
+        if not self._is_counted:
+            self._count()
+            self._is_counted = True
+        return Standing(*row) if row else None
 
-    def _sums(self) -> str:
-        """Return what tells a table that lost or gained rows since it was written: how many there are, and their sums."""
-        told = self.connection.execute(
-            "SELECT (SELECT count(*) || ' ' || total(crc) FROM version), (SELECT count(*) || ' ' || total(value) FROM metric), "
-            "(SELECT count(*) FROM param), (SELECT count(*) FROM tag), (SELECT count(*) FROM model), "
-            "(SELECT count(*) FROM alias), (SELECT count(*) FROM card), (SELECT count(*) || ' ' || total(crc) FROM document)"
-        ).fetchone()
-        return " ".join(map(str, told))
+    def _count(self) -> None:
+        """Raise Untrusted where a table has other rows than its tally says."""
+        tally = {name: rest for name, *rest in self.connection.execute("SELECT name, rows, sum FROM tally")}
+        for table, column in SUMMED.items():
+            there = self.connection.execute(f"SELECT count(*), COALESCE(sum({column}), 0) FROM {table}").fetchone()
+            if tally.get(table) != list(there):
+                raise Untrusted(f"rows of {table} are missing")
 
     # ── documents
 
@@ -181,7 +150,7 @@ class Catalog:
         for model, numbers in stages.items():
             self._set_stages(model, numbers, to.first_stage)
         self.connection.execute("DELETE FROM standing")
-        self.connection.execute("INSERT INTO standing VALUES (1, ?, ?, '')", (to.revision, to.first_stage))
+        self.connection.execute("INSERT INTO standing VALUES (1, ?, ?)", (to.revision, to.first_stage))
 
     def _apply(self, found: Move, stages: dict[str, set[int] | None]) -> None:
         """Write one file's row, and note whose stages are to be written again (None: those of all its versions)."""
@@ -236,6 +205,17 @@ class Catalog:
             if found is not None and found["stage"] != stage:
                 self._write({**found, "stage": stage})
 
+    def body(self, document: int | None, role: str) -> dict[str, Any] | None:
+        """Return the data of a kept document by its number; None for no number. Raises Untrusted where it is not there."""
+        if document is None:
+            return None
+        row = self.connection.execute(
+            "SELECT oid, body, problem, crc FROM document WHERE id = ?", (document,)
+        ).fetchone()
+        if row is None:
+            raise Untrusted(f"document {document} is not kept")
+        return read_body(row[0], role, *row[1:])
+
     def state(self, model: str) -> dict[str, Any]:
         """Return model.yaml as plain data; an empty one where the commit has none that can be read."""
         row = self.connection.execute(
@@ -260,9 +240,11 @@ class Catalog:
         return None if row is None else checked(row)
 
     def _write(self, row: Mapping[str, Any]) -> None:
+        key = (row["model"], row["number"])
+        self.connection.execute("DELETE FROM version WHERE model = ? AND number = ?", key)
         values = tuple(row.get(name) for name in _COLUMNS)
         signs = ", ".join("?" * (len(_COLUMNS) + 1))
-        self.connection.execute(f"INSERT OR REPLACE INTO version VALUES ({signs})", (*values, _sum(*values)))
+        self.connection.execute(f"INSERT INTO version VALUES ({signs})", (*values, _sum(*values)))
 
 
 VERSION_COLUMNS = ", ".join(f"v.{name}" for name in (*_COLUMNS, "crc"))
@@ -280,7 +262,7 @@ def read_body(oid: str, role: str, body: str, problem: str, crc: int) -> dict[st
     """Return a document's data, None where it could not be parsed. Raises Untrusted where it is not what was kept."""
     if _sum(oid, role, body, problem) != crc:
         raise Untrusted(f"{oid} is not what was kept")
-    found: dict[str, Any] | None = json.loads(body) if body else None
+    found: dict[str, Any] | None = from_json(body) if body else None
     return found
 
 
