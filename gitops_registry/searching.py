@@ -7,9 +7,12 @@ are. What is found is shown, never trusted: who loads, checks or decides reads g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
+
+from pydantic_core import from_json
 
 from gitops_registry.catalog import sql
 from gitops_registry.catalog.file import ask
@@ -33,14 +36,35 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class FoundVersion:
-    """A version that a search found. `facts` is version.yaml as plain data; `tags` are its own and those of its model."""
+    """A version that a search found. What its files say is read when it is asked for."""
 
     reference: Reference
     stage: str
     aliases: tuple[str, ...]
-    description: str
-    tags: Mapping[str, str]
-    facts: Mapping[str, Any]
+    model_tags: Mapping[str, str] = field(repr=False)
+    version_body: str = field(repr=False)
+    card_body: str = field(repr=False)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """version.yaml as plain data."""
+        found: dict[str, Any] = from_json(self.version_body)
+        return found
+
+    @cached_property
+    def _card(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = from_json(self.card_body) if self.card_body else {}
+        return found
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Its own tags, and those of its model that it has not itself."""
+        return {**self.model_tags, **self._card.get("tags", {})}
+
+    @property
+    def description(self) -> str:
+        """What people say it is; empty where nobody said."""
+        return str(self._card.get("description", ""))
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -184,22 +208,20 @@ def _versions(catalog: Catalog, wanted: Filter, orders: Sequence[Order], limit: 
         f"WHERE {condition.text} ORDER BY {ordered.text} LIMIT ?",
         (*condition.values, *ordered.values, _at_most(limit)),
     ).fetchall()
-    models: dict[str, Mapping[str, Any]] = {}
-    return [_found(catalog, checked(row), models) for row in rows]
-
-
-def _found(catalog: Catalog, row: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> FoundVersion:
-    """Return a version with its documents; `models` learns the states that were read."""
-    name, number = row["model"], row["number"]
-    if name not in models:
-        models[name] = catalog.state(name)
-    model = models[name]
-    facts, card = catalog.body(row["document"], "version"), catalog.body(row["card"], "card") or {}
-    aliases = tuple(alias for alias, named in model["aliases"].items() if named == number)
-    tags = {**model["tags"], **card.get("tags", {})}
-    return FoundVersion(
-        Reference(name, number), row["stage"], aliases, card.get("description", ""), tags, facts or {}
-    )  # fmt: skip
+    models: dict[str, tuple[dict[int, list[str]], Mapping[str, str]]] = {}
+    found = []
+    for row in map(checked, rows):
+        name, number = row["model"], row["number"]
+        if name not in models:
+            state = catalog.state(name)
+            named: dict[int, list[str]] = {}
+            for alias, one in state["aliases"].items():
+                named.setdefault(one, []).append(alias)
+            models[name] = (named, state["tags"])
+        aliases, tags = models[name]
+        bodies = (catalog.body(row[column], role) for column, role in (("document", "version"), ("card", "card")))
+        found.append(FoundVersion(Reference(name, number), row["stage"], tuple(aliases.get(number, ())), tags, *bodies))
+    return found
 
 
 def _at_most(limit: int | None) -> int:

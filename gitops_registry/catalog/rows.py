@@ -113,7 +113,7 @@ class Catalog:
     def keep(self, oid: str, role: str, document: Document | None, problem: str = "") -> None:
         """Keep what was parsed from an object, or why it could not be."""
         body = json.dumps(plain(document), ensure_ascii=False) if document is not None else ""
-        row = (oid, role, body, problem, _sum(oid, role, body, problem))
+        row = (oid, role, body, problem, _sum_of_body(oid, role, body, problem))
         done = self.connection.execute(
             "INSERT OR IGNORE INTO document (oid, kind, body, problem, crc) VALUES (?, ?, ?, ?, ?)", row
         )
@@ -205,16 +205,16 @@ class Catalog:
             if found is not None and found["stage"] != stage:
                 self._write({**found, "stage": stage})
 
-    def body(self, document: int | None, role: str) -> dict[str, Any] | None:
-        """Return the data of a kept document by its number; None for no number. Raises Untrusted where it is not there."""
+    def body(self, document: int | None, role: str) -> str:
+        """Return the text of a kept document by its number; empty for none. Raises Untrusted where it is not what was kept."""
         if document is None:
-            return None
+            return ""
         row = self.connection.execute(
             "SELECT oid, body, problem, crc FROM document WHERE id = ?", (document,)
         ).fetchone()
-        if row is None:
-            raise Untrusted(f"document {document} is not kept")
-        return read_body(row[0], role, *row[1:])
+        if row is None or _sum_of_body(row[0], role, row[1], row[2]) != row[3]:
+            raise Untrusted(f"document {document} is not what was kept")
+        return str(row[1])
 
     def state(self, model: str) -> dict[str, Any]:
         """Return model.yaml as plain data; an empty one where the commit has none that can be read."""
@@ -260,10 +260,16 @@ def checked(row: Sequence[Any]) -> dict[str, Any]:
 
 def read_body(oid: str, role: str, body: str, problem: str, crc: int) -> dict[str, Any] | None:
     """Return a document's data, None where it could not be parsed. Raises Untrusted where it is not what was kept."""
-    if _sum(oid, role, body, problem) != crc:
+    if _sum_of_body(oid, role, body, problem) != crc:
         raise Untrusted(f"{oid} is not what was kept")
     found: dict[str, Any] | None = from_json(body) if body else None
     return found
+
+
+def _sum_of_body(oid: str, role: str, body: str, problem: str) -> int:
+    return zlib.crc32(
+        body.encode(errors="surrogatepass"), zlib.crc32(f"{oid} {role} {problem}".encode(errors="surrogatepass"))
+    )
 
 
 def _sum(*values: Any) -> int:
