@@ -21,18 +21,22 @@ def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = fro
     `brings` are the SHA-256 of bytes that will be in the store by then.
     """
 
-    def gather(after: Snapshot, changes: Sequence[Change]) -> Facts:
+    history: list[dict[Reference, Alteration] | None] = []
+
+    def gather(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None = None) -> Facts:
         law = _law(place, base, after)
-        wanted = _versions(after, changes, whole=base is None)
-        bytes_of = serving_versions(after, law) if base is None else needing_bytes(after, changes, law)
+        wanted = _versions(after, changes, models)
+        bytes_of = needing_bytes(after, changes, law) if models is None else serving_versions(after, law, models)
+        if base is None and not history:  # of a whole registry it is read once, whatever part is asked for
+            history.append(_altered(place, base, law, changes))
         return Facts(
             presence={
                 **_presence(place, after, bytes_of, brings),
-                **_data_presence(place, after, changes, brings, whole=base is None),
+                **_data_presence(place, after, changes, brings, models),
                 **dict.fromkeys(brings, "present"),
             },
             history=_history(place, base, law, changes) if base else None,
-            altered=_altered(place, base, law, changes),
+            altered=history[0] if base is None else _altered(place, base, law, changes),
             cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
         )
 
@@ -45,9 +49,10 @@ def _law(place: Workplace, base: str | None, after: Snapshot) -> Constitution:
     return (before if before.read(paths.CONSTITUTION) is not None else after).constitution
 
 
-def _versions(after: Snapshot, changes: Sequence[Change], *, whole: bool) -> list[Reference]:
-    if whole:
-        return [Reference(name, number) for name in after.models() for number in after.versions(name)]
+def _versions(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None) -> list[Reference]:
+    if models is not None:
+        every = (Reference(name, number) for name in models for number in after.versions(name))
+        return [reference for reference in every if after.version(*reference) is not None]
     touched = {Reference(change.model, change.version) for change in changes if change.version}
     renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]
     touched |= {Reference(name, number) for name in renamed for number in after.versions(name)}
@@ -67,12 +72,14 @@ def _presence(
 
 
 def _data_presence(
-    place: Workplace, after: Snapshot, changes: Sequence[Change], brings: frozenset[str], *, whole: bool
+    place: Workplace, after: Snapshot, changes: Sequence[Change], brings: frozenset[str], models: Sequence[str] | None
 ) -> dict[str, Presence | None]:
     """Whether the store has the evaluation data that a change pins (all there is, without a change)."""
     pinned = {change.model for change in changes if change.subject == "evaluation" and change.after}
-    models = [after.model(name) for name in (after.models() if whole else sorted(pinned))]
-    wanted = {m.evaluation.sha256: digest_of(m.evaluation.as_artifact()) for m in models if m and m.evaluation}
+    states = [
+        after.model(name) for name in (sorted(pinned) if models is None else models) if not paths.name_problem(name)
+    ]
+    wanted = {m.evaluation.sha256: digest_of(m.evaluation.as_artifact()) for m in states if m and m.evaluation}
     store = place.store(after)
     return {sha256: store.presence(digest) for sha256, digest in wanted.items() if sha256 not in brings}
 

@@ -189,6 +189,10 @@ class Snapshot:
         """Return git's id of a file; empty where there is none."""
         return content_id(self._edits[path]) if path in self._edits else self._source.oid(path)
 
+    def forget(self) -> None:
+        """Let go of what was parsed; whoever asks again has it parsed again."""
+        self._parsed.clear()
+
     # ── documents
 
     @property

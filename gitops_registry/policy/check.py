@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from gitops_registry import paths
 from gitops_registry.changes import Change
@@ -43,8 +44,15 @@ DECISIONS: dict[str, Rule] = {
 """Rules about a change, by the name that findings carry."""
 
 
-Gather = Callable[[Snapshot, Sequence[Change]], Facts]
-"""Finds out, for the registry after a change and the change itself, what the rules need to know."""
+class Gather(Protocol):
+    """Finds out, for the registry after a change and the change itself, what the rules need to know.
+
+    Of a whole registry, `models` are those whose facts are asked for now; None means those of the change.
+    """
+
+    def __call__(self, after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None = None) -> Facts:
+        """Return the facts."""
+        ...
 
 
 def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gather: Gather) -> Report:
@@ -76,22 +84,62 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
     `files` are all its files, as changes from nothing.
     """
     managed = [path for path in files if not is_unmanaged(path.path, after.constitution.unmanaged)]
-    unreadable = _unreadable(after, managed)
-    if unreadable:
-        return Report(unreadable, (), ("schema",))
     strangers = [
         Change("unknown_file_changed", place.model, place.version, path.path, None, path.new_oid, (path,))
         for path in managed
         if (place := paths.place_of(path.path)).role == "unknown"
     ]
     models = tuple(name for name in after.children(paths.MODELS) if after.children(f"{paths.MODELS}/{name}"))
-    versions = tuple(Reference(name, number) for name in models for number in after.versions(name))
-    facts = gather(after, strangers)
-    judgement = Judgement(None, after, strangers, managed, facts, after.constitution, after.access, models, versions)
-    return _run(
-        judgement,
-        {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers},
+    theirs: dict[str, list[PathChange]] = {}
+    for path in managed:
+        name = paths.place_of(path.path).model
+        theirs.setdefault(name if name in models else "", []).append(path)
+    unreadable = list(_unreadable(after, theirs.get("", [])))
+    rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
+    found: list[Finding] = []
+    for some in _in_parts(after, models):
+        changed = [path for name in some for path in theirs.get(name, ())]
+        unreadable += _unreadable(after, changed)
+        if not unreadable:
+            versions = tuple(Reference(name, number) for name in some for number in after.versions(name))
+            judgement = Judgement(
+                None,
+                after,
+                (),
+                changed,
+                gather(after, strangers, some),
+                after.constitution,
+                after.access,
+                some,
+                versions,
+            )
+            found += _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
+        after.forget()
+    if unreadable:
+        return Report(_in_order(unreadable), (), ("schema",))
+    whole = Judgement(
+        None, after, strangers, theirs.get("", []), gather(after, strangers, ()), after.constitution, after.access
     )
+    found += _run(whole, rules).findings
+    return Report(_in_order(found), tuple(strangers), tuple(rules))
+
+
+_PART = 500
+"""Versions that are judged at a time: what their manifests hold is let go of before the next."""
+
+
+def _in_parts(after: Snapshot, models: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the models, some at a time, that have not too many versions together."""
+    part: list[str] = []
+    count = 0
+    for name in models:
+        part.append(name)
+        count += len(after.versions(name))
+        if count >= _PART:
+            yield tuple(part)
+            part, count = [], 0
+    if part:
+        yield tuple(part)
 
 
 def _left_to_others(changed: Sequence[PathChange], managed: Sequence[PathChange]) -> list[Finding]:
@@ -131,6 +179,10 @@ def _unreadable(after: Snapshot, changed: Sequence[PathChange]) -> tuple[Finding
 
 
 def _run(judgement: Judgement, rules: dict[str, Rule]) -> Report:
-    found = {finding for rule in rules.values() for finding in rule(judgement)}
-    ordered = sorted(found, key=lambda f: (f.result != "error", f.path, f.line, f.rule, f.message))
-    return Report(tuple(ordered), tuple(judgement.changes), tuple(rules))
+    found = [finding for rule in rules.values() for finding in rule(judgement)]
+    return Report(_in_order(found), tuple(judgement.changes), tuple(rules))
+
+
+def _in_order(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings, each once, errors first."""
+    return tuple(sorted(set(found), key=lambda f: (f.result != "error", f.path, f.line, f.rule, f.message)))

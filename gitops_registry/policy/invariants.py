@@ -257,7 +257,7 @@ def presence(judgement: Judgement) -> Iterator[Finding]:
     gathered = judgement.facts.presence
     whole = judgement.before is None
     wanted = (
-        serving_versions(judgement.after, judgement.law)
+        serving_versions(judgement.after, judgement.law, judgement.models)
         if whole
         else needing_bytes(judgement.after, judgement.changes, judgement.law)
     )

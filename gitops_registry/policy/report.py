@@ -134,10 +134,11 @@ def needing_bytes(after: Snapshot, changes: Sequence[Change], law: Constitution)
     return sorted(reference for reference in wanted if after.version(*reference) is not None)
 
 
-def serving_versions(snapshot: Snapshot, law: Constitution) -> list[Reference]:
-    """Return the versions in serving stages, in order of model and stage."""
+def serving_versions(snapshot: Snapshot, law: Constitution, among: Sequence[str] | None = None) -> list[Reference]:
+    """Return the versions (of all models, or of those that are named) in serving stages, in order of model and stage."""
     stages = [stage.name for stage in law.stages if stage.serving]
-    models = {name: snapshot.model(name) for name in snapshot.models()}
+    names = [name for name in snapshot.models() if among is None or name in among]
+    models = {name: snapshot.model(name) for name in names}
     return [
         Reference(name, number)
         for name, model in models.items()
