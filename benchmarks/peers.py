@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def fill(root: Path, facts: Version, size: int) -> None:
         scratch, written, before = "", {}, place.snapshot(tip)
         for position, entry in enumerate(entries(size), 1):
             after = before.with_edits(written)
-            version = facts.model_copy(update={"metrics": {**facts.metrics, "accuracy": entry.accuracy}})
+            made = facts.created + timedelta(seconds=position)  # no two manifests are the same
+            version = facts.model_copy(
+                update={"created": made, "metrics": {**facts.metrics, "accuracy": entry.accuracy}}
+            )
             files = {f"{artifact.file}.dvc": pointer(artifact) for artifact in facts.artifacts}
             card = CARD.model_copy(update={"tags": {"domain": entry.domain}})
             written |= edits.register(
@@ -101,6 +105,8 @@ def beside(root: Path, client: Any, tags: Path, size: int) -> dict[str, float]:
     file = root / "ours-model.onnx"
     file.write_bytes(_bytes(registry, name))
     turn = iter(range(10**6))
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(root / "ours"), str(root / "bare.git")], check=True)
+    bare, there = Registry.open(root / "bare.git"), iter(["staging", "archived"] * 10**6)
     moves = iter(["staging", "archived"] * 10**6)
     theirs = iter(["Staging", "Archived"] * 10**6)
     reads = {
@@ -114,6 +120,10 @@ def beside(root: Path, client: Any, tags: Path, size: int) -> dict[str, float]:
         "register (bytes and facts)": (
             lambda: registry.register(name, _other(file, next(turn))),
             lambda: _mlflow_register(client, name, _other(file, next(turn))),
+        ),
+        "promote, in a bare repository": (
+            lambda: bare.promote(moved, 1, to=next(there), direct=True),
+            lambda: client.transition_model_version_stage(moved, "1", next(theirs)),
         ),
         "promote": (
             lambda: registry.promote(moved, 1, to=next(moves), direct=True),

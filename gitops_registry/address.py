@@ -44,7 +44,7 @@ def address(text: str) -> Address:
             "the address holds a user or a password, and addresses end up in logs",
             hint="leave it out; git asks its credential helper (see: git help credentials)",
         )
-    if not path.strip("/") or not text.isprintable() or " " in match["start"]:
+    if not path.strip("/") or "%00" in path or not text.isprintable() or " " in match["start"]:
         raise RegistryError(f"{text!r} names no repository", hint="write https://host/path.git")
     return Address(match["start"] + path, "", revision)
 

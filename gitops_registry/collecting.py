@@ -25,7 +25,7 @@ from gitops_registry.inventory import SPARED, Inventory, Stocked
 from gitops_registry.listing import DIR
 from gitops_registry.workplace import Workplace
 
-_PATTERNS = ("*.dvc", "*dvc.lock", "models/*/versions/*/version.yaml")
+_PATTERNS = ("*.dvc", "*dvc.lock", "models/*/model.yaml", "models/*/versions/*/version.yaml")
 _NAME = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{32}(?:\.dir)?(?![0-9A-Za-z])")
 
 

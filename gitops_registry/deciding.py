@@ -223,9 +223,8 @@ def about_branch(place: Workplace) -> list[str]:
     """
     if place.mirror is not None:
         return [f"it landed on {place.branch} of {place.mirror.url}"]
-    here = place.repository.head_branch
     notes = []
-    if place.repository.work_tree is not None and here != place.branch:
+    if place.repository.work_tree is not None and (here := place.repository.head_branch) != place.branch:
         where = here or "a detached HEAD"
         notes.append(f"it landed on {place.branch}, and {where} is checked out: git switch {place.branch}")
     return notes + about_remote(place)

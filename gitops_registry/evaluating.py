@@ -23,6 +23,7 @@ from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, P
 from gitops_registry.manifest.parts import plain
 from gitops_registry.measure import Measured
 from gitops_registry.reference import Reference
+from gitops_registry.registering import made
 from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.using import load
 from gitops_registry.workplace import Workplace, digest_of
@@ -79,8 +80,9 @@ def pinning(
     held = examine(file) if dry_run else hold(place, [file])[0]
     if held.digest.sha256 != rows.sha256:
         raise RegistryError(f"{file} changed while it was read", hint="wait until it is written, then try again")
-    data = PinnedData(
-        dataset=dataset or file.stem, file=f"{_plain_stem(file)}{file.suffix.lower()}", target=target, rows=len(rows.inputs),
+    data = made(
+        PinnedData,
+        dataset=_readable(dataset or file.stem), file=f"{_plain_stem(file)}{file.suffix.lower()}", target=target, rows=len(rows.inputs),
         size=held.digest.size, md5=held.digest.md5, sha256=held.digest.sha256,
     )  # fmt: skip
 
@@ -96,10 +98,15 @@ def pinning(
     )
 
 
+def _readable(text: str) -> str:
+    """Return a name as text that can be written down, whatever bytes the disk has for it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _plain_stem(file: Path) -> str:
     """Return the name of a file in letters that any system and DVC write the same way."""
     text = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_") else "-" for sign in file.stem)
-    return text.strip("-_") or "data"
+    return text.strip("-_")[:60] or "data"
 
 
 def unpinning(name: str, *, reason: str = "") -> Intent:
@@ -214,7 +221,7 @@ def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "")
     """Return the wish to append measurements to their versions."""
     who, email = place.repository.identity()
     now = datetime.now(UTC)  # to the microsecond, so that two measurements are two
-    made = {
+    written = {
         one.reference: Evaluation(
             created=now, author=Person(name=who, email=email), dataset=one.data, metrics=one.found.metrics,
             confusion_matrix=one.found.confusion_matrix,
@@ -224,7 +231,9 @@ def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "")
 
     def edit(before: Snapshot) -> Edits:
         return {
-            path: data for one, told in made.items() for path, data in edits.add_evaluation(before, one, told).items()
+            path: data
+            for one, told in written.items()
+            for path, data in edits.add_evaluation(before, one, told).items()
         }
 
     first = found[0].reference

@@ -30,10 +30,9 @@ def outdated(place: Workplace, snapshot: Snapshot) -> dict[str, Content | None]:
         old = snapshot.read(path)
         if old is not None and old != new:
             found[path] = new
-    for path in (".gitignore", ".gitattributes"):
-        old = snapshot.read(path)
-        if old is not None and (new := with_our_lines(path, old)) != old:
-            found[path] = new
+    ignored = snapshot.read(".gitignore")
+    if ignored is not None and (new := with_our_lines(ignored)) != ignored:
+        found[".gitignore"] = new
     return found
 
 

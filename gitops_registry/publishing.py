@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, writer
 from gitops_registry.git.remote import Follows, push, upstream
+from gitops_registry.paths import MODELS, place_of
 from gitops_registry.relanding import reland
-from gitops_registry.workplace import PREFIXES, Workplace
+from gitops_registry.workplace import PREFIXES, Workplace, digest_of
 
 _PATIENCE = 300.0
 _PUSHED = "refs/gitops-registry/pushed"
@@ -62,6 +63,7 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
         with writer(place.repository):
             notes += (reland(place, caught.theirs),) if caught.theirs else ()
             published, moves, landed = _waiting(place, follows)
+            _bring_bytes(place, follows)
             try:
                 if moves:
                     push(place.repository, follows.remote, moves, progress=place.progress)
@@ -101,6 +103,25 @@ def _waiting(place: Workplace, follows: Follows) -> tuple[Published, dict[str, t
     return Published(follows.remote, len(decisions), _names(new), tuple(landed), tuple(notes)), moves, landed
 
 
+def _bring_bytes(place: Workplace, follows: Follows) -> None:
+    """Make sure that the store has the bytes of what is pushed: they may have been there for so long that gc took them.
+
+    Bytes that neither the store nor the cache has are left to the check, which says whose they are.
+    """
+    store = place.store()
+    if store.is_embedded or not (theirs := place.repository.tip(follows.seen)):
+        return
+    after = place.snapshot(place.tip())
+    digests = []
+    for change in place.repository.changed_paths(theirs, place.tip(), MODELS):
+        at = place_of(change.path)
+        if change.new_oid and at.role == "version" and (version := after.version(at.model, at.version)):
+            digests += [digest_of(artifact) for artifact in version.artifacts]
+        if change.new_oid and at.role == "model" and (model := after.model(at.model)) and model.evaluation:
+            digests.append(digest_of(model.evaluation.as_artifact()))
+    store.push([digest for digest in dict.fromkeys(digests) if store.held(digest) == "present"])
+
+
 def _in_the_way(place: Workplace, follows: Follows, name: str, oid: str, there: str | None) -> str:
     """Say why a proposal is not pushed: the remote's has commits that ours has not, or was taken away there."""
     repository = place.repository
@@ -109,7 +130,8 @@ def _in_the_way(place: Workplace, follows: Follows, name: str, oid: str, there: 
             return ""
         return f"{name} has commits at {follows.remote} that are not here, and was not pushed: git log {follows.remote}/{name}"
     was = repository.tip(f"{_PUSHED}/{follows.remote}/{name}")
-    if was is None or not repository.is_ancestor(was, oid):
+    has_landed = was is not None and repository.is_ancestor(was, place.tip())
+    if was is None or has_landed or not repository.is_ancestor(was, oid):
         return ""
     return f"{name} was pushed before and is gone at {follows.remote}, so it was not pushed again: gitops-registry proposals close {name}"
 

@@ -125,6 +125,8 @@ class _Reader:
             raise RegistryError(
                 f"the filter has {len(text):,} characters; at most {_LONGEST:,} are read", hint=_EXAMPLE
             )
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise RegistryError("the filter is no text: it has bytes that are not UTF-8", hint=_EXAMPLE)
         self.text = text
         self.tokens = list(self._tokens())
         self.position = 0

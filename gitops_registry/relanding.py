@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gitops_registry import paths
-from gitops_registry.changes import meaning
 from gitops_registry.difference import diff
 from gitops_registry.edits import next_number
 from gitops_registry.errors import Conflict
@@ -83,7 +82,12 @@ def _proposals_again(
     repository, found, notes = place.repository, {}, []
     for ref, head in repository.branches(*(f"refs/heads/{prefix}" for prefix in PREFIXES), beyond=place.tip()).items():
         base = repository.merge_base(head, place.tip())
-        if base not in steps or is_checked_out(repository, ref):
+        if base not in steps:
+            continue
+        if is_checked_out(repository, ref):
+            notes.append(
+                f"{ref.removeprefix('refs/heads/')} is checked out, and stands on decisions that were landed again"
+            )
             continue
         try:
             again = _land_again(place, head, tip, dict(numbers), base=base, gone=steps, is_judged=False)
@@ -125,10 +129,12 @@ def _land_again(
     try:
         landed = dict(land(old, new, now, ours=ours, theirs=theirs))
     except Conflict as error:
-        wanted, there = (meaning(diff(old, side, changed)) for side, changed in ((new, ours), (now, theirs)))
-        if all(change in there for change in wanted):
+        if all(now.oid(change.path) == new.oid(change.path) for change in ours):
             return None
         raise Conflict(f"{why}: {error.message}", hint=hint) from error
+    both = {change.path for change in ours} & {change.path for change in theirs}
+    if both and not diff(old, new, ours):
+        raise Conflict(f"{why}: both changed the wording of {min(both)}", hint=hint)
     edits = {path: _content(new, path, content) for path, content in landed.items()}
     after = now.with_edits(edits)
     report = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip))

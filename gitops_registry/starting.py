@@ -191,9 +191,11 @@ def _joined(
     return edits
 
 
-def with_our_lines(path: str, old: bytes) -> bytes:
-    """Return `.gitignore` or `.gitattributes` with the lines a registry needs there, in order below what it has."""
-    return _with_lines(old, {".gitignore": IGNORED, ".gitattributes": _ATTRIBUTES}[path].encode())
+def with_our_lines(old: bytes) -> bytes:
+    """Return a registry's `.gitignore` with what it must let through by now. Lines that keep things out are nobody's to move."""
+    there = {line.strip() for line in old.decode(errors="replace").splitlines()}
+    let_through = [line for line in IGNORED.splitlines() if line.startswith("!/models/*/") and line not in there]
+    return _with_lines(old, "\n".join(let_through).encode()) if "/models/**" in there else old
 
 
 def _with_lines(old: bytes, ours: bytes) -> bytes:

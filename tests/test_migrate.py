@@ -12,7 +12,7 @@ from gitops_registry.errors import ManifestError
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.migrations import STEPS, upgraded
 from gitops_registry.manifest.reading import KINDS_BY_ROLE, parse
-from gitops_registry.manifest.writing import dump, renewed, revise
+from gitops_registry.manifest.writing import renewed, revise
 
 OLD = b"# who answers: the risk team\nkind: Model\nschema_version: 1 # since spring\nname: fraud\ntitle: 'Fraud'\nstages: {production: [1]}\n"
 PATH = "models/fraud/model.yaml"
@@ -55,7 +55,7 @@ def test_what_people_wrote_stays_where_only_the_version_differs() -> None:
     assert renewed(new, PATH, Model) == new
     assert renewed(b"kind: [", PATH, Model) == b"kind: ["
     odd = b'{"kind": "Model", "schema_version": 1, "name": "fraud"}\n'
-    assert renewed(odd, PATH, Model) == dump(Model(name="fraud"), PATH)
+    assert renewed(odd, PATH, Model) == odd
 
 
 def test_a_verb_that_rewrites_an_older_file_writes_the_present_version() -> None:
@@ -111,3 +111,20 @@ def test_a_newer_file_says_that_a_newer_release_is_needed(world: World) -> None:
     report = world.judged({PATH: OLD.replace(b"version: 1", b"version: 3")})
     assert errors(report) == {"schema"}
     assert "a newer gitops-registry is needed" in report.findings[0].hint
+
+
+def test_a_line_that_keeps_things_out_is_nobodys_to_move(world: World) -> None:
+    older(world)
+    mine = world.read(".gitignore").replace(b"/models/**\n", b"/models/**   \n") + b"!fixtures/*.h5\n"
+    world.commit({".gitignore": mine})
+    world.registry.migrate(direct=True)
+    assert world.read(".gitignore") == mine + b"!/models/*/evaluation/*.dvc\n"
+    assert world.registry.migrate(direct=True).commit is None
+
+
+def test_a_file_that_is_spelled_in_a_way_of_its_own_stays(world: World) -> None:
+    world.model("fraud").version().commit()
+    odd = b'# mine\nkind: Model\n"schema_version": 1\nname: fraud\n'
+    world.commit({PATH: odd})
+    world.registry.migrate(direct=True)
+    assert world.read(PATH) == odd

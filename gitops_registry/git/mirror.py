@@ -58,7 +58,7 @@ class Mirror:
         if self.is_offline:
             raise RegistryError(f"{self.url} was opened offline, to be read", hint="leave out --offline")
         try:
-            _fetch(self.repository, self.progress)
+            self._fetch()
             head = self.repository.tip(_HEAD)
             if head is None or head != self.repository.tip(
                 self.repository.run("symbolic-ref", "HEAD", ok=(0, 128)).strip()
@@ -71,6 +71,13 @@ class Mirror:
                     hint=f"nothing is only there: rm -r {self.repository.folder}",
                 ) from error
             raise _unreachable(self.url, error) from error
+
+    def _fetch(self) -> None:
+        """Fetch; what a connection broke off is tried once more, for a clone is not broken by that."""
+        try:
+            _fetch(self.repository, self.progress)
+        except RegistryError:
+            _fetch(self.repository, self.progress)
 
     def push(self, moves: Mapping[str, tuple[str, str]], *, scratch: str) -> None:
         """Move refs of the remote, all or none: full name → (old commit, new commit), `NO_COMMIT` for none.
@@ -121,13 +128,19 @@ def mirror(url: str, cache: Path, *, progress: Progress | None = None, is_offlin
             found = Mirror(_opened(folder), url, progress)
             if not is_new:
                 with writer(found.repository, patience=PATIENCE):
-                    found.refresh()
+                    try:
+                        found.refresh()
+                    except Broken:  # while nobody else decides in it
+                        if not attempt:
+                            _set_aside(folder)
+                        raise
             return found
         except Broken:
             if attempt:
                 raise
             with _alone(folder):
-                _set_aside(folder)
+                if not _works(folder):
+                    _set_aside(folder)
     raise AssertionError
 
 
@@ -139,6 +152,15 @@ def _opened(folder: Path) -> Repository:
     if not found.config("gitops-registry.mirror") or found.git_dir.resolve() != folder.resolve():
         raise Broken(f"the managed clone {folder} is broken", hint=f"rm -r {folder}")
     return found
+
+
+def _works(folder: Path) -> bool:
+    """Say whether there is a clone that can be opened: somebody may have made it anew meanwhile."""
+    try:
+        _opened(folder)
+    except RegistryError:
+        return False
+    return True
 
 
 def _set_aside(folder: Path) -> None:

@@ -163,10 +163,12 @@ def default_branch(repository: Repository, remote: str) -> str:
 
 
 def fetch_all(repository: Repository, remote: str, folder: str) -> None:
-    """Fetch every branch and tag of a remote into refs below `folder`. Raises RegistryError where it cannot be reached."""
-    specs = [f"+refs/{kind}/*:{folder}/{kind}/*" for kind in ("heads", "tags")]
+    """Fetch every ref of a remote (branches, tags, requests of a forge) into refs below `folder`.
+
+    Raises RegistryError where it cannot be reached.
+    """
     try:
-        fetch(repository, remote, None, refs=specs, prune=True)
+        fetch(repository, remote, None, refs=[f"+refs/*:{folder}/*"], prune=True)
     except RegistryError as error:
         raise RegistryError(
             f"could not reach {remote}, and what others propose must be known: {error.message}",
@@ -279,4 +281,5 @@ def answers(repository: Repository, url: str) -> bool:
 def remotes(repository: Repository) -> dict[str, str]:
     """Return remote name → URL, without what looks like a password."""
     with _porcelain(repository) as repo:
-        return {remote.name: re.sub(r"//[^/@]*@", "//", remote.url) for remote in repo.remotes}
+        there = {remote.name: repository.config(f"remote.{remote.name}.url") for remote in repo.remotes}
+    return {name: re.sub(r"//[^/@]*@", "//", url) for name, url in there.items() if url}

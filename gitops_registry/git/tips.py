@@ -5,12 +5,15 @@ Whoever removes what nobody needs asks here; so whatever cannot be read is an er
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gitops_registry.errors import Damaged, RegistryError
+from gitops_registry.git.landing import state_folder
 from gitops_registry.git.parsing import raw_changes
 from gitops_registry.git.process import run
 from gitops_registry.git.remote import fetch_all, remotes
@@ -20,7 +23,7 @@ from gitops_registry.git.worktree import folder_of, git_folders
 _SEEN = "refs/gitops-registry/seen"
 _MEMORIES = ("refs/gitops-registry/known/", "refs/gitops-registry/pushed/", "refs/gitops-registry/head")
 """Refs of ours that say where something was: nobody works from there."""
-_HEADS = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+_HEADS = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "MERGE_AUTOSTASH", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 
 
 class Found(NamedTuple):
@@ -33,14 +36,25 @@ class Found(NamedTuple):
 
 @contextmanager
 def newest(repository: Repository) -> Iterator[None]:
-    """Fetch every branch and tag of every remote, for as long as the block runs. Raises RegistryError where one is away."""
+    """Fetch every ref of every remote, for as long as the block runs, alone on this machine.
+
+    Raises RegistryError where a remote is away, or another one does the same now.
+    """
+    lock = os.open(state_folder(repository) / "gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        for remote in remotes(repository):
-            fetch_all(repository, remote, f"{_SEEN}/{remote}")
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RegistryError("another gc is running here", hint="wait for it to end, then try again") from error
+        try:
+            for remote in remotes(repository):
+                fetch_all(repository, remote, f"{_SEEN}/{remote}")
+            yield
+        finally:
+            refs = repository.run("for-each-ref", "--format=delete %(refname)", _SEEN)
+            repository.run("update-ref", "--stdin", stdin=refs.encode())
     finally:
-        refs = repository.run("for-each-ref", "--format=delete %(refname)", _SEEN)
-        repository.run("update-ref", "--stdin", stdin=refs.encode())
+        os.close(lock)
 
 
 def require_whole(repository: Repository) -> None:
@@ -67,7 +81,10 @@ def tips(repository: Repository) -> dict[str, str]:
                 raise Damaged(f"git cannot read {ref}", hint="see: git fsck")
             if target.type == "commit":
                 found.setdefault(target.oid, ref.removeprefix(f"{_SEEN}/").removeprefix("refs/heads/"))
+    for oid in _stashed(repository):
+        found.setdefault(oid, "a stash")
     for git_dir in git_folders(repository):
+        _refuse_rebase(git_dir)
         for name in _HEADS:
             for oid in _detached(git_dir / name):
                 target = repository.objects.get(f"{oid}^{{commit}}", limit=0)
@@ -75,6 +92,22 @@ def tips(repository: Repository) -> dict[str, str]:
                     raise Damaged(f"git cannot read {git_dir / name}", hint="see: git fsck")
                 found.setdefault(target.oid, f"{name} of {git_dir}")
     return found
+
+
+def _stashed(repository: Repository) -> list[str]:
+    """Return the commits of all stashes: what was in the work tree, in the index, and what was not tracked."""
+    if not repository.run("for-each-ref", "refs/stash"):
+        return []
+    return repository.run("log", "--walk-reflogs", "--no-show-signature", "--format=%H %P", "refs/stash", "--").split()
+
+
+def _refuse_rebase(git_dir: Path) -> None:
+    """Raise RegistryError in the middle of a rebase, which keeps commits where nobody looks."""
+    for name in ("rebase-merge", "rebase-apply", "sequencer", "BISECT_LOG"):
+        if (git_dir / name).exists():
+            raise RegistryError(
+                f"git is in the middle of something in {git_dir}", hint="finish it first; see: git status"
+            )
 
 
 def _detached(file: Path) -> list[str]:

@@ -77,6 +77,8 @@ def renewed(old: bytes, path: str, kind: type[Document]) -> bytes:
         if before.written_for == current:
             return old
         new = re.sub(rb"(?m)^(schema_version:[ ]*)%d\b" % before.written_for, rb"\g<1>%d" % current, old, count=1)
+        if new == old:  # it is spelled in a way of its own; everything it says is read all the same
+            return old
         same = parse(new, path, kind)
         return new if same.document == before.document and same.written_for == current else dump(before.document, path)
     except ManifestError:

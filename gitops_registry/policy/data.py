@@ -47,18 +47,21 @@ def measurements(snapshot: Snapshot, reference: Reference) -> list[Evaluation]:
     return sorted(found, key=lambda evaluation: evaluation.created)
 
 
-def measured_again(judgement: Judgement, reference: Reference) -> Mapping[str, float]:
-    """Return the metrics that an earlier decision recorded of a version, measured on what its model pins in the base.
+def measured_again(judgement: Judgement, reference: Reference) -> Mapping[str, float] | None:
+    """Return the metrics that earlier decisions recorded of a version, measured on what its model pins in the base.
 
-    What the change itself writes counts for nothing here: neither a measurement nor other data.
+    Of several measurements the worst counts, for their times are what somebody wrote, and anybody who may write may add
+    one. None where there is none. What the change itself writes counts for nothing here: no measurement, no other data.
     """
     model = judgement.before.model(reference.name) if judgement.before else None
     if judgement.before is None or model is None or model.evaluation is None:
-        return {}
+        return None
     pinned = (model.evaluation.sha256, model.evaluation.target)
     there = measurements(judgement.before, reference)
     found = [one.metrics for one in there if (one.dataset.sha256, one.dataset.target) == pinned]
-    return found[-1] if found else {}
+    if not found:
+        return None
+    return {name: min(one[name] for one in found if name in one) for name in set().union(*found)}
 
 
 def _presence(judgement: Judgement, name: str, sha256: str, path: str) -> Iterator[Finding]:

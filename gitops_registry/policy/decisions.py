@@ -42,8 +42,13 @@ def floors(judgement: Judgement) -> Iterator[Finding]:
 
     A rollback is exempt: a version that decided history had in the stage before met what was asked then.
     """
+    renamed = {change.after for change in judgement.changes if change.kind == "model_renamed"}
     for change, stage in arrivals(judgement):
         version = judgement.after.version(change.model, change.version)
+        if change.model in renamed and (stage.serving or stage.minimum_metrics):
+            message = f"{change.model} gets its name and version {change.version} its stage in one change"
+            yield _refused(judgement, "floors", change, message, "rename it first, then promote it")
+            continue
         if version is None or _held_before(judgement, change, stage):
             continue
         missed = list(_missed(judgement, change, stage, version))
@@ -68,7 +73,7 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
         return
     again = measured_again(judgement, Reference(change.model, change.version))
     for metric, floor in wanted.items():
-        value = again.get(metric, version.metrics.get(metric))
+        value = version.metrics.get(metric) if again is None else again.get(metric)
         if value is None:
             message = f"{metric} was not measured; {stage.name} asks for at least {floor:g}"
             yield _refused(
@@ -78,7 +83,7 @@ def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version
                 message,
                 f"measure it: {_measure(change)}",
             )
-        elif metric in version.claimed and metric not in again:
+        elif metric in version.claimed and again is None:
             message = f"{metric} {value:.4g} is a claim; {stage.name} asks for one that was measured"
             hint = f"measure it: {_measure(change)}"
             yield _refused(judgement, "floors", change, message, hint)

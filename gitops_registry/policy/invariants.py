@@ -244,7 +244,8 @@ def _md5(side: Snapshot, path: str) -> str:
 def _named_objects(after: Snapshot) -> set[str]:
     """The objects that any version names: bytes that two versions share stay until both are gone."""
     versions = [after.version(name, number) for name in after.models() for number in after.versions(name)]
-    return {
+    pinned = [model.evaluation for name in after.models() if (model := after.model(name)) and model.evaluation]
+    return {paths.store_path(data.md5) for data in pinned} | {
         paths.store_path(stored)
         for version in versions
         for artifact in (version.artifacts if version else ())

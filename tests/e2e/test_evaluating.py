@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,57 @@ def test_a_change_cannot_bring_its_own_measurement_or_data(world: World) -> None
     files = dict(edits.add_evaluation(before, Reference("tumour", 2), forged))
     files |= edits.promote(before.with_edits(files), Reference("tumour", 2), "production")
     assert errors(world.judged(files)) == {"floors"}
+
+
+def measured(world: World, **metrics: float) -> None:
+    """Record a measurement of version 2 on the pinned data, as anybody who may write can."""
+    snapshot = world.registry.snapshot
+    pinned = snapshot.known_model("tumour").evaluation
+    assert pinned is not None
+    data = EvaluationData(dataset="holdout", rows=190, target="diagnosis", sha256=pinned.sha256)
+    when = datetime(9990 + len(metrics), 1, 1, tzinfo=UTC)
+    told = Evaluation(created=when, author=Person(name="Bob"), dataset=data, metrics=metrics)
+    world.commit(edits.add_evaluation(snapshot, Reference("tumour", 2), told))
+
+
+def test_the_worst_measurement_counts_whatever_time_another_one_claims(world: World) -> None:
+    registry = world.registry
+    registry.promote("tumour", 2, to="staging", direct=True)
+    measured(world, accuracy=0.55)
+    measured(world, accuracy=0.99, f1=0.9)
+    assert [finding.rule for finding in registry.promote("tumour", 2, to="production").refusals] == ["floors"]
+
+
+def test_a_measurement_of_nothing_hides_nothing(world: World) -> None:
+    registry = world.registry
+    registry.promote("tumour", 1, to="staging", direct=True)
+    snapshot = registry.snapshot
+    pinned = snapshot.known_model("tumour").evaluation
+    assert pinned is not None
+    data = EvaluationData(dataset="holdout", rows=190, target="diagnosis", sha256=pinned.sha256)
+    empty = Evaluation(created=CREATED, author=Person(name="Bob"), dataset=data, metrics={})
+    world.commit(edits.add_evaluation(snapshot, Reference("tumour", 1), empty))
+    assert "accuracy was not measured" in registry.promote("tumour", 1, to="production").refusals[0].message
+
+
+def test_a_rename_is_no_way_past_what_was_measured(world: World) -> None:
+    registry = world.registry
+    registry.promote("tumour", 2, to="staging", direct=True)
+    measured(world, accuracy=0.55)
+    before = registry.snapshot
+    files = dict(edits.rename(before, "tumour", "cancer"))
+    files |= edits.promote(before.with_edits(files), Reference("cancer", 2), "production")
+    assert "floors" in errors(world.judged(files))
+
+
+def test_a_data_file_may_have_any_name(world: World, trained: Trained, tmp_path: Path) -> None:
+    long = tmp_path / f"{'y' * 250}.csv"
+    long.write_bytes(trained.data.read_bytes()[:-1] + b"\n")
+    assert world.registry.set_evaluation("tumour", long, target="diagnosis", dataset="x")
+    (name,) = world.registry.snapshot.children("models/tumour/evaluation")
+    assert len(name) < 100
+    with pytest.raises(RegistryError, match="dataset cannot be recorded"):
+        world.registry.set_evaluation("tumour", trained.data, target="diagnosis", dataset="x" * 200_000)
 
 
 def test_another_table_takes_the_place_of_the_pinned_one(world: World, trained: Trained, tmp_path: Path) -> None:

@@ -421,3 +421,47 @@ def test_four_clones_that_push_at_once_lose_nothing(many: list[World]) -> None:
     assert len(digests) == 4
     last.cli("check")
     last.cli("verify")
+
+
+def test_what_both_changed_outside_the_registry_is_a_conflict_and_nobodys_is_lost(two: tuple[World, World]) -> None:
+    alice, bob = two
+    law = alice.root / "registry.yaml"
+    law.write_text(law.read_text() + "unmanaged: [src/**]\n")
+    alice.git("commit", "--quiet", "--all", "--message", "source beside the registry")
+    alice.git("push", "--quiet")
+    bob.git("pull", "--quiet")
+    for who in (alice, bob):
+        (who.root / "src").mkdir()
+        (who.root / "src" / "train.py").write_text(f"# of {who.root.name}\n")
+        who.git("add", "src")
+        who.git("commit", "--quiet", "--message", "train")
+    alice.git("push", "--quiet")
+    mine = bob.git("rev-parse", "main")
+    done = bob.cli("push", check=2)
+    assert "src/train.py was changed meanwhile" in done.stderr
+    assert bob.git("rev-parse", "main") == mine
+    assert (bob.root / "src" / "train.py").read_text() == "# of bob\n"
+
+
+def test_comments_that_both_wrote_are_a_conflict_and_nobodys_is_lost(two: tuple[World, World]) -> None:
+    for who in two:
+        file = who.root / "models" / "fraud" / "model.yaml"
+        file.write_text(file.read_text() + f"# {who.root.name} was here\n")
+        who.git("commit", "--quiet", "--all", "--message", "a remark")
+    alice, bob = two
+    alice.git("push", "--quiet")
+    assert "both changed the wording of models/fraud/model.yaml" in bob.cli("push", check=2).stderr
+    assert "bob was here" in (bob.root / "models" / "fraud" / "model.yaml").read_text()
+
+
+def test_a_proposal_may_be_made_again_after_it_landed(two: tuple[World, World]) -> None:
+    alice, bob = two
+    bob.cli("tag", "fraud@3", "k=1", "--propose")
+    bob.cli("push")
+    alice.git("fetch", "--quiet")
+    alice.cli("merge", "origin/tag/fraud/3")
+    alice.cli("push")
+    bob.git("pull", "--quiet")
+    bob.cli("proposals", "close", "tag/fraud/3")
+    bob.cli("tag", "fraud@3", "k=2", "--propose")
+    assert "tag/fraud/3: proposed there" in bob.cli("push").stdout
