@@ -153,6 +153,28 @@ def in_the_index(world: World, pointer: bytes) -> None:
     (world.root / "mine.bin.dvc").unlink()
 
 
+def in_an_older_stash_untracked(world: World, pointer: bytes) -> None:
+    (world.root / "mine.bin.dvc").write_bytes(pointer)
+    world.git("stash", "--include-untracked")
+    (world.root / "registry.yaml").write_bytes((world.root / "registry.yaml").read_bytes() + b"# newer\n")
+    world.git("stash")
+
+
+def at_a_request_of_a_forge(world: World, pointer: bytes) -> None:
+    there = world.root.parent / "there.git"
+    git(world.root.parent, "clone", "-q", "--bare", str(world.root), str(there))
+    world.git("remote", "add", "origin", str(there))
+    bob = World(world.root.parent / "bob", template=world.root)
+    branch = bob.branch({"elsewhere/model.bin.dvc": pointer})
+    bob.git("push", "-q", "origin", f"{branch}:refs/pull/7/head")
+
+
+def pinned_without_a_pointer(world: World, pointer: bytes) -> None:
+    md5 = pointer.decode().split("md5: ")[1][:32]
+    pinned = f"evaluation: {{file: x.csv, target: y, rows: 1, size: 300, md5: {md5}, sha256: {'0' * 64}}}\n"
+    world.branch({"models/fraud/model.yaml": world.read("models/fraud/model.yaml") + pinned.encode()})
+
+
 def in_the_stash(world: World, pointer: bytes) -> None:
     in_the_index(world, pointer)
     (world.root / "mine.bin.dvc").write_bytes(pointer)
@@ -175,7 +197,7 @@ def in_facts_without_a_pointer(world: World, pointer: bytes) -> None:
     "keep",
     [
         on_a_branch, on_a_tag, at_the_remote_of_git, at_a_remote_branch_that_is_gone, in_a_linked_work_tree,
-        in_the_files_of_a_linked_work_tree, in_the_work_tree, ignored_in_the_work_tree, in_the_index, in_the_stash,
+        in_the_files_of_a_linked_work_tree, in_the_work_tree, ignored_in_the_work_tree, in_the_index, in_the_stash, in_an_older_stash_untracked, at_a_request_of_a_forge, pinned_without_a_pointer,
         spelled_oddly, in_facts_without_a_pointer,
     ],
 )  # fmt: skip
@@ -378,3 +400,10 @@ def test_the_store_inside_the_repository_is_never_touched(template: Path, tmp_pa
     assert len(held(world.root / ".dvc/cache")) == 1
     assert world.git("status", "--porcelain") == ""
     assert Store(world.root).is_embedded
+
+
+def test_nothing_is_removed_in_the_middle_of_a_rebase(world: World) -> None:
+    (world.root / ".git" / "rebase-merge").mkdir()
+    done = asked(world, "gc", "--yes")
+    assert done.returncode == 2
+    assert "git is in the middle of something" in done.stderr
