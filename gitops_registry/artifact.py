@@ -54,6 +54,7 @@ class Store:
         self._committed = committed
         self._progress: Progress = progress or _silent
         self._names: dict[str, str] = {}
+        self._made: dict[str, dict[str, tuple[Digest, tuple[int, int, int] | None]]] = {}
 
     @property
     def is_embedded(self) -> bool:
@@ -103,18 +104,20 @@ class Store:
                 members = read_folder(source, lambda reader, path: self._cache.add(reader, f"{source.name}/{path}"))
                 digest, data = digest_of_members(members)
                 self._cache.add_listing(data, digest.md5)
+                self._made[digest.md5] = self._as_left({m.path: Digest(m.md5, m.sha256, m.size) for m in members})
             else:
                 require_file(source)
                 with source.open("rb") as reader:
                     digest = self._cache.add(reader, source.name)
+                self._made[digest.md5] = self._as_left({"": digest})
         self._names[digest.md5] = source.name
         return digest
 
     def push(self, digests: Sequence[Digest]) -> None:
         """Make sure that the default remote has every one of these artifacts; nothing to do for the embedded store.
 
-        What is in the cache is verified first, a damaged object in the remote is replaced, and what was uploaded is
-        looked at again. Raises RegistryError when the remote cannot be used, Damaged when the cache is wrong.
+        What is in the cache is verified first, unless it was put there a moment ago and nobody touched it since; a damaged
+        object in the remote is replaced, and what was uploaded is looked at again. Raises RegistryError when the remote cannot be used, Damaged when the cache is wrong.
         """
         if self.is_embedded:
             return
@@ -124,9 +127,21 @@ class Store:
                 if not self.cached(digest).exists() and self._state(digest) == "present":
                     continue
                 if digest.files is None:
-                    self._remote.upload(self._object(digest, name)[0], digest, name, digest.size)
+                    source = self.cached(digest) if self._untouched(digest) else self._object(digest, name)[0]
+                    self._remote.upload(source, digest, name, digest.size)
                 else:
                     self._push_folder(digest, name)
+
+    def _as_left(self, files: Mapping[str, Digest]) -> dict[str, tuple[Digest, tuple[int, int, int] | None]]:
+        """Return the objects of an artifact with what tells that somebody touched one in the cache."""
+        return {path: (one, identity(self._cache.path(one.md5))) for path, one in files.items()}
+
+    def _untouched(self, digest: Digest) -> dict[str, Digest]:
+        """Return the objects of an artifact that this store put into the cache, where they lie as it left them; else nothing."""
+        made = self._made.get(digest.md5, {})
+        if any(mark is None or identity(self._cache.path(one.md5)) != mark for one, mark in made.values()):
+            return {}
+        return {path: one for path, (one, _) in made.items()}
 
     def trouble(self) -> str:
         """Say why the default remote cannot be used now; empty when it can."""
@@ -285,7 +300,7 @@ class Store:
 
     def _push_folder(self, digest: Digest, name: str) -> None:
         """Upload the files of a folder and then the list of them, so that a list in the remote is never alone."""
-        files = self._gathered(digest, name)
+        files = self._untouched(digest) or self._gathered(digest, name)
         done = 0
 
         def upload(one: Digest) -> int:

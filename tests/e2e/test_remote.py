@@ -13,6 +13,7 @@ from pathlib import Path
 
 import githost
 import pytest
+import servers
 from builder import World, cli, git
 
 from gitops_registry.errors import NotFound, RegistryError
@@ -413,3 +414,19 @@ def test_init_makes_no_registry_beside_the_one_that_is_named(hub: Path, tmp_path
     assert (tmp_path / "here" / "registry.yaml").exists()
     told = cli(tmp_path, "-C", hub.as_uri(), "doctor").stdout
     assert f"every change is made at {hub.as_uri()}" in told
+
+
+@pytest.mark.needs("ssh")
+def test_a_registry_is_read_and_changed_over_ssh(hub: Path, tmp_path: Path) -> None:
+    with servers.ssh_site(tmp_path / "ssh") as site:
+        known = f"-o UserKnownHostsFile={tmp_path}/known -o StrictHostKeyChecking=accept-new -o IdentitiesOnly=yes"
+        given = {"GIT_SSH_COMMAND": f"ssh -i {site.options['keyfile']} {known}"}
+        url = f"ssh://{site.options['user']}@127.0.0.1:{site.port}{hub}"
+        assert json.loads(cli(tmp_path, "-C", url, "list", "--json", environment=given).stdout)[0]["name"] == "fraud"
+        done = cli(tmp_path, "-C", url, "alias", "set", "fraud@2", "best", environment=given)
+        assert done.returncode == 0, done.stderr
+        assert git(hub, "log", "-1", "--format=%s", "main").strip() == "alias fraud best to 2"
+        stranger = {"GIT_SSH_COMMAND": f"ssh -i {tmp_path}/ssh/stranger -o BatchMode=yes {known}"}
+        refused = cli(tmp_path, "-C", url, "list", environment=stranger)
+        assert refused.returncode == 2
+        assert "could not reach" in refused.stderr

@@ -270,3 +270,28 @@ def test_a_server_that_is_gone_is_one_line_without_the_secret_and_no_missing_obj
     assert told.returncode == 1
     assert "cannot be reached" in told.stdout
     assert "missing in the store" not in told.stdout
+
+
+def read_so_far() -> int:
+    """Return the bytes that this process has read."""
+    return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
+
+
+def test_what_was_put_into_the_cache_a_moment_ago_is_not_read_again_to_be_sent(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", start=Start(name="world", storage=str(tmp_path / "store")))
+    (tmp_path / "store").mkdir()
+    file, size = tmp_path / "large.bin", 30_000_000
+    file.write_bytes(os.urandom(size))
+    store = world.registry.place.store()
+    before = read_so_far()
+    digest = store.add(file)
+    assert read_so_far() - before < 1.2 * size
+    sent = []
+    for _ in range(2):
+        before = read_so_far()
+        store.push([digest])
+        sent.append(read_so_far() - before)
+        Path(store.cached(digest)).touch()  # somebody was there: now it is read before anything is sent
+        for there in (tmp_path / "store").rglob(digest.md5[2:]):
+            there.unlink()
+    assert sent[1] - sent[0] > 0.8 * size
