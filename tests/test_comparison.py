@@ -170,6 +170,7 @@ def test_the_history_of_a_version_is_what_was_decided_about_it_under_all_names(w
         ["registered", "Alice", "—", shown[-1].split()[-1]],
     ]
     assert "Good enough." in shown[-2]
+    assert [line.split()[2:4] for line in shown if "card" in line] == [["card", "changed"]]
     history = json.loads(world.cli("show", "payments@1", "--json").stdout)["history"]
     assert [event["changes"][0]["text"] for event in history] == [one for (one,) in told]
 

@@ -143,8 +143,5 @@ def _print_past(past: list[Event] | str, reference: Reference) -> None:
 
 def _without_name(text: str, reference: Reference) -> str:
     """Return a change in the words of a table that is about one version."""
-    return (
-        text.partition(": ")[2]
-        .replace(f"version {reference.number} ", "", 1)
-        .replace(f"of version {reference.number} ", "")
-    )
+    told = text.partition(": ")[2].replace(f"of version {reference.number} ", "", 1)
+    return told.removeprefix(f"version {reference.number} ")
