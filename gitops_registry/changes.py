@@ -102,7 +102,7 @@ _SENTENCES = {
     "alias_removed": lambda c: f"{c.model}: alias {c.subject} removed (was {c.before})",
     "card_updated": lambda c: f"{c.model}: card of version {c.version} {_changed(c)}",
     "evaluation_added": lambda c: f"{c.model}: evaluation of version {c.version} added",
-    "policy_changed": lambda c: f"{c.subject} {_changed(c)}",
+    "policy_changed": lambda c: f"{c.subject} {_changed(c)}{_in_what(c)}",
     "permission_changed": lambda c: f"{c.subject} {_changed(c)}{_in_what(c)}",
     "registry_changed": lambda c: f"{c.subject} {_changed(c)}{_in_what(c)}",
     "immutable_violated": lambda c: f"{c.subject} {_changed(c)}, but it must never change",

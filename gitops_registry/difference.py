@@ -13,9 +13,11 @@ from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.changes import Change, Kind
+from gitops_registry.errors import ManifestError
 from gitops_registry.listing import committed_objects
 from gitops_registry.manifest.kinds import Model
-from gitops_registry.manifest.parts import plain
+from gitops_registry.manifest.parts import Document, plain
+from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.paths import Place, place_of
 from gitops_registry.snapshot import PathChange, Snapshot
 
@@ -136,18 +138,27 @@ def _ids(path: PathChange) -> tuple[str | None, str | None]:
 
 
 def _fields_of(side: Snapshot, place: Place, oid: str) -> dict[str, Any] | None:
-    """Return the fields of the constitution or the access rules by their path (`stages.production.serving`); None for others."""
-    if not oid or place.role not in {"constitution", "access"}:
+    """Return the fields of a rule's file by their path (`stages.production.serving`); None for other files, and a broken policy."""
+    if not oid or place.role not in {"constitution", "access", "policy", "waiver"}:
         return None
-    document = side.constitution if place.role == "constitution" else side.access
-    return dict(_flat(plain(document))) if document else None
+    if place.role in {"constitution", "access"}:
+        document: Document | None = side.constitution if place.role == "constitution" else side.access
+        return dict(_flat(plain(document))) if document else None
+    kind, path = (
+        (Policy, paths.policy_path(place.file)) if place.role == "policy" else (Waiver, paths.waiver_path(place.file))
+    )
+    try:
+        parsed = side.parsed(path, kind)
+    except ManifestError:  # a base that holds a broken policy must be mended by a change
+        return None
+    return dict(_flat(plain(parsed.document))) if parsed else None
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every single value with its path; items of a list that have a name are found by it."""
-    named = isinstance(value, list) and all(isinstance(item, dict) and "name" in item for item in value)
-    if named:
-        value = {item["name"]: item for item in value}
+    """Yield every single value with its path; items of a list that have a name or an id are found by it."""
+    for key in ("name", "id"):
+        if isinstance(value, list) and all(isinstance(item, dict) and key in item for item in value):
+            value = {item[key]: item for item in value}
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _flat(item, f"{path}.{key}" if path else key)
@@ -160,6 +171,7 @@ def _plain_change(
 ) -> Change:
     kinds: dict[str, Kind] = {
         "constitution": "registry_changed", "governance": "registry_changed", "access": "permission_changed", "policy": "policy_changed",
+        "waiver": "policy_changed",
     }  # fmt: skip
     old: Any
     new: Any

@@ -10,7 +10,9 @@ import re
 from typing import Literal, NamedTuple
 
 CONSTITUTION = "registry.yaml"
+POLICIES = "policies"
 ACCESS = "policies/access.yaml"
+WAIVERS = "policies/waivers"
 MODELS = "models"
 DVC_CONFIG = ".dvc/config"
 EMBEDDED_STORE = ".dvc/store"
@@ -26,7 +28,7 @@ _GOVERNANCE_FILES = frozenset(
 
 Role = Literal[
     "constitution", "model", "version", "card", "pointer", "evaluation", "rendered_card",
-    "evaluation_data", "access", "policy", "governance", "store_object", "unknown",
+    "evaluation_data", "access", "policy", "waiver", "governance", "store_object", "unknown",
 ]  # fmt: skip
 
 
@@ -87,6 +89,14 @@ def data_path(name: str, file: str) -> str:
     return f"{data_folder(name)}/{file}.dvc"
 
 
+def policy_path(name: str) -> str:
+    return f"{POLICIES}/{name}.yaml"
+
+
+def waiver_path(name: str) -> str:
+    return f"{WAIVERS}/{name}.yaml"
+
+
 def rendered_card_path(name: str, number: int) -> str:
     return f"cards/{name}/v{number}.md"
 
@@ -107,8 +117,11 @@ def place_of(path: str) -> Place:
     if path in _GOVERNANCE_FILES or path.startswith(_GOVERNANCE):
         return Place("governance")
     parts = path.split("/")
-    if parts[0] == "policies" and len(parts) > 1:
-        return Place("policy")
+    if parts[0] == POLICIES and parts[-1].endswith(".yaml") and not name_problem(name := parts[-1][:-5]):
+        if len(parts) == 2:
+            return Place("policy", file=name)
+        if parts[:-1] == WAIVERS.split("/"):
+            return Place("waiver", file=name)
     if parts[0] == MODELS and len(parts) > 2 and not name_problem(parts[1]):
         return _place_in_model(parts)
     if parts[0] == "cards" and len(parts) == 3 and not name_problem(parts[1]):

@@ -15,6 +15,7 @@ from gitops_registry.errors import ManifestError
 from gitops_registry.manifest.facts import Evaluation, Version
 from gitops_registry.manifest.kinds import KINDS, Access, Card, Constitution, Model
 from gitops_registry.manifest.parts import Document
+from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.manifest.reading import MAX_BYTES, kind_at, parse
 
 PATH = "models/credit-risk/model.yaml"
@@ -249,11 +250,13 @@ def test_a_path_says_which_kind_lies_there() -> None:
     folder = "models/credit-risk/versions/3"
     assert kind_at("registry.yaml") is Constitution
     assert kind_at("policies/access.yaml") is Access
+    assert kind_at("policies/quality.yaml") is Policy
+    assert kind_at("policies/waivers/quality-3.yaml") is Waiver
     assert kind_at("models/credit-risk/model.yaml") is Model
     assert kind_at(f"{folder}/version.yaml") is Version
     assert kind_at(f"{folder}/card.yaml") is Card
     assert kind_at(f"{folder}/evaluations/1.yaml") is Evaluation
-    for path in (f"{folder}/model.skops.dvc", "README.md", "models/x", "policies/quality.yaml", "", "../registry.yaml"):
+    for path in (f"{folder}/model.skops.dvc", "README.md", "models/x", "policies/quality.yml", "", "../registry.yaml"):
         assert kind_at(path) is None
 
 

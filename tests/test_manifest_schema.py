@@ -61,7 +61,9 @@ def test_what_the_reader_refuses_for_its_keys_and_types_the_schema_refuses_too(
 
 def test_the_schema_files_are_those_of_the_kinds_people_write() -> None:
     files = schema_files()
-    assert set(files) == {f".schemas/{name}.json" for name in ("registry", "model", "card", "access")}
+    assert set(files) == {
+        f".schemas/{name}.json" for name in ("registry", "model", "card", "access", "policy", "waiver")
+    }
     for path, data in files.items():
         assert data.endswith(b"}\n")
         kind = next(kind for kind in KINDS.values() if path == f".schemas/{kind.schema_name}.json")

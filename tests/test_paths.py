@@ -17,8 +17,10 @@ MD5 = "0123456789abcdef0123456789abcdef"
     [
         ("registry.yaml", Place("constitution")),
         ("policies/access.yaml", Place("access")),
-        ("policies/quality.yaml", Place("policy")),
-        ("policies/waivers/one.yaml", Place("policy")),
+        ("policies/quality.yaml", Place("policy", file="quality")),
+        ("policies/quality.yml", Place("unknown")),
+        ("policies/more/quality.yaml", Place("unknown")),
+        ("policies/waivers/one.yaml", Place("waiver", file="one")),
         ("models/fraud/model.yaml", Place("model", "fraud")),
         ("models/fraud/versions/3/version.yaml", Place("version", "fraud", 3)),
         ("models/fraud/versions/3/card.yaml", Place("card", "fraud", 3)),

@@ -17,6 +17,16 @@ MODEL = "models/fraud/model.yaml"
 FOLDER = "models/fraud/versions"
 LAW = "registry.yaml"
 ACCESS = "policies/access.yaml"
+POLICY = b"""\
+kind: Policy
+schema_version: 1
+name: x
+match: {to: [archived]}
+validations: [{id: titled, expression: "model.title != ''"}]
+tests:
+- {name: with a title, expect: {titled: pass}}
+- {name: without one, set: {model.title: ""}, expect: {titled: fail}}
+"""
 
 
 def finding(report: Report, rule: str) -> str:
@@ -407,7 +417,7 @@ def test_unmanaged_globs_never_cover_what_is_ours(court: World, glob: str) -> No
     base = court.branch(written(court, LAW, "stages:", f'unmanaged: ["{glob}"]\nstages:'))
     for path in (f"{FOLDER}/3/model.bin", "cards/fraud/extra.md", "Policies/x.yaml"):
         assert "strangers" in errors(court.judged({path: b"x"}, base=base))
-    ours = {LAW: court.read(LAW), "policies/x.yaml": b"x", ".github/workflows/x.yaml": b"x", MODEL: None}
+    ours = {LAW: court.read(LAW), "policies/x.yaml": POLICY, ".github/workflows/x.yaml": b"x", MODEL: None}
     kinds = {change.kind for change in court.judged(ours, base=base).changes}
     assert {"registry_changed", "policy_changed", "model_deleted"} <= kinds
 
@@ -425,9 +435,9 @@ def test_a_change_cannot_unmanage_what_it_adds(court: World) -> None:
 def test_a_change_of_rules_alone_is_plain_and_beside_others_it_is_said(court: World) -> None:
     law = written(court, LAW, "accuracy: 0.9", "accuracy: 0.91")
     assert court.judged(law).findings == ()
-    policy: dict[str, Content | None] = {"policies/quality.yaml": b"kind: Policy\n"}
+    policy: dict[str, Content | None] = {"policies/x.yaml": POLICY}
     report = court.judged({**policy, **moved(court, 4, "staging")})
-    assert [(f.rule, f.result, f.path) for f in report.findings] == [("governance", "warning", "policies/quality.yaml")]
+    assert [(f.rule, f.result, f.path) for f in report.findings] == [("governance", "warning", "policies/x.yaml")]
 
 
 # ── the same verdict at the decision

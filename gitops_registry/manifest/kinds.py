@@ -25,6 +25,7 @@ from gitops_registry.manifest.parts import (
     Task,
     Text,
 )
+from gitops_registry.manifest.policies import Policy, Waiver
 
 # ── registry.yaml
 
@@ -241,5 +242,7 @@ KINDS: dict[str, type[Document]] = {
     "ModelCard": Card,
     "Evaluation": Evaluation,
     "Access": Access,
+    "Policy": Policy,
+    "Waiver": Waiver,
 }
 """Every kind by the word in its `kind:` line."""

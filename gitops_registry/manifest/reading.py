@@ -23,6 +23,7 @@ from gitops_registry.manifest.facts import Evaluation, Version
 from gitops_registry.manifest.kinds import Access, Card, Constitution, Model
 from gitops_registry.manifest.migrations import upgraded
 from gitops_registry.manifest.parts import Document
+from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.paths import place_of
 
 D = TypeVar("D", bound=Document)
@@ -42,6 +43,8 @@ KINDS_BY_ROLE: dict[str, type[Document]] = {
     "card": Card,
     "evaluation": Evaluation,
     "access": Access,
+    "policy": Policy,
+    "waiver": Waiver,
 }
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")

@@ -65,7 +65,8 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
     managed = [path for path in changed if not is_unmanaged(path.path, () if first else before.constitution.unmanaged)]
     unreadable = _unreadable(after, managed)
     if unreadable:
-        return Report(unreadable, (), ("schema",))
+        nothing = Judgement(None, after, (), managed, Facts(), Constitution(stages=DEFAULT_STAGES), None)
+        return Report(_in_order((*unreadable, *invariants.modes(nothing))), (), ("schema", "modes"))
     changes = diff(before, after, changed)
     judgement = Judgement(
         before, after, changes, managed, gather(after, changes),

@@ -1,28 +1,37 @@
 """What a check is given and what it says: facts, findings, and the verdict of a gate.
 
 A fact that nobody gathered is None, and a rule that needs it says `not-checked`. Whether that is refused is the
-gate's business: it names the facts it requires.
+gate's business: it names the facts it requires. What one rule of a policy came to is a verdict; those that stand in
+the way, or that somebody should read, are findings too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from gitops_registry.changes import Change
+from gitops_registry.comparison import Row
 from gitops_registry.manifest.kinds import Access, Constitution
+from gitops_registry.manifest.policies import Enforcement
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
 
 Result = Literal["error", "warning", "not-checked"]
-Fact = Literal["actor", "approvals", "presence", "history", "cards"]
+Fact = Literal["actor", "approvals", "presence", "history", "cards", "policies"]
 Presence = Literal["present", "missing", "damaged"]
 
 ADVICE: frozenset[Fact] = frozenset({"cards"})
 """What a look at a change on somebody's own machine requires."""
-DECISION: frozenset[Fact] = frozenset({"cards", "presence", "history", "approvals"})
-"""What landing a change requires. Who acts is proved where a server or a forge can prove it."""
+DECISION: frozenset[Fact] = frozenset({"cards", "presence", "history", "approvals", "policies"})
+"""What landing a change requires: `policies` is whatever fact a policy asks for. Who acts is proved where a server or a
+forge can prove it.
+"""
+
+Came = Literal["pass", "fail", "error", "skip", "waived", "not-checked"]
+"""What a rule of a policy can come to. Only `pass`, `skip` and `waived` let a change through, and advice never refuses one."""
 
 
 class Alteration(NamedTuple):
@@ -39,16 +48,18 @@ class Facts:
 
     `actor`: the verified member who decides. `approvals`: the members whose approval holds. `presence`: per
     SHA-256, whether the store has the artifact. `history`: per (model, stage), the versions that decisions put
-    there. `altered`: the versions whose facts are not those they were registered with.
-    `cards`: per path, what the rendered card must be.
+    there. `holders`: per (model, stage), those that held it last, the last one first. `altered`: the versions whose facts
+    are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
     """
 
     actor: str | None = None
     approvals: tuple[str, ...] | None = None
     presence: Mapping[str, Presence | None] | None = None
     history: Mapping[tuple[str, str], tuple[int, ...]] | None = None
+    holders: Mapping[tuple[str, str], tuple[int, ...]] | None = None
     altered: Mapping[Reference, Alteration] | None = None
     cards: Mapping[str, bytes] | None = None
+    now: datetime | None = None
 
 
 class Spot(NamedTuple):
@@ -102,6 +113,60 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What one rule of one policy came to for one version in, or on its way to, a stage (or an alias).
+
+    `path` and `line` are where the rule stands in its policy. `reading` says of a `fail` what was found; `needed` what
+    would make it pass. `waiver` and `until` name what lifts it.
+    """
+
+    policy: str
+    rule: str
+    result: Came
+    enforcement: Enforcement
+    model: str
+    version: int
+    stage: str
+    message: str = ""
+    needed: str = ""
+    path: str = ""
+    line: int = 0
+    waiver: str = ""
+    until: str = ""
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether it refuses the change where every fact is required."""
+        return self.enforcement != "advisory" and self.result in {"fail", "error", "not-checked"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON-ready data, without what is empty."""
+        return {key: value for key, value in self.__dict__.items() if value not in ("", 0, None)}
+
+
+@dataclass(frozen=True)
+class Move:
+    """A version on its way into a stage: who holds the stage, who held it last (the champion), and how the two compare."""
+
+    model: str
+    version: int
+    stage: str
+    holders: tuple[int, ...]
+    champion: int | None = None
+    rows: tuple[Row, ...] = ()
+
+    def __str__(self) -> str:
+        """`credit-risk: production 2 → 3`."""
+        was = ", ".join(map(str, self.holders)) or "(empty)"
+        return f"{self.model}: {self.stage} {was} → {self.version}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the move as JSON-ready data; of the comparison, what differs."""
+        differing = [row.to_json() for row in self.rows if not row.is_same]
+        return {**self.__dict__, "text": str(self), "holders": list(self.holders), "rows": differing}
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the rules look at: both sides, their differences and the facts.
 
@@ -150,11 +215,17 @@ def serving_versions(snapshot: Snapshot, law: Constitution, among: Sequence[str]
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a check said, in order of path, line and rule."""
+    """Everything a check said, in order of path, line and rule.
+
+    `rules` are the built-in ones that were run; `verdicts` what the rules of policies came to, in order of version, policy
+    and rule; `moves` what the change moves into stages.
+    """
 
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...] = ()
     rules: tuple[str, ...] = field(default=())
+    verdicts: tuple[Verdict, ...] = ()
+    moves: tuple[Move, ...] = ()
 
     def refusals(self, required: frozenset[Fact]) -> tuple[Finding, ...]:
         """Return the findings that refuse the change at a gate which requires those facts. Empty means accepted."""
@@ -166,7 +237,13 @@ class Report:
         """Return what both checks said, each thing once, errors first."""
         both = {*self.findings, *other.findings}
         ordered = sorted(both, key=lambda f: (f.result != "error", f.path, f.line, f.rule, f.message))
-        return Report(tuple(ordered), other.changes, tuple(dict.fromkeys((*self.rules, *other.rules))))
+        return Report(
+            tuple(ordered),
+            other.changes,
+            tuple(dict.fromkeys((*self.rules, *other.rules))),
+            tuple(dict.fromkeys((*self.verdicts, *other.verdicts))),
+            (*self.moves, *other.moves),
+        )
 
     def to_json(self, required: frozenset[Fact] = ADVICE) -> dict[str, Any]:
         """Return the report as JSON-ready data."""
@@ -175,4 +252,6 @@ class Report:
             "ok": not refused,
             "findings": [finding.to_json() for finding in self.findings],
             "rules": list(self.rules),
+            "policies": [verdict.to_json() for verdict in self.verdicts],
+            "moves": [move.to_json() for move in self.moves],
         }
