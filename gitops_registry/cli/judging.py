@@ -160,8 +160,8 @@ def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
             click.echo(f"  why: {clean(found.reason)}")
         if found.report:
             review = Review(found.report, found.refusals)
-            print_lines(text.moves(found.report.moves, program=command("").rstrip()), indent="  ")
-            print_lines(text.findings(review.findings, review.refused))
+            print_lines(text.contests(review, program=command("").rstrip()), indent="  ")
+            print_lines(text.findings(review))
             print_lines(text.policies(review))
         click.echo(clean(found.state))
     return FINDINGS if found.problem or found.refusals else 0

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from gitops_registry.registry import Registry
 
 FINDINGS = 1
-_COMPARED = 6
-"""Rows of a comparison that are told of a move that somebody just made."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
@@ -143,9 +141,8 @@ def _print_report(outcome: Outcome) -> None:
     from gitops_registry.reporting.review import Review
 
     review = Review(outcome.report, outcome.refusals)
-    contested = [move for move in review.report.moves if move.champion not in (None, move.version)]
-    print_lines(text.moves(contested, program=command("").rstrip(), most=_COMPARED), indent="  ")
-    print_lines(text.findings(review.findings, review.refused))
+    print_lines(text.contests(review, program=command("").rstrip()), indent="  ")
+    print_lines(text.findings(review))
     print_lines(text.policies(review))
 
 

@@ -25,7 +25,7 @@ def commands(review: Review, *, most: int = ANNOTATIONS) -> list[str]:
     for kind in _KINDS:
         found = [finding for finding in review.findings if _kind(review, finding) == kind]
         shown = found if len(found) <= most else found[: most - 1]
-        told += [_command(kind, finding) for finding in shown]
+        told += [_command(review, kind, finding) for finding in shown]
         if len(found) > len(shown):
             message = f"{len(found) - len(shown)} more findings; the summary and the log of this step tell them"
             told.append(f"::{kind} title=gitops-registry::{_data(message)}")
@@ -38,7 +38,7 @@ def _kind(review: Review, finding: Finding) -> str:
     return "warning" if finding.result == "warning" else "notice"
 
 
-def _command(kind: str, finding: Finding) -> str:
+def _command(review: Review, kind: str, finding: Finding) -> str:
     properties: dict[str, str] = {}
     if finding.path:
         properties["file"] = finding.path
@@ -48,7 +48,7 @@ def _command(kind: str, finding: Finding) -> str:
     about = f"{finding.model}{version}" if finding.model else ""
     properties["title"] = f"{finding.rule} ({about})" if about else finding.rule
     told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    hint = f"\n{_shown(finding.hint)}" if finding.hint else ""
+    hint = f"\n{_shown(review.next_step(finding))}" if finding.hint else ""
     return f"::{kind} {told}::{_data(_shown(finding.message) + hint)}"
 
 

@@ -50,23 +50,23 @@ def _built_in(review: Review) -> Iterable[ElementTree.Element]:
         case = ElementTree.Element("testcase", classname="gitops-registry", name=plain(rule))
         refusing = [finding for finding in found if finding in review.refused]
         if refusing:
-            _say(case, "failure", plain(refusing[0].message), refusing[0].result, _told(refusing))
+            _say(case, "failure", plain(refusing[0].message), refusing[0].result, _told(review, refusing))
         elif any(finding.result == "not-checked" for finding in found):
-            _say(case, "skipped", "not checked", None, _told(found))
+            _say(case, "skipped", "not checked", None, _told(review, found))
         rest = [finding for finding in found if finding not in review.refused]
         if rest and (refusing or len(case) == 0):
-            ElementTree.SubElement(case, "system-out").text = _told(rest)
+            ElementTree.SubElement(case, "system-out").text = _told(review, rest)
         yield case
 
 
-def _told(found: Sequence[Finding]) -> str:
+def _told(review: Review, found: Sequence[Finding]) -> str:
     lines = []
     for finding in found:
         version = f"@{finding.version}" if finding.version else ""
         about = f"{finding.model}{version}: " if finding.model else ""
         where = f" ({finding.where})" if finding.path else ""
         lines.append(plain(f"{about}{finding.message}{where}"))
-        lines += [f"    {plain(finding.hint)}"] if finding.hint else []
+        lines += [f"    {plain(review.next_step(finding))}"] if finding.hint else []
     return "\n".join(lines)
 
 

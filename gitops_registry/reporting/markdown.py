@@ -91,7 +91,7 @@ def _text(review: Review, most: int) -> str:
     parts = [MARKER, _heading(review)]
     moved = review.report.moves
     for move in moved[:most]:
-        parts += [f"### {_line(move)}", *_contest(move, most)]
+        parts += [f"### {_line(review.heading(move))}", *_contest(move, most)]
     parts += [f"{len(moved) - most} more moves"] if len(moved) > most else []
     parts += _changes(review.other_changes, most) if review.base else []
     parts += _findings(review, most)

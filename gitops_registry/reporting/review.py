@@ -104,10 +104,21 @@ class Review:
         """The refusals, to look one up."""
         return frozenset(self.refusals)
 
+    def next_step(self, finding: Finding) -> str:
+        """Return the hint of a finding; of one that refuses, as `to pass: …`. Empty where there is none."""
+        return f"to pass: {finding.hint}" if finding.hint and finding in self.refused else finding.hint
+
+    def heading(self, move: Move) -> str:
+        """Return a move and where its version comes from: `credit-risk: production 2 → 3 (from staging)`."""
+        for change in self.report.changes:
+            if change.kind == "stage_transition" and (change.model, change.version, change.after) == _key(move):
+                return f"{move} (from {change.before})"
+        return str(move)
+
     @property
     def other_changes(self) -> tuple[Change, ...]:
         """The changes that no move tells already."""
-        told = {(move.model, move.version, move.stage) for move in self.report.moves}
+        told = {_key(move) for move in self.report.moves}
         return tuple(
             change
             for change in self.report.changes
@@ -165,6 +176,10 @@ class Review:
             },
             "plan": plan if self.base else None,
         }
+
+
+def _key(move: Move) -> tuple[str, int, str]:
+    return move.model, move.version, move.stage
 
 
 def rule_of(verdict: Verdict) -> str:

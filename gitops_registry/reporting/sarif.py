@@ -90,11 +90,14 @@ def _result(review: Review, finding: Finding, index: dict[str, int], seen: Count
         "ruleId": plain(finding.rule),
         "ruleIndex": index[plain(finding.rule)],
         **_weight(review, finding),
-        "message": {"text": f"{message}\n{plain(finding.hint)}" if finding.hint else message},
+        "message": {"text": f"{message}\n{plain(review.next_step(finding))}" if finding.hint else message},
         "locations": [_location(finding, plain(about))],
         "partialFingerprints": _fingerprints(finding, seen),
         "properties": _facts(finding, verdict),
     }
+    if verdict is not None and verdict.path:
+        place = {"artifactLocation": _artifact(verdict.path), "region": {"startLine": max(verdict.line, 1)}}
+        result["relatedLocations"] = [{"id": 1, "message": {"text": "the rule"}, "physicalLocation": place}]
     if verdict is not None and verdict.result == "waived":
         until = f" until {verdict.until}" if verdict.until else ""
         result["suppressions"] = [
@@ -117,7 +120,7 @@ def _location(finding: Finding, about: str) -> dict[str, Any]:
         region["startColumn"] = finding.column
     location: dict[str, Any] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": _uri(finding.path or paths.CONSTITUTION), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": _artifact(finding.path or paths.CONSTITUTION),
             "region": region,
         }
     }
@@ -126,10 +129,11 @@ def _location(finding: Finding, about: str) -> dict[str, Any]:
     return location
 
 
-def _uri(path: str) -> str:
-    """Return a path of the repository as a relative URI."""
+def _artifact(path: str) -> dict[str, str]:
+    """Return a path of the repository as a URI below its root."""
     octets = path.encode("utf-8", "surrogateescape")
-    return "".join(chr(octet) if octet in _UNRESERVED else f"%{octet:02X}" for octet in octets)
+    uri = "".join(chr(octet) if octet in _UNRESERVED else f"%{octet:02X}" for octet in octets)
+    return {"uri": uri, "uriBaseId": "%SRCROOT%"}
 
 
 def _fingerprints(finding: Finding, seen: Counter[str]) -> dict[str, str]:

@@ -5,11 +5,11 @@ No line can move a cursor or command the CI service that reads the log, whatever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gitops_registry.changes import Change
-from gitops_registry.policy.report import Finding, Move
+from gitops_registry.policy.report import Move
 from gitops_registry.reporting.review import Review, differing, is_decisive
 from gitops_registry.reporting.values import clean, clipped, columns, difference
 
@@ -19,8 +19,9 @@ MARKS: dict[str, tuple[str, Style]] = {
     "warning": ("!", "warning"),
     "not-checked": ("?", "unchecked"),
 }
-ROWS = 12
+_ROWS = 12
 """As many lines of a comparison are told; `compare` tells all."""
+_FEWER_ROWS = 6
 _CELL = 40
 
 
@@ -39,10 +40,10 @@ def terminal(review: Review, *, program: str = "gitops-registry") -> list[Line]:
 
     `program` is what to type before a command.
     """
-    lines = [*moves(review.report.moves, program=program)]
+    lines = [*moves(review, program=program)]
     if review.base:
         lines += [(Span(clean(change)),) for change in review.other_changes]
-    lines += findings(review.findings, review.refused)
+    lines += findings(review)
     lines += policies(review)
     return [*lines, (Span(review.verdict, "refused" if review.refusals else "passed"),)]
 
@@ -57,11 +58,19 @@ def plan(changes: Sequence[Change]) -> list[Line]:
     return [(Span(clean(change)),) for change in changes] or [(Span("nothing changes"),)]
 
 
-def moves(moved: Iterable[Move], *, program: str = "gitops-registry", most: int = ROWS) -> Iterator[Line]:
-    """Yield a line for each move and below it what differs between champion and challenger, `most` rows of it."""
-    for move in moved:
-        yield (Span(clean(move), "heading"),)
-        yield from _contest(move, program, most)
+def moves(review: Review, *, program: str = "gitops-registry") -> Iterator[Line]:
+    """Yield a line for each move and below it what differs between champion and challenger."""
+    for move in review.report.moves:
+        yield (Span(clean(review.heading(move)), "heading"),)
+        yield from _contest(move, program, _ROWS)
+
+
+def contests(review: Review, *, program: str = "gitops-registry") -> Iterator[Line]:
+    """Yield the same in short, for whoever has the plan before their eyes: only the moves that have a champion to meet."""
+    for move in review.report.moves:
+        if move.champion not in (None, move.version):
+            yield (Span(clean(move), "heading"),)
+            yield from _contest(move, program, _FEWER_ROWS)
 
 
 def _contest(move: Move, program: str, most: int) -> Iterator[Line]:
@@ -91,9 +100,9 @@ def _contest(move: Move, program: str, most: int) -> Iterator[Line]:
         yield (Span(f"  {len(rows) - len(shown)} more: {asked}"),)
 
 
-def findings(found: Iterable[Finding], refused: Collection[Finding] = ()) -> Iterator[Line]:
-    """Yield findings, each with its place and the next step; of one that refuses, what would make it pass."""
-    for finding in found:
+def findings(review: Review) -> Iterator[Line]:
+    """Yield the findings, each with its place and the next step; of one that refuses, what would make it pass."""
+    for finding in review.findings:
         mark, style = MARKS[finding.result]
         where = f" ({finding.where})" if finding.path else ""
         version = f"@{finding.version}" if finding.version else ""
@@ -103,7 +112,7 @@ def findings(found: Iterable[Finding], refused: Collection[Finding] = ()) -> Ite
             Span(clean(f"{about}{finding.message}{where}")),
         )
         if finding.hint:
-            yield (Span(f"    {'to pass: ' if finding in refused else ''}{clean(finding.hint)}"),)
+            yield (Span(f"    {clean(review.next_step(finding))}"),)
 
 
 def policies(review: Review) -> Iterator[Line]:
