@@ -7,7 +7,7 @@ CommonMark's rules nor by what forges make of `@`, `#` or a bare address.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -26,32 +26,31 @@ _MOST = 1_024
 _CELL = 600
 _MARKS = {"error": "❌", "warning": "⚠️", "not-checked": "❔"}
 _ESCAPED = str.maketrans(
-    {"\\": "&#92;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", **{sign: f"\\{sign}" for sign in "`*_[]~!^"}}
+    {"\\": "&#92;", "&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "`*_[]~!^"}}
 )
-_ACTIVE = re.compile(r"[@#$]|[!%&~^]\w|:\S|//|www\.|\bGH-\d|\b[0-9a-f]{7,64}\b", re.IGNORECASE)
+_ACTIVE = re.compile(r"[@#$]|[!%&~^]\w|:\S|//|\S\.[^\W\d]|\bGH-\d|\b[0-9a-f]{7,64}\b", re.IGNORECASE)
 """What forges make something of in text that is already rendered: mentions, references, addresses, formulas, emoji."""
 _OPENING = re.compile(r"[-+=]|\d+[.)]")
 
 
 def markdown(review: Review, *, limit: int = COMMENT_LIMIT) -> str:
     """Return the comment, at most `limit` bytes of UTF-8: of longer lists the first entries and how many more there are."""
-    most = _MOST
-    while True:
-        text = _text(review, most)
-        if len(text.encode()) <= limit or most == 0:
-            return text
-        most //= 2
+    return _fitting(lambda most: _text(review, most), limit)
 
 
 def plan(changes: Sequence[Change], *, base: str, head: str, limit: int = COMMENT_LIMIT) -> str:
     """Return what changes as a comment of its own, at most `limit` bytes of UTF-8."""
+    heading = f"## {counted(len(changes), 'change')}" if changes else "## Nothing changes"
+    start = [MARKER, heading, f"{code(head)} into {code(base)}"]
+    return _fitting(lambda most: _joined([*start, *_changes(changes, most)]), limit)
+
+
+def _fitting(render: Callable[[int], str], limit: int) -> str:
+    """Return a text with as many rows in each list as fit; without any where nothing fits."""
     most = _MOST
-    while True:
-        heading = f"## {counted(len(changes), 'change')}" if changes else "## Nothing changes"
-        text = _joined([MARKER, f"{heading}\n\n{code(head)} into {code(base)}", *_changes(changes, most)])
-        if len(text.encode()) <= limit or most == 0:
-            return text
+    while len((text := render(most)).encode()) > limit and most:
         most //= 2
+    return text
 
 
 def escaped(value: Any) -> str:
@@ -68,16 +67,15 @@ def code(value: Any) -> str:
 
 
 def _code(text: str) -> str:
-    if "\\" in text:  # readers disagree on whether `\\|` ends a cell
-        text = text.replace("|", "¦")
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     room = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{room}{text.replace('|', chr(92) + '|')}{room}{fence}"
+    return f"{fence}{room}{text}{room}{fence}"
 
 
 def row(cells: Sequence[str]) -> str:
-    """Return one row of a table; the cells are Markdown."""
-    return "| " + " | ".join(cells) + " |"
+    """Return one row of a table; the cells are Markdown, in which no `|` ends them."""
+    # Readers disagree on whether a backslash before `\\|` keeps it from ending the cell.
+    return "| " + " | ".join(cell.replace("\\|", "\\¦").replace("|", "\\|") for cell in cells) + " |"
 
 
 def comparison(rows: Sequence[Row], left: str, right: str) -> str:
