@@ -22,7 +22,8 @@ def plain(value: Any) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value)
-    return "".join(sign if sign.isprintable() else " " for sign in str(value))
+    text = str(value)
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def clean(value: Any) -> str:
