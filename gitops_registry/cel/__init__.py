@@ -26,7 +26,10 @@ _VARIABLES = {
     "candidate": "map", "champion": "dyn", "model": "map", "change": "map", "params": "map", "variables": "map", "registry": "map",
     "now": "timestamp",
 }  # fmt: skip
-_KNOWN_ENDS = {Signals.SIGPROF: "took more than {seconds:g} s of processor time", Signals.SIGKILL: "was ended from outside"}
+_KNOWN_ENDS = {
+    Signals.SIGPROF: "took more than {seconds:g} s of processor time",
+    Signals.SIGKILL: "was ended from outside",
+}
 _TOO_MUCH = "needed more than {memory} MB of memory"
 _LARGEST_FACTS = 4 << 20
 
@@ -125,7 +128,14 @@ class CommonExpressions:
             "careful": is_careful, "variables": _VARIABLES, "programs": list(work.programs), "skip": sorted(work.stuck),
             "cases": [{"facts": place[case.facts], "params": case.params, "steps": case.steps} for case in cases],
         }  # fmt: skip
-        text = start + "\n" + json.dumps(head, default=_told)[:-1] + ', "facts": [' + ", ".join(work.facts[at] for at in needed) + "]}"
+        text = (
+            start
+            + "\n"
+            + json.dumps(head, default=_told)[:-1]
+            + ', "facts": ['
+            + ", ".join(work.facts[at] for at in needed)
+            + "]}"
+        )
         script = str(Path(__file__).with_name("worker.py"))
         try:
             done = subprocess.run(

@@ -17,7 +17,22 @@ def _model_2(old: dict[str, Any]) -> dict[str, Any]:
     return old
 
 
-STEPS: Mapping[tuple[str, int], Step] = {("Model", 1): _model_2}
+def _registry_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 of `Registry` leaves what a stage asks for to policies: `minimum_metrics` is gone from it.
+
+    So nothing speaks for a stage that had them until a policy does, and it refuses; `migrate` writes that policy.
+    """
+    stages = old.get("stages")
+    if not isinstance(stages, list):
+        return old
+    kept = [
+        {key: value for key, value in stage.items() if key != "minimum_metrics"} if isinstance(stage, dict) else stage
+        for stage in stages
+    ]
+    return {**old, "stages": kept}
+
+
+STEPS: Mapping[tuple[str, int], Step] = {("Model", 1): _model_2, ("Registry", 1): _registry_2}
 """(kind, schema version) → what brings its data to the next version."""
 
 

@@ -232,6 +232,19 @@ def _close(name: str, names: tuple[str, ...]) -> str:
     return f"; did you mean {found[0]!r}?" if found else f"; it has {', '.join(names)}" if names else ""
 
 
+def type_of(path: Path) -> str:
+    """Return the type that the table gives a path: of what a map or a list holds, that; empty where it says nothing."""
+    entry: _Entry | None = _TREE.inside.get(path[0])
+    for step in path[1:]:
+        if entry is None:
+            return ""
+        kind = entry.fact.type.removesuffix(" | null") if entry.fact else ""
+        if kind.startswith("map(") and not entry.inside:
+            return kind[4:-1].partition(", ")[2]
+        entry = entry.inside.get(step)
+    return entry.fact.type if entry and entry.fact else ""
+
+
 def gathered_for(path: Path) -> set[Gathered]:
     """Return who must have found out what a path reads, that of everything below it too; empty for what files say."""
     entry = _TREE.inside.get(path[0])
