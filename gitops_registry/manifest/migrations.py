@@ -36,6 +36,24 @@ STEPS: Mapping[tuple[str, int], Step] = {("Model", 1): _model_2, ("Registry", 1)
 """(kind, schema version) → what brings its data to the next version."""
 
 
+_GONE: Mapping[str, tuple[str, ...]] = {"Registry": ("minimum_metrics",)}
+"""Kind → keys that an older version of it had."""
+
+
+def without_gone(text: bytes, kind: str) -> bytes:
+    """Return a file without the blocks of keys that its kind has no more; every other byte stays as people wrote it."""
+    kept: list[bytes] = []
+    inside: int | None = None
+    for line in text.splitlines(keepends=True):
+        indent = len(line) - len(line.lstrip(b" "))
+        if inside is not None and (indent > inside or not line.strip()):
+            continue
+        inside = indent if line.strip().split(b":")[0].decode(errors="replace") in _GONE.get(kind, ()) else None
+        if inside is None:
+            kept.append(line)
+    return b"".join(kept)
+
+
 def upgraded(kind: str, data: dict[str, Any], current: int) -> tuple[dict[str, Any], int] | None:
     """Return data of an older version as the current one has it, and the version it was written for.
 
