@@ -7,7 +7,7 @@ that anybody can render it again and compare. Stages and aliases, which move, ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 REQUIRED = ("description", "intended_use", "limitations", "training_data")
 """The words a version must have before it serves."""
 _PLACEHOLDER = re.compile(
-    r"^\W*(todo|tbd|tba|fixme|n/?a|none|xxx+|lorem ipsum.*|\[?more information needed\]?|未記入|要記入|未定|記入してください)\W*$",
+    r"^\W*(to[- ]?do\b.*|tb[ad]|tbc|fixme\b.*|n/?a|none|null|xx+|foo(bar)?|lorem ipsum.*|placeholder\b.*"
+    r"|(\[?more|add|insert) information needed\]?|to be (done|decided|determined|defined|completed|written|filled in|added|confirmed|announced)"
+    r"|(write|describe|fill in|insert|add|enter) (me|this|it|text|something|here|your \w+|the \w+)( here)?|coming soon|not (yet )?(written|available|specified|provided)( yet)?"
+    r"|未記入|要記入|未定|未設定|未入力|記入してください|ここに.*(記入|入力)(してください)?|後で(記入|書く)|なし|準備中|作成中|仮"
+    r"|à (compléter|définir|remplir)|non renseigné|por (completar|definir)|pendiente|sin definir|zu (ergänzen|definieren)|noch offen|folgt|keine angabe"
+    r"|a completare|da (completare|definire)|a (preencher|definir)|nog in te vullen|待定|待填写|待补充|暂无|未填写|미정|작성 예정|추후 작성|не указано|заполнить|будет добавлено)\W*$",
     re.IGNORECASE,
 )
+"""What people leave in a field that they mean to write later, in the languages that users have."""
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -50,7 +56,7 @@ WORDS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """The card's own words per language."""
 
-_PROSE = (
+PROSE = (
     "description",
     "intended_use",
     "out_of_scope",
@@ -60,15 +66,16 @@ _PROSE = (
     "license",
     "contact",
 )
+"""The fields of `card.yaml` that hold people's words, in the order of the card."""
 
 
-def unfinished(card: Card) -> list[str]:
-    """Return the required fields that are empty or hold a placeholder, in order."""
-    return [
-        field
-        for field in REQUIRED
-        if not getattr(card, field).strip() or _PLACEHOLDER.match(getattr(card, field).strip())
-    ]
+def unfinished(card: Card, fields: Sequence[str] = REQUIRED) -> list[str]:
+    """Return the fields (without a list, the required ones) that are empty or hold a placeholder, in order."""
+    return [field for field in fields if not _says_something(getattr(card, field).strip())]
+
+
+def _says_something(text: str) -> bool:
+    return any(sign.isalnum() for sign in text) and not _PLACEHOLDER.match(text)
 
 
 def card_data(reference: Reference, version: Version, card: Card) -> dict[str, Any]:
@@ -80,7 +87,7 @@ def render(reference: Reference, version: Version, card: Card, *, template: str,
     """Return the card as Markdown in UTF-8. Text of the version is escaped, so it cannot become markup of ours."""
     data = card_data(reference, version, card)
     words = WORDS.get(language, WORDS["en"])
-    text = _compiled(template).render(words=words, prose=_PROSE, **data)
+    text = _compiled(template).render(words=words, prose=PROSE, **data)
     return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
 
 

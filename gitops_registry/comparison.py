@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,9 +41,8 @@ class Row:
         """Whether the right side of a metric is better or worse, by what its name means; empty where that is not known."""
         if self.section != "metrics" or not self.difference:
             return ""
-        words = set(re.split(r"[^a-z0-9]+", self.name.lower()))
-        lower = bool(words & _LOWER_IS_BETTER)
-        if not lower and not words & _HIGHER_IS_BETTER:
+        lower = is_lower_better(self.name)
+        if lower is None:
             return ""
         return "better" if (self.difference < 0) == lower else "worse"
 
@@ -58,6 +57,18 @@ class Row:
             "percent": self.percent,
             "verdict": self.verdict or None,
         }
+
+
+def is_lower_better(metric: str) -> bool | None:
+    """Say whether less of a metric is better, by what its name means; None where that is not known."""
+    words = set(re.split(r"[^a-z0-9]+", metric.lower()))
+    lower = bool(words & _LOWER_IS_BETTER)
+    return lower if lower or words & _HIGHER_IS_BETTER else None
+
+
+def worst(metric: str, values: Sequence[float]) -> float:
+    """Return the worst of some values of a metric; the lowest where its name does not tell which way is better."""
+    return max(values) if is_lower_better(metric) else min(values)
 
 
 def champion(snapshot: Snapshot, name: str) -> Reference:

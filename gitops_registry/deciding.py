@@ -113,7 +113,7 @@ def judge(place: Workplace, intent: Intent, tip: str, *, dry_run: bool) -> tuple
     before = place.snapshot(tip)
     after = before.with_edits(intent.edit(before))
     gather = gatherer(place, tip, brings=intent.brings if dry_run else frozenset())
-    return after, check(before, after, after.changed_paths(), gather)
+    return after, check(before, after, after.changed_paths(), gather, place.engine)
 
 
 @contextmanager

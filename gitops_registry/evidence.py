@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from gitops_registry import paths
 from gitops_registry.changes import Change
@@ -10,6 +11,7 @@ from gitops_registry.history import altered, held
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
 from gitops_registry.policy.report import Alteration, Facts, Presence, needing_bytes, serving_versions
+from gitops_registry.policy.rulebook import judged_stages
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
@@ -38,6 +40,7 @@ def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = fro
             history=_history(place, base, law, changes) if base else None,
             altered=history[0] if base is None else _altered(place, base, law, changes),
             cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
+            now=datetime.now(UTC),
         )
 
     return gather
@@ -92,24 +95,23 @@ def _altered(
         return None
     if base is None:
         return altered(place.repository, place.commit())
-    moves = [change for change in changes if change.kind == "stage_transition" and change.after in _judged(law)]
+    stages = judged_stages(place.snapshot(base), law)
+    moves = [change for change in changes if change.kind == "stage_transition" and change.after in stages]
     found: dict[Reference, Alteration] = {}
     for change in moves:
         found |= altered(place.repository, base, Reference(change.model, change.version))
     return found
 
 
-def _judged(law: Constitution) -> set[str]:
-    """The stages whose newcomers are judged by what they are."""
-    return {stage.name for stage in law.stages if stage.minimum_metrics or stage.serving}
-
-
 def _history(
     place: Workplace, base: str, law: Constitution, changes: Sequence[Change]
 ) -> dict[tuple[str, str], tuple[int, ...]] | None:
-    """Who held the stages that this change moves versions into; None in a shallow clone, which cannot know."""
-    moves = [change for change in changes if change.kind == "stage_transition" and change.after in _judged(law)]
-    wanted = sorted({(change.model, str(change.after)) for change in moves})
+    """Who held the stages that policies will ask about; None in a shallow clone, which cannot know."""
+    stages = judged_stages(place.snapshot(base), law)
+    moved = {(change.model, str(change.after)) for change in changes if change.kind == "stage_transition"}
+    touched = {str(change.after) if change.kind == "model_renamed" else change.model for change in changes} - {""}
+    served = {(name, stage.name) for name in touched for stage in law.stages if stage.serving}
+    wanted = sorted(pair for pair in moved | served if pair[1] in stages)
     if wanted and place.repository.is_shallow:
         return None
     return {(name, stage): held(place.repository, base, name, stage) for name, stage in wanted}

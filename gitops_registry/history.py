@@ -78,11 +78,17 @@ def _state(repository: Repository, path: str, oid: str) -> Model | None:
 
 
 def held(repository: Repository, tip: str, name: str, stage: str) -> tuple[int, ...]:
-    """Return the versions that decisions put into a stage, in order of number."""
-    found: set[int] = set()
-    for _, _, after in states(repository, tip, name):
-        found |= set(after.stages.get(stage, ())) if after else set()
-    return tuple(sorted(found))
+    """Return the versions that decisions put into a stage, those that were there last first.
+
+    Of versions that left it together (or are there now) the one that came later is first.
+    """
+    seen: dict[int, tuple[int, int]] = {}
+    for at, (_, _, after) in enumerate(states(repository, tip, name)):  # newest first
+        for number in after.stages.get(stage, ()) if after else ():
+            first, last = seen.get(number, (at, at))
+            if number not in seen or last == at - 1:
+                seen[number] = (first, at)
+    return tuple(sorted(seen, key=lambda number: (*seen[number], -number)))
 
 
 def altered(repository: Repository, tip: str, reference: Reference | None = None) -> dict[Reference, Alteration]:

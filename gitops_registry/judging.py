@@ -35,18 +35,18 @@ def judge(place: Workplace, *, base: str | None, head: str | None) -> Report:
     if not is_work_tree:
         return proposals.examine(place, base, head or "HEAD")
     before, after, changed = place.work_tree(base)
-    return check(before, after, changed, gatherer(place, place.commit(base)))
+    return check(before, after, changed, gatherer(place, place.commit(base)), place.engine)
 
 
 def _whole(place: Workplace, head: str | None) -> Report:
-    return check_whole(place.snapshot(head), place.files(head), gatherer(place, None))
+    return check_whole(place.snapshot(head), place.files(head), gatherer(place, None), place.engine)
 
 
 def _work_tree(place: Workplace) -> Report:
     before, after, changed = place.work_tree()
     files = {file.path: file for file in place.files("HEAD")}
     files |= {change.path: change for change in changed}
-    whole = check_whole(after, [file for file in files.values() if file.new_oid], gatherer(place, None))
+    whole = check_whole(after, [file for file in files.values() if file.new_oid], gatherer(place, None), place.engine)
     if not changed:
         return whole
-    return whole.with_report(check(before, after, changed, gatherer(place, place.commit("HEAD"))))
+    return whole.with_report(check(before, after, changed, gatherer(place, place.commit("HEAD")), place.engine))

@@ -147,7 +147,7 @@ def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
 def examine(place: Workplace, base: str, head: str) -> Report:
     """Return what the check says of `head` as it would land on `base`. Raises Conflict where it cannot land."""
     before, after, changed = place.landed(base, head)
-    return check(before, after, changed, gatherer(place, place.commit(base)))
+    return check(before, after, changed, gatherer(place, place.commit(base)), place.engine)
 
 
 def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
@@ -169,7 +169,7 @@ def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_
         raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
     before, after, changed = place.landed(tip, head)
     subject = place.repository.commit(head).subject
-    report = check(before, after, changed, gatherer(place, tip))
+    report = check(before, after, changed, gatherer(place, tip), place.engine)
     refusals = report.refusals(DECISION)
     if not refusals and meaning(report.changes) != meaning(_plan(place, tip, head)):
         raise Conflict(

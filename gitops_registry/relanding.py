@@ -137,7 +137,7 @@ def _land_again(
         raise Conflict(f"{why}: both changed the wording of {min(both)}", hint=hint)
     edits = {path: _content(new, path, content) for path, content in landed.items()}
     after = now.with_edits(edits)
-    report = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip))
+    report = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip), place.engine)
     refusals = report.refusals(DECISION) if is_judged else ()
     if refusals:
         raise Conflict(f"{why}: {refusals[0].message}", hint=hint)

@@ -112,7 +112,7 @@ def _foreseen(
     written: dict[str, Content | None] = dict(intent.edit(before))
     after = before.with_edits(written)
     changed = [change for change in after.changed_paths() if change.path in written]
-    report = check(before, after, changed, gatherer(place, tip, brings=intent.brings))
+    report = check(before, after, changed, gatherer(place, tip, brings=intent.brings), place.engine)
     refusals, lifted = _sorted_out(report.refusals(DECISION), over)
     return Outcome(intent.subject(before), report, refusals, notes=_told(lifted)), after
 

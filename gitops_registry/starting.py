@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gitops_registry.git.repository import EMPTY_TREE, Repository, signature
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, CardSettings, Constitution, Member
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
+from gitops_registry.shipped import policies
 from gitops_registry.snapshot import Content, Snapshot
 from gitops_registry.storage import embedded_config, joined_config, remote_config
 from gitops_registry.workplace import ANCHOR
@@ -53,13 +55,16 @@ _ATTRIBUTES = """\
 
 @dataclass(frozen=True)
 class Start:
-    """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git."""
+    """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git. `policies`: path →
+    bytes of its policies; without them, those that come with the package.
+    """
 
     name: str = ""
     storage: str = ""
     language: str = "en"
     bare: bool = False
     team: bool = False
+    policies: Mapping[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dic
         ".gitignore": IGNORED.encode(),
         ".gitattributes": _ATTRIBUTES.encode(),
         **schema_files(),
+        **(policies(is_team=how.team) if how.policies is None else how.policies),
     }
     if access is not None:
         files[paths.ACCESS] = dump(access, paths.ACCESS)

@@ -22,6 +22,7 @@ from gitops_registry import paths
 from gitops_registry.address import address, split_revision
 from gitops_registry.artifact import Store
 from gitops_registry.card import render
+from gitops_registry.cel import CommonExpressions
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git import landing
@@ -183,6 +184,11 @@ class Workplace:
         tips = (self.repository.tip(f"refs/{side}/{branch}") for side in ("heads", "remotes/origin"))
         tip = next(filter(None, tips), None)
         return self.snapshot(tip).constitution.trusted_types if tip else ()
+
+    @cached_property
+    def engine(self) -> CommonExpressions:
+        """What runs the expressions of policies."""
+        return CommonExpressions()
 
     def landed(self, base: str, head: str) -> tuple[Snapshot, Snapshot, list[PathChange]]:
         """Return the base, the registry as it would be with the head landed on it, and the paths that differ.

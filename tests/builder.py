@@ -14,6 +14,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,31 @@ FINISHED_CARD = Card(
     limitations="Trained on one region.",
     training_data="Applications of 2025.",
 )
+FLOORS = b"""\
+kind: Policy
+schema_version: 1
+name: floors
+match: {to: [production]}
+params: {floors: {binary-classification: {accuracy: 0.9}, multiclass-classification: {accuracy: 0.9}, regression: {r2: 0.4}}}
+variables:
+- {name: floors, expression: "params.floors[candidate.task]"}
+- {name: missed, expression: "variables.floors.filter(m, candidate.measured[m] < variables.floors[m])"}
+validations:
+- id: known-task
+  expression: candidate.task in params.floors
+  message_expression: "'nothing says what a model for ' + candidate.task + ' must reach'"
+  on_rollback: skip
+- id: metrics
+  expression: "!(candidate.task in params.floors) || size(variables.missed) == 0"
+  message_expression: "variables.missed.map(m, m + ' ' + string(candidate.measured[m]) + ' is below ' + string(variables.floors[m])).join(', ')"
+  enforcement: soft
+  on_rollback: skip
+tests:
+- {name: good, expect: {known-task: pass, metrics: pass}}
+- {name: low, set: {candidate.measured.accuracy: 0.5}, expect: {metrics: fail}}
+- {name: other, set: {candidate.task: other}, expect: {known-task: fail}}
+"""
+"""What the worlds of most tests ask for: the floors of metrics, and nothing else."""
 CREATED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
@@ -50,7 +76,7 @@ class World:
         if template is not None:
             shutil.copytree(template, root, symlinks=True)
         else:
-            init(root, start or Start(name="world"))
+            init(root, replace(start or Start(name="world"), policies={"policies/floors.yaml": FLOORS}))
 
     @property
     def registry(self) -> Registry:

@@ -96,7 +96,7 @@ def test_a_stage_was_held_by_whom_decisions_put_there_and_by_nobody_a_branch_tri
     model = fraud.registry.snapshot.known_model("fraud").model_copy(update={"stages": {"production": (3,)}})
     fraud.branch(dict(edits.rewritten(fraud.registry.snapshot, model)))
     place = fraud.registry.place
-    assert held(place.repository, place.tip(), "fraud", "production") == (1, 2)
+    assert held(place.repository, place.tip(), "fraud", "production") == (2, 1)
     assert held(place.repository, place.tip(), "fraud", "staging") == ()
 
 

@@ -9,9 +9,9 @@ from builder import World, errors
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError
-from gitops_registry.manifest.kinds import Model
+from gitops_registry.manifest.kinds import KINDS, Model
 from gitops_registry.manifest.migrations import STEPS, upgraded
-from gitops_registry.manifest.reading import KINDS_BY_ROLE, parse
+from gitops_registry.manifest.reading import parse
 from gitops_registry.manifest.writing import renewed, revise
 
 OLD = b"# who answers: the risk team\nkind: Model\nschema_version: 1 # since spring\nname: fraud\ntitle: 'Fraud'\nstages: {production: [1]}\n"
@@ -34,7 +34,7 @@ def test_an_older_file_is_read_as_what_it_means_now() -> None:
 
 
 def test_every_kind_is_read_in_every_version_it_ever_had() -> None:
-    for kind in KINDS_BY_ROLE.values():
+    for kind in KINDS.values():
         word, current = kind.model_fields["kind"].default, kind.model_fields["schema_version"].default
         for version in range(1, current + 1):
             found = upgraded(word, {"kind": word, "schema_version": version}, current)

@@ -8,6 +8,7 @@ import pytest
 from builder import CREATED, FINISHED_CARD, World, errors
 
 from gitops_registry import edits, paths
+from gitops_registry.cel import CommonExpressions
 from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
 from gitops_registry.manifest.writing import dump
@@ -19,6 +20,7 @@ from gitops_registry.snapshot import Content, Snapshot, Stored
 
 MODEL = "models/fraud/model.yaml"
 FOLDER = "models/fraud/versions"
+ENGINE = CommonExpressions()
 
 
 def finding(report: Report, rule: str) -> str:
@@ -419,13 +421,13 @@ def test_without_facts_every_rule_that_needs_one_says_not_checked(court: World) 
     place = court.registry.place
     before = place.snapshot(base)
     after = before.with_edits(edits.promote(before, Reference("fraud", 5), "production"))
-    report = check(before, after, after.changed_paths(), lambda _after, _changes: Facts())
+    report = check(before, after, after.changed_paths(), lambda _after, _changes: Facts(), ENGINE)
     unchecked = {(f.rule, f.fact) for f in report.findings if f.result == "not-checked"}
     assert unchecked == {
-        ("presence", "presence"), ("cards", "cards"), ("floors", "history"), ("intact", "history"), ("approvals", "approvals"), ("permissions", "actor"),
+        ("presence", "presence"), ("cards", "cards"), ("floors/metrics", "policies"), ("floors/known-task", "policies"), ("intact", "history"), ("approvals", "approvals"), ("permissions", "actor"),
     }  # fmt: skip
     refused = {f.fact for f in report.refusals(DECISION) if f.fact}
-    assert refused == {"presence", "cards", "history", "approvals"}
+    assert refused == {"presence", "cards", "history", "approvals", "policies"}
 
 
 def test_a_store_that_was_looked_at_for_other_versions_only_is_not_a_pass(court: World) -> None:
@@ -435,5 +437,5 @@ def test_a_store_that_was_looked_at_for_other_versions_only_is_not_a_pass(court:
     def half(_after: Snapshot, _changes: object) -> Facts:
         return Facts(presence={}, cards={}, history={}, altered={}, approvals=())
 
-    report = check(before, after, after.changed_paths(), half)
+    report = check(before, after, after.changed_paths(), half, ENGINE)
     assert {f.fact for f in report.refusals(DECISION)} == {"presence", "cards"}

@@ -70,7 +70,7 @@ def test_a_refused_proposal_is_not_written_unless_it_is_a_draft_and_never_lands(
     assert draft.commit is not None
     tip = fraud.git("rev-parse", "main")
     merged = fraud.registry.merge("promote/fraud/4/production")
-    assert errors(merged.report) == {"floors"}
+    assert errors(merged.report) == {"floors/metrics"}
     assert merged.commit is None
     assert fraud.git("rev-parse", "main") == tip
     assert fraud.git("branch", "--list", "promote/*").split() == ["promote/fraud/4/production"]
@@ -97,9 +97,9 @@ def test_a_proposal_that_lost_the_race_says_so_and_stays(fraud: World) -> None:
 
 def test_a_proposal_is_judged_by_the_rules_that_hold_when_it_lands(fraud: World) -> None:
     fraud.registry.promote("fraud", 2, to="production")
-    law = fraud.read("registry.yaml").replace(b"accuracy: 0.9", b"accuracy: 0.99")
-    fraud.commit({"registry.yaml": law}, "raise the floor")
-    assert errors(fraud.registry.merge("promote/fraud/2/production").report) == {"floors"}
+    law = fraud.read("policies/floors.yaml").replace(b"accuracy: 0.9}", b"accuracy: 0.99}")
+    fraud.commit({"policies/floors.yaml": law}, "raise the floor")
+    assert errors(fraud.registry.merge("promote/fraud/2/production").report) == {"floors/metrics"}
 
 
 def test_a_proposal_whose_card_was_emptied_meanwhile_does_not_land(fraud: World) -> None:

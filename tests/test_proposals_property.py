@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from gitops_registry import edits, paths
 from gitops_registry.card import render
+from gitops_registry.cel import CommonExpressions
 from gitops_registry.changes import Change, meaning
 from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, RegistryError
@@ -518,7 +519,7 @@ def _landed(base: Files, head: Files, tip: Files) -> Files | None:
     after = before.with_edits(written)
     landed = tip.after(written)
     assert landed_paths(after, ours, theirs) == between(tip, landed)
-    report = check(before, after, between(tip, landed), _facts)
+    report = check(before, after, between(tip, landed), _facts, CommonExpressions())
     if broken_laws(Snapshot(landed)):
         assert [finding for finding in report.findings if finding.result == "error"]
         return None  # what only the rules of the registry can see, such as two models whose names differ in case

@@ -16,13 +16,11 @@ from gitops_registry.manifest.parts import (
     Alias,
     Branch,
     Document,
-    Finite,
     Name,
     Number,
     Numbers,
     Part,
     Permission,
-    Task,
     Text,
 )
 from gitops_registry.manifest.policies import Policy, Waiver
@@ -34,8 +32,7 @@ class Stage(Part):
     """A governed slot. `from` lists the stages a version may come from; without it, any.
 
     `exclusive`: one version at most; the one it replaces goes to `replaced_to`. `serving`: customers see it, so
-    moves into it are refused unless something allows them. `minimum_metrics`: per task, what a version must have
-    reached; a serving stage refuses tasks that are not named here.
+    moves into it are refused unless a policy speaks for them.
     """
 
     name: Name
@@ -44,7 +41,6 @@ class Stage(Part):
     serving: bool = False
     exclusive: bool = False
     replaced_to: Name = "archived"
-    minimum_metrics: dict[Task, dict[str, Finite]] = {}
 
 
 DEFAULT_STAGES = (
@@ -55,11 +51,6 @@ DEFAULT_STAGES = (
         from_=("staging", "archived"),
         serving=True,
         exclusive=True,
-        minimum_metrics={
-            "binary-classification": {"accuracy": 0.9},
-            "multiclass-classification": {"accuracy": 0.9},
-            "regression": {"r2": 0.4},
-        },
     ),
     Stage(name="archived"),
 )
@@ -79,7 +70,7 @@ class Constitution(Document):
     by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "registry"
     kind: Literal["Registry"] = "Registry"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: Name = "registry"
     title: Text = ""
     description: Text = ""

@@ -17,7 +17,7 @@ from gitops_registry.manifest.parts import Alias, Document, Name, Part, Text
 Enforcement = Literal["advisory", "soft", "hard"]
 """`advisory` warns; `soft` refuses unless a waiver lifts it; nothing lifts `hard`."""
 Event = Literal["stage_transition", "alias_set", "version_registered", "card_updated", "evaluation_added"]
-Expected = Literal["pass", "fail", "error", "skip"]
+Expected = Literal["pass", "fail", "error", "skip", "not-checked"]
 
 LONGEST_EXPRESSION = 2_000
 LONGEST_WAIVER = timedelta(days=30)

@@ -19,11 +19,9 @@ from pydantic import ValidationError
 
 from gitops_registry.errors import ManifestError
 from gitops_registry.manifest import problems
-from gitops_registry.manifest.facts import Evaluation, Version
-from gitops_registry.manifest.kinds import Access, Card, Constitution, Model
+from gitops_registry.manifest.kinds import KINDS
 from gitops_registry.manifest.migrations import upgraded
 from gitops_registry.manifest.parts import Document
-from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.paths import place_of
 
 D = TypeVar("D", bound=Document)
@@ -36,16 +34,10 @@ MAX_DIGITS = 4300
 """Digits of a whole number: Python itself refuses to read or write longer ones."""
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
-KINDS_BY_ROLE: dict[str, type[Document]] = {
-    "constitution": Constitution,
-    "model": Model,
-    "version": Version,
-    "card": Card,
-    "evaluation": Evaluation,
-    "access": Access,
-    "policy": Policy,
-    "waiver": Waiver,
-}
+_KINDS_BY_ROLE = {
+    "constitution": "Registry", "model": "Model", "version": "ModelVersion", "card": "ModelCard", "evaluation": "Evaluation",
+    "access": "Access", "policy": "Policy", "waiver": "Waiver",
+}  # fmt: skip
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -80,7 +72,7 @@ class Parsed(Generic[D]):
 
 def kind_at(path: str) -> type[Document] | None:
     """Return the kind a file at that path of a repository must have; None where it is not a manifest."""
-    return KINDS_BY_ROLE.get(place_of(path).role)
+    return KINDS.get(_KINDS_BY_ROLE.get(place_of(path).role, ""))
 
 
 def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:

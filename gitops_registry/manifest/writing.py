@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gitops_registry.errors import ManifestError
+from gitops_registry.manifest.migrations import without_gone
 from gitops_registry.manifest.parts import Document, Part, plain
 from gitops_registry.manifest.reading import parse, resolve
 
@@ -79,10 +80,16 @@ def renewed(old: bytes, path: str, kind: type[Document]) -> bytes:
         new = re.sub(rb"(?m)^(schema_version:[ ]*)%d\b" % before.written_for, rb"\g<1>%d" % current, old, count=1)
         if new == old:  # it is spelled in a way of its own; everything it says is read all the same
             return old
-        same = parse(new, path, kind)
-        return new if same.document == before.document and same.written_for == current else dump(before.document, path)
     except ManifestError:
         return old
+    for text in (new, without_gone(new, kind.model_fields["kind"].default)):
+        try:
+            same = parse(text, path, kind)
+        except ManifestError:
+            continue
+        if same.document == before.document and same.written_for == current:
+            return text
+    return dump(before.document, path)
 
 
 def _fields(part: Part) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
 from gitops_registry.policy import data, decisions, invariants, keeping
+from gitops_registry.policy.engine import Engine
+from gitops_registry.policy.gate import moves, ruling
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
+from gitops_registry.policy.subjects import Subject, subjects
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
 
@@ -35,7 +38,6 @@ DECISIONS: dict[str, Rule] = {
     "kept": keeping.kept,
     "emptied": keeping.emptied,
     "stage-order": decisions.stage_order,
-    "floors": decisions.floors,
     "approvals": decisions.approvals,
     "permissions": decisions.permissions,
     "strangers": decisions.strangers,
@@ -55,10 +57,10 @@ class Gather(Protocol):
         ...
 
 
-def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gather: Gather) -> Report:
+def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gather: Gather, engine: Engine) -> Report:
     """Judge the change from `before` to `after`, whose differing paths are `changed`.
 
-    Stages, floors, roles and approvals are read from `before`. Where a changed manifest cannot be read, the report
+    Stages, policies, roles and approvals are read from `before`. Where a changed manifest cannot be read, the report
     says so and nothing else, for nothing else could be known. Raises ManifestError where `before` cannot be read.
     """
     first = before.read(paths.CONSTITUTION) is None
@@ -76,10 +78,12 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
         versions=_touched(after, changes),
     )  # fmt: skip
     report = _run(judgement, {"schema": invariants.schema, **INVARIANTS, **DECISIONS})
-    return replace(report, findings=(*report.findings, *_left_to_others(changed, managed)))
+    said = ruling(judgement, subjects(judgement), engine)
+    findings = (*_in_order((*report.findings, *said.findings)), *_left_to_others(changed, managed))
+    return replace(report, findings=findings, verdicts=said.verdicts, moves=moves(judgement))
 
 
-def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) -> Report:
+def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather, engine: Engine) -> Report:
     """Judge a registry as it stands, without a change: every model and every version.
 
     `files` are all its files, as changes from nothing.
@@ -98,6 +102,7 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
     unreadable = list(_unreadable(after, theirs.get("", [])))
     rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
     found: list[Finding] = []
+    asked: list[Subject] = []
     for some in _in_parts(after, models):
         changed = [path for name in some for path in theirs.get(name, ())]
         unreadable += _unreadable(after, changed)
@@ -115,6 +120,7 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
                 versions,
             )
             found += _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
+            asked += subjects(judgement)
         after.forget()
     if unreadable:
         return Report(_in_order(unreadable), (), ("schema",))
@@ -122,7 +128,8 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
         None, after, strangers, theirs.get("", []), gather(after, strangers, ()), after.constitution, after.access
     )
     found += _run(whole, rules).findings
-    return Report(_in_order(found), tuple(strangers), tuple(rules))
+    said = ruling(whole, asked, engine)
+    return Report(_in_order((*found, *said.findings)), tuple(strangers), tuple(rules), said.verdicts)
 
 
 _PART = 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from gitops_registry import paths
 from gitops_registry.errors import RegistryError
@@ -45,23 +45,6 @@ def measurements(snapshot: Snapshot, reference: Reference) -> list[Evaluation]:
     files = [f"{folder}/{name}" for name in snapshot.children(folder) if name.endswith(".yaml")]
     found = [parsed.document for path in files if (parsed := snapshot.parsed(path, Evaluation))]
     return sorted(found, key=lambda evaluation: evaluation.created)
-
-
-def measured_again(judgement: Judgement, reference: Reference) -> Mapping[str, float] | None:
-    """Return the metrics that earlier decisions recorded of a version, measured on what its model pins in the base.
-
-    Of several measurements the worst counts, for their times are what somebody wrote, and anybody who may write may add
-    one. None where there is none. What the change itself writes counts for nothing here: no measurement, no other data.
-    """
-    model = judgement.before.model(reference.name) if judgement.before else None
-    if judgement.before is None or model is None or model.evaluation is None:
-        return None
-    pinned = (model.evaluation.sha256, model.evaluation.target)
-    there = measurements(judgement.before, reference)
-    found = [one.metrics for one in there if (one.dataset.sha256, one.dataset.target) == pinned]
-    if not found:
-        return None
-    return {name: min(one[name] for one in found if name in one) for name in set().union(*found)}
 
 
 def _presence(judgement: Judgement, name: str, sha256: str, path: str) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Rules about a change: what may follow what, and what must be shown before a version serves.
 
-Stages, floors, roles and approvals are those of the base, never what the change itself writes.
+Stages, roles and approvals are those of the base, never what the change itself writes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.changes import Change
 from gitops_registry.difference import is_in_our_folders
-from gitops_registry.manifest.facts import Version
-from gitops_registry.manifest.kinds import Constitution, Stage
+from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy import invariants
-from gitops_registry.policy.data import measured_again
 from gitops_registry.policy.keeping import arrivals, stage_named
 from gitops_registry.policy.report import Finding, Judgement, Spot
-from gitops_registry.reference import Reference
 
 
 def stage_order(judgement: Judgement) -> Iterator[Finding]:
-    """A version comes to a stage only from where the constitution says."""
+    """A version comes to a stage only from where the constitution says, and under the name that it is judged by."""
+    renamed = {change.after for change in judgement.changes if change.kind == "model_renamed"}
     for change, stage in arrivals(judgement):
+        if change.model in renamed and stage.serving:
+            message = f"{change.model} gets its name and version {change.version} its stage in one change"
+            yield _refused(judgement, "stage-order", change, message, "rename it first, then promote it")
         is_there = change.version in judgement.after.versions(change.model)
         if is_there and stage.from_ is not None and change.before not in stage.from_:
             hint = f"promote it to {stage.from_[0]} first: gitops-registry promote {change.model} {change.version} --to {stage.from_[0]}"
@@ -35,68 +36,6 @@ def stage_order(judgement: Judgement) -> Iterator[Finding]:
                 f"version {change.version} comes from {change.before}; {stage.name} takes from {', '.join(stage.from_)}",
                 hint,
             )
-
-
-def floors(judgement: Judgement) -> Iterator[Finding]:
-    """What a version must have reached for a stage; a serving stage refuses what nothing speaks for.
-
-    A rollback is exempt: a version that decided history had in the stage before met what was asked then.
-    """
-    renamed = {change.after for change in judgement.changes if change.kind == "model_renamed"}
-    for change, stage in arrivals(judgement):
-        version = judgement.after.version(change.model, change.version)
-        if change.model in renamed and (stage.serving or stage.minimum_metrics):
-            message = f"{change.model} gets its name and version {change.version} its stage in one change"
-            yield _refused(judgement, "floors", change, message, "rename it first, then promote it")
-            continue
-        if version is None or _held_before(judgement, change, stage):
-            continue
-        missed = list(_missed(judgement, change, stage, version))
-        yield from missed
-        if missed and judgement.facts.history is None:
-            yield Finding.unchecked(
-                "floors",
-                "history",
-                f"nobody looked whether {stage.name} held version {change.version} before, which would exempt it",
-                "git fetch --unshallow",
-                Spot(paths.model_path(change.model), 0, 0, change.model, change.version),
-            )
-
-
-def _missed(judgement: Judgement, change: Change, stage: Stage, version: Version) -> Iterator[Finding]:
-    wanted = stage.minimum_metrics.get(version.task)
-    if wanted is None:
-        if stage.serving:
-            hint = f"an administrator adds minimum_metrics for {version.task} to {stage.name} in registry.yaml"
-            message = f"nothing says what a {version.task} model must reach for {stage.name}, so it is refused"
-            yield _refused(judgement, "floors", change, message, hint)
-        return
-    again = measured_again(judgement, Reference(change.model, change.version))
-    for metric, floor in wanted.items():
-        value = version.metrics.get(metric) if again is None else again.get(metric)
-        if value is None:
-            message = f"{metric} was not measured; {stage.name} asks for at least {floor:g}"
-            yield _refused(
-                judgement,
-                "floors",
-                change,
-                message,
-                f"measure it: {_measure(change)}",
-            )
-        elif metric in version.claimed and again is None:
-            message = f"{metric} {value:.4g} is a claim; {stage.name} asks for one that was measured"
-            hint = f"measure it: {_measure(change)}"
-            yield _refused(judgement, "floors", change, message, hint)
-        elif value < floor:
-            message = f"{metric} {value:.4g} is below {floor:g}, the least that {stage.name} takes"
-            hint = f"what {stage.name} asks for is minimum_metrics in registry.yaml; see: gitops-registry show {change.model}@{change.version}"
-            yield _refused(judgement, "floors", change, message, hint)
-
-
-def _measure(change: Change) -> str:
-    """What to type so that a version is measured on data of the registry."""
-    named = f"{change.model}@{change.version}"
-    return f"gitops-registry evaluation set {change.model} FILE --target COLUMN; gitops-registry evaluate {named}"
 
 
 def approvals(judgement: Judgement) -> Iterator[Finding]:
@@ -205,11 +144,6 @@ def _fits(judgement: Judgement, old: Constitution) -> Iterator[Finding]:
             f"keep {old.first_stage} first",
             Spot(paths.CONSTITUTION, 1, 1),
         )
-
-
-def _held_before(judgement: Judgement, change: Change, stage: Stage) -> bool:
-    history = judgement.facts.history
-    return history is not None and change.version in history.get((change.model, stage.name), ())
 
 
 def _refused(judgement: Judgement, rule: str, change: Change, message: str, hint: str) -> Finding:

@@ -13,6 +13,7 @@ from gitops_registry.access import holds
 from gitops_registry.changes import Change
 from gitops_registry.manifest.kinds import Constitution, Stage
 from gitops_registry.policy.report import Finding, Judgement, Spot
+from gitops_registry.policy.rulebook import judged_stages
 from gitops_registry.reference import Reference
 
 
@@ -45,11 +46,8 @@ def immutable(judgement: Judgement) -> Iterator[Finding]:
 
 def intact(judgement: Judgement) -> Iterator[Finding]:
     """A version that is judged by its facts has those it was registered with, whatever was committed past the check."""
-    moved = {
-        Reference(change.model, change.version)
-        for change, stage in arrivals(judgement)
-        if stage.serving or stage.minimum_metrics
-    }
+    stages = judged_stages(judgement.before, judgement.law) if judgement.before else set()
+    moved = {Reference(change.model, change.version) for change, stage in arrivals(judgement) if stage.name in stages}
     gathered = judgement.facts.altered
     if gathered is None and (moved or judgement.before is None):
         message = "nobody looked whether facts were altered after they were registered"

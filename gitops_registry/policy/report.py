@@ -48,7 +48,7 @@ class Facts:
 
     `actor`: the verified member who decides. `approvals`: the members whose approval holds. `presence`: per
     SHA-256, whether the store has the artifact. `history`: per (model, stage), the versions that decisions put
-    there. `holders`: per (model, stage), those that held it last, the last one first. `altered`: the versions whose facts
+    there, the last holder first. `altered`: the versions whose facts
     are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
     """
 
@@ -56,7 +56,6 @@ class Facts:
     approvals: tuple[str, ...] | None = None
     presence: Mapping[str, Presence | None] | None = None
     history: Mapping[tuple[str, str], tuple[int, ...]] | None = None
-    holders: Mapping[tuple[str, str], tuple[int, ...]] | None = None
     altered: Mapping[Reference, Alteration] | None = None
     cards: Mapping[str, bytes] | None = None
     now: datetime | None = None
@@ -74,7 +73,10 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that one rule says. `line` 0 means that no line is meant; `fact` is the one that was missing."""
+    """One thing that one rule says. `line` 0 means that no line is meant; `fact` is the one that was missing.
+
+    `excerpt` is a line of an expression and, below it, a caret under the place that is meant.
+    """
 
     rule: str
     result: Result
@@ -86,6 +88,7 @@ class Finding:
     model: str = ""
     version: int = 0
     fact: Fact | None = None
+    excerpt: str = ""
 
     @classmethod
     def error(cls, rule: str, message: str, hint: str, spot: Spot) -> Finding:

@@ -107,7 +107,7 @@ def test_a_claim_counts_for_production_once_it_was_measured_on_the_pinned_data(
     registry = world.registry
     assert registry.promote("tumour", 2, to="staging", direct=True)
     refused = registry.promote("tumour", 2, to="production")
-    assert [finding.rule for finding in refused.refusals] == ["floors"]
+    assert [finding.rule for finding in refused.refusals] == ["floors/metrics"]
     assert "gitops-registry evaluate tumour@2" in refused.refusals[0].hint
     easy = tmp_path / "easy.csv"
     easy.write_text("\n".join(trained.data.read_text().splitlines()[:20]) + "\n")
@@ -127,7 +127,7 @@ def test_a_change_cannot_bring_its_own_measurement_or_data(world: World) -> None
     forged = Evaluation(created=CREATED, author=Person(name="Bob"), dataset=data, metrics={"accuracy": 1.0})
     files = dict(edits.add_evaluation(before, Reference("tumour", 2), forged))
     files |= edits.promote(before.with_edits(files), Reference("tumour", 2), "production")
-    assert errors(world.judged(files)) == {"floors"}
+    assert errors(world.judged(files)) == {"floors/metrics"}
 
 
 def measured(world: World, **metrics: float) -> None:
@@ -146,7 +146,7 @@ def test_the_worst_measurement_counts_whatever_time_another_one_claims(world: Wo
     registry.promote("tumour", 2, to="staging", direct=True)
     measured(world, accuracy=0.55)
     measured(world, accuracy=0.99, f1=0.9)
-    assert [finding.rule for finding in registry.promote("tumour", 2, to="production").refusals] == ["floors"]
+    assert [finding.rule for finding in registry.promote("tumour", 2, to="production").refusals] == ["floors/metrics"]
 
 
 def test_a_measurement_of_nothing_hides_nothing(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_measurement_of_nothing_hides_nothing(world: World) -> None:
     data = EvaluationData(dataset="holdout", rows=190, target="diagnosis", sha256=pinned.sha256)
     empty = Evaluation(created=CREATED, author=Person(name="Bob"), dataset=data, metrics={})
     world.commit(edits.add_evaluation(snapshot, Reference("tumour", 1), empty))
-    assert "accuracy was not measured" in registry.promote("tumour", 1, to="production").refusals[0].message
+    assert "candidate.measured has no 'accuracy'" in registry.promote("tumour", 1, to="production").refusals[0].message
 
 
 def test_a_rename_is_no_way_past_what_was_measured(world: World) -> None:
@@ -168,7 +168,7 @@ def test_a_rename_is_no_way_past_what_was_measured(world: World) -> None:
     before = registry.snapshot
     files = dict(edits.rename(before, "tumour", "cancer"))
     files |= edits.promote(before.with_edits(files), Reference("cancer", 2), "production")
-    assert "floors" in errors(world.judged(files))
+    assert "floors/metrics" in errors(world.judged(files))
 
 
 def test_a_data_file_may_have_any_name(world: World, trained: Trained, tmp_path: Path) -> None:

@@ -1,0 +1,193 @@
+"""Policies as findings: what stands in the way of a change, what was lifted, and what nobody could judge.
+
+Policies, waivers and what they match are those of the base. What a change writes into policies is tried here too, so that a
+rule that cannot work is found before it is relied upon; it judges nothing yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gitops_registry import paths
+from gitops_registry.comparison import compare
+from gitops_registry.policy import invariants, trials
+from gitops_registry.policy.applying import Applied, Question, Work, ask, came_of, match_problem
+from gitops_registry.policy.engine import Engine
+from gitops_registry.policy.keeping import stage_named
+from gitops_registry.policy.report import Finding, Judgement, Move, Spot, Verdict
+from gitops_registry.policy.rulebook import Rulebook, Sheet, rulebook
+from gitops_registry.policy.subjects import Subject, champion_of, origin
+from gitops_registry.reference import Reference
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the policies say of a change or of a registry: findings, a verdict for each rule, and what applied to whom."""
+
+    findings: tuple[Finding, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    applied: tuple[Applied, ...] = ()
+    tried: tuple[trials.Tried, ...] = ()
+
+
+def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ruling:
+    """Return what the policies of the base say of some versions, and what is wrong with policies that the change writes.
+
+    Of a registry as it stands, all its policies are tried.
+    """
+    book = rulebook(judgement.before or judgement.after)
+    new = rulebook(judgement.after, _written(judgement))
+    work = Work()
+    questions = [question for subject in asked for question in _asked(work, book, subject)]
+    prepared = [one for sheet in new.sheets for one in trials.prepare(work, sheet)]
+    run = work.run(engine)
+    checked = {sheet.parsed.path: sheet.checked(run, work.programs) for sheet in new.sheets}
+    problems = [finding for sheet in checked.values() for finding in sheet.problems]
+    prepared = [replace(one, sheet=checked[one.sheet.parsed.path]) for one in prepared]
+    results = trials.tried(prepared, run, judgement.after)
+    problems += trials.findings(tuple(checked.values()), results)
+    applied: list[Applied] = []
+    for question in questions:
+        sheet = question.sheet.checked(run, work.programs)
+        if sheet.problems:
+            problems.append(_cannot_judge(sheet, question.subject))
+        else:
+            applied.append(came_of(question, run, judgement.after, book, judgement.facts.now))
+    found = [*problems, *_broken(judgement, book, asked), *_unspoken(judgement, asked, applied)]
+    meant = [one for one in applied if one.is_about]
+    found += [
+        finding for one in meant for verdict in one.verdicts for finding in _told(judgement, verdict, one.question)
+    ]
+    verdicts = [verdict for one in meant for verdict in one.verdicts]
+    return Ruling(tuple(found), tuple(verdicts), tuple(applied), tuple(results))
+
+
+def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
+    sheets = [sheet for sheet in book.sheets if not match_problem(sheet, subject)[0]]
+    if not sheets:
+        return
+    facts, base = work.add_facts(subject.facts), work.add_facts(subject.base)
+    was = None if subject.was is None else work.add_facts(subject.was)
+    for sheet in sheets:
+        yield ask(work, sheet, subject, facts=facts, base=base, was=was)
+
+
+def _written(judgement: Judgement) -> frozenset[str]:
+    """The policies and waivers that the change writes; all of them where there is no change."""
+    if judgement.before is None:
+        return frozenset(
+            f"{folder}/{name}"
+            for folder in (paths.POLICIES, paths.WAIVERS)
+            for name in judgement.after.children(folder)
+        )
+    return frozenset(change.path for change in judgement.changed if change.new_oid)
+
+
+def _cannot_judge(sheet: Sheet, subject: Subject) -> Finding:
+    first = sheet.problems[0]
+    message = f"{sheet.name} is about it and cannot be worked out: {first.message}"
+    hint = f"an administrator mends {first.where}"
+    return Finding.error("policies", message, hint, Spot(first.path, first.line, first.column, *subject.reference))
+
+
+def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> Iterator[Finding]:
+    """A policy that cannot be read may be about anything that serves, so nothing passes it."""
+    if judgement.before is None:
+        return  # the rule `schema` tells it
+    for problem in book.broken:
+        if paths.place_of(problem.path).role == "waiver":
+            continue  # it lifts nothing
+        for subject in asked:
+            if subject.is_serving:
+                message = f"{problem.path} may be about it and cannot be read: {problem.message}"
+                yield Finding.error(
+                    "policies",
+                    message,
+                    problem.hint,
+                    Spot(problem.path, problem.line, problem.column, *subject.reference),
+                )
+
+
+def _unspoken(judgement: Judgement, asked: Sequence[Subject], applied: Sequence[Applied]) -> Iterator[Finding]:
+    """A stage that serves takes no version that no policy speaks for: one that can refuse it, matched on the base."""
+    for subject in asked:
+        if not subject.is_serving or subject.is_rerun or subject.is_standing:
+            continue
+        spoken = [a for a in applied if a.question.subject == subject and a.is_about and a.speaks]
+        if any(one.question.sheet.policy.is_binding for one in spoken):
+            continue
+        names = ", ".join(one.question.sheet.name for one in spoken)
+        but = f" ({names} only advises)" if names else ""
+        message = f"no policy speaks for {subject.stage}, so it is refused{but}"
+        hint = f"an administrator adds one: gitops-registry policy new {subject.stage}-quality --to {subject.stage}"
+        yield Finding.error("default-deny", message, hint, _spot(judgement, subject))
+
+
+def _spot(judgement: Judgement, subject: Subject) -> Spot:
+    """Where a finding about a version points: the line of `model.yaml` that moves it, else what was changed."""
+    name, number = subject.reference
+    change = subject.change
+    if change is not None and change.kind not in {"stage_transition", "alias_set"} and change.paths:
+        path = next((p.path for p in change.paths if p.new_oid), change.paths[0].path)
+        return Spot(path, 1, 1, name, number)
+    where = ("aliases", subject.alias) if subject.alias else ("stages", subject.stage)
+    line, column = invariants.position(judgement, name, *where)
+    return Spot(paths.model_path(name), line, column, name, number)
+
+
+def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterator[Finding]:
+    """What people must read of a verdict; nothing of a rule that passes or is left out."""
+    subject = question.subject
+    rule, spot = f"{verdict.policy}/{verdict.rule}", _spot(judgement, subject)
+    message = verdict.message
+    if verdict.result == "waived":
+        yield Finding.warning(
+            rule, f"WAIVED until {verdict.until} by {verdict.waiver}: {message}", "it counts again after that", spot
+        )
+    elif verdict.result == "not-checked":
+        hint = "it is checked where that is known" if verdict.enforcement == "advisory" else "nothing passes unchecked"
+        finding = Finding.unchecked(rule, "policies", message, hint, spot)
+        yield finding if verdict.is_in_the_way else Finding.warning(rule, f"not checked: {message}", hint, spot)
+    elif verdict.result in {"fail", "error"}:
+        told = f"cannot be worked out: {message}" if verdict.result == "error" else message
+        is_rolled_back = subject.is_standing and _is_exempt(question.sheet, verdict)
+        if verdict.is_in_the_way and not is_rolled_back:
+            yield Finding.error(rule, told, _needed(verdict), spot)
+        else:
+            yield Finding.warning(rule, told, verdict.needed, spot)
+
+
+def _is_exempt(sheet: Sheet, verdict: Verdict) -> bool:
+    """Whether a version that stands in its stage may have come back there, where the rule is left out."""
+    return any(rule.id == verdict.rule and rule.on_rollback == "skip" for rule in sheet.policy.validations)
+
+
+def _needed(verdict: Verdict) -> str:
+    """What would make it pass, as far as the policy says, and where to look."""
+    why = f"gitops-registry policy explain {verdict.model} {verdict.version}"
+    why += f" --to {verdict.stage}" if verdict.stage else ""
+    if verdict.result == "error" and "candidate.measured" in verdict.message:
+        data = f"gitops-registry evaluation set {verdict.model} FILE --target COLUMN"
+        why = f"{why}; or measure it: {data}; gitops-registry evaluate {verdict.model}@{verdict.version}"
+    waive = f"; or an administrator waives it for a while: gitops-registry policy waive {verdict.model}@{verdict.version} {verdict.policy}/{verdict.rule}"
+    return f"{verdict.needed or f'see why: {why}'}{waive if verdict.enforcement == 'soft' else ''}"
+
+
+def moves(judgement: Judgement) -> tuple[Move, ...]:
+    """Return what a change moves into stages, each beside the stage's champion, in order of model and version."""
+    found = []
+    for change in judgement.changes:
+        if change.kind != "stage_transition" or judgement.before is None:
+            continue
+        stage, version = str(change.after), judgement.after.version(change.model, change.version)
+        if version is None or stage_named(judgement.law, stage) is None:
+            continue
+        home = origin(judgement, Reference(change.model, change.version)).name
+        old = judgement.before.model(home)
+        holders = tuple(sorted(old.stages.get(stage, ()))) if old else ()
+        last = champion_of(judgement, change.model, stage)
+        facts = judgement.before.version(*last) if last is not None and last.number != change.version else None
+        rows = tuple(compare(facts, version)) if facts is not None else ()
+        found.append(Move(change.model, change.version, stage, holders, last.number if facts and last else None, rows))
+    return tuple(found)
