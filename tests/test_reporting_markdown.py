@@ -42,7 +42,7 @@ def review_of(said: str) -> Review:
         replace(some, section=section, name=said, left=said, right=f"{said}{section}", difference=None, percent=None)
         for section in ("metrics", "params", "artifacts")
     )
-    moves = (move(model=said, stage=said, rows=rows), move(stage=said, champion=None, rows=()))
+    moves = (move(model=said, stage=said, rows=rows), move(stage=said, champion=None, holders=(), rows=()))
     verdicts = (
         verdict(said, "fail", policy=said, until=said),
         verdict(said, "waived", policy=f"{said}2", until=said, waiver=said),

@@ -100,13 +100,30 @@ def test_policies_that_only_advise_or_were_not_checked_are_marked_so() -> None:
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        ({"champion": None, "rows": ()}, "  nothing to compare with: no version held production before"),
+        ({"champion": None, "holders": (), "rows": ()}, "  no champion to compare with"),
         ({"champion": 3, "rows": ()}, "  version 3 held production last itself"),
         ({"rows": ()}, "  the same as champion 2 in everything that is compared"),
     ],
 )
 def test_a_move_without_a_contest_says_why(changed: dict[str, object], line: str) -> None:
     assert told(Review(Report((), (), RULES, (), (move(**changed),)), base="main"))[1] == line
+
+
+def test_what_is_displaced_or_joins_others_is_a_change_and_no_move_to_decide_about() -> None:
+    moves = (
+        move(version=2, stage="archived", holders=(), champion=None, rows=()),  # displaced by 3
+        move(version=1, stage="staging", holders=(4, 5), champion=None, rows=()),
+        move(),
+    )
+    changes = (*CHANGES, Change("stage_transition", "credit-risk", 1, "1", "development", "staging"))
+    review = Review(Report((), changes, RULES, (), moves), base="main")
+    assert [str(each) for each in review.moves] == ["credit-risk: production 2 → 3"]
+    assert told(review)[-4:-1] == [
+        "credit-risk: version 2 production → archived",
+        "credit-risk: alias champion 2 → 3",
+        "credit-risk: version 1 development → staging",
+    ]
+    assert len(review.to_json()["moves"]) == 3
 
 
 def test_what_differs_nearly_always_is_only_counted() -> None:

@@ -87,7 +87,7 @@ def comparison(rows: Sequence[Row], left: str, right: str) -> str:
 
 def _text(review: Review, most: int) -> str:
     parts = [MARKER, _heading(review)]
-    moved = review.report.moves
+    moved = review.moves
     for move in moved[:most]:
         parts += [f"### {_line(review.heading(move))}", *_contest(move, most)]
     parts += [f"{len(moved) - most} more moves"] if len(moved) > most else []
@@ -114,7 +114,7 @@ def _heading(review: Review) -> str:
 
 def _contest(move: Move, most: int) -> Iterator[str]:
     if move.champion is None:
-        yield f"No version held {code(move.stage)} before, so there is nothing to compare with."
+        yield "No champion to compare with."
         return
     rows = differing(move)
     if move.champion == move.version:

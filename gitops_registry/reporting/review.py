@@ -115,10 +115,23 @@ class Review:
                 return f"{move} (from {change.before})"
         return str(move)
 
+    @cached_property
+    def moves(self) -> tuple[Move, ...]:
+        """The moves that a reviewer decides about: into a stage that has a champion, or that nobody holds.
+
+        A version that another one displaces is told as a change, and so is one that joins others in a stage.
+        """
+        displaced = {(move.model, holder) for move in self.report.moves for holder in move.holders}
+        return tuple(
+            move
+            for move in self.report.moves
+            if move.champion is not None or not (move.holders or (move.model, move.version) in displaced)
+        )
+
     @property
     def other_changes(self) -> tuple[Change, ...]:
-        """The changes that no move tells already."""
-        told = {_key(move) for move in self.report.moves}
+        """The changes that no such move tells already."""
+        told = {_key(move) for move in self.moves}
         return tuple(
             change
             for change in self.report.changes

@@ -60,7 +60,7 @@ def plan(changes: Sequence[Change]) -> list[Line]:
 
 def moves(review: Review, *, program: str = "gitops-registry") -> Iterator[Line]:
     """Yield a line for each move and below it what differs between champion and challenger."""
-    for move in review.report.moves:
+    for move in review.moves:
         yield (Span(clean(review.heading(move)), "heading"),)
         yield from _contest(move, program, _ROWS)
 
@@ -75,7 +75,7 @@ def contests(review: Review, *, program: str = "gitops-registry") -> Iterator[Li
 
 def _contest(move: Move, program: str, most: int) -> Iterator[Line]:
     if move.champion is None:
-        yield (Span(f"  nothing to compare with: no version held {clean(move.stage)} before"),)
+        yield (Span("  no champion to compare with"),)
         return
     if move.champion == move.version:
         yield (Span(f"  version {move.version} held {clean(move.stage)} last itself"),)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gitops_registry.comparison import Row
+if TYPE_CHECKING:
+    from gitops_registry.comparison import Row
 
 
 def plain(value: Any) -> str:

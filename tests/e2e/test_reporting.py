@@ -37,11 +37,16 @@ def test_what_passes_exits_with_0_in_every_format(court: World, branches: dict[s
 
 def test_the_text_says_what_changes_what_refuses_and_what_would_pass(court: World, branches: dict[str, str]) -> None:
     lines = asked(court, branches["weak"], code=1).splitlines()
+    assert lines[0] == "fraud: production 2 → 5 (from staging)"
+    assert [line.split() for line in lines[1:3]] == [
+        ["champion", "2", "challenger", "5", "difference"],
+        ["accuracy", "0.95", "0.5", "-0.45", "(-47.4", "%)", "worse"],
+    ]
     assert "fraud: version 2 production → archived" in lines
-    refused = next(number for number, line in enumerate(lines) if line.startswith("✗ floors: fraud@5: "))
+    refused = next(number for number, line in enumerate(lines) if line.startswith("✗ floors/metrics: fraud@5: "))
     assert "(models/fraud/model.yaml:" in lines[refused]
     assert lines[refused + 1].startswith("    to pass: ")
-    assert lines[-1] == "the change: 1 finding(s) to mend"
+    assert lines[-2:] == ["✗ floors 2 rules, 1 refuses", "the change: 1 finding(s) to mend"]
     assert asked(court, branches["good"], code=0).splitlines()[-1].startswith("the change passes ")
 
 
@@ -49,16 +54,17 @@ def test_machines_read_one_verdict_in_all_formats(court: World, branches: dict[s
     data = json.loads(asked(court, branches["weak"], "--format", "json", code=1))
     assert data == json.loads(asked(court, branches["weak"], "--json", code=1))
     (refused,) = [finding for finding in data["findings"] if finding["result"] == "error"]
-    assert (data["ok"], data["base"], refused["rule"]) == (False, "main", "floors")
+    assert (data["ok"], data["base"], refused["rule"]) == (False, "main", "floors/metrics")
     run: dict[str, Any] = json.loads(asked(court, branches["weak"], "--format", "sarif", code=1))["runs"][0]
     (result,) = [result for result in run["results"] if result["level"] == "error"]
-    assert result["ruleId"] == "floors"
+    assert result["ruleId"] == "floors/metrics"
     region = result["locations"][0]["physicalLocation"]["region"]
     assert (region["startLine"], region["startColumn"]) == (refused["line"], refused["column"])
+    assert run["properties"]["policies"] == {"floors": {"pass": 1, "fail": 1}}
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} >= set(data["rules"])
     root = ElementTree.fromstring(asked(court, branches["weak"], "--format", "junit", code=1))
     failed = [case.get("name") for case in root.iter("testcase") if case.find("failure") is not None]
-    assert failed == ["floors"]
+    assert failed == ["metrics (fraud@5 → production)"]
     (error,) = [
         line
         for line in asked(court, branches["weak"], "--format", "github", code=1).splitlines()
