@@ -95,6 +95,12 @@ def test_policies_that_only_advise_or_were_not_checked_are_marked_so() -> None:
         "✓ rollback 1 rule, 1 skipped",
         "✓ two 1 rule on 2 versions",
     ]
+    assert [policy.result for policy in Review(Report((), (), RULES, verdicts)).policies] == [
+        "warning",
+        "not-checked",
+        "pass",
+        "pass",
+    ]
 
 
 @pytest.mark.parametrize(

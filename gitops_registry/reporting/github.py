@@ -6,7 +6,7 @@ Written so that the runner reads back what is meant: what people wrote can neith
 from __future__ import annotations
 
 from gitops_registry.policy.report import Finding
-from gitops_registry.reporting.review import Review
+from gitops_registry.reporting.review import Review, subject_of
 from gitops_registry.reporting.values import clipped, plain
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -44,8 +44,7 @@ def _command(review: Review, kind: str, finding: Finding) -> str:
         properties["file"] = finding.path
         properties |= {"line": str(finding.line)} if finding.line else {}
         properties |= {"col": str(finding.column)} if finding.line and finding.column else {}
-    version = f"@{finding.version}" if finding.version else ""
-    about = f"{finding.model}{version}" if finding.model else ""
+    about = subject_of(finding)
     properties["title"] = f"{finding.rule} ({about})" if about else finding.rule
     told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     hint = f"\n{_shown(review.next_step(finding))}" if finding.hint else ""

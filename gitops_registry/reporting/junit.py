@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 from gitops_registry.policy.report import Finding, Verdict
-from gitops_registry.reporting.review import Review
+from gitops_registry.reporting.review import Review, subject_of
 from gitops_registry.reporting.values import plain
 
 BUILT_IN = "built-in rules"
@@ -62,8 +62,7 @@ def _built_in(review: Review) -> Iterable[ElementTree.Element]:
 def _told(review: Review, found: Sequence[Finding]) -> str:
     lines = []
     for finding in found:
-        version = f"@{finding.version}" if finding.version else ""
-        about = f"{finding.model}{version}: " if finding.model else ""
+        about = f"{subject_of(finding)}: " if finding.model else ""
         where = f" ({finding.where})" if finding.path else ""
         lines.append(plain(f"{about}{finding.message}{where}"))
         lines += [f"    {plain(review.next_step(finding))}"] if finding.hint else []
@@ -76,7 +75,8 @@ def _of_policy(review: Review, verdict: Verdict) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=plain(verdict.policy), name=plain(name))
     if verdict.path:
         case.set("file", plain(verdict.path))
-    lines = [verdict.message or verdict.result, f"to pass: {verdict.needed}" if verdict.needed else ""]
+    has_step = verdict.needed and verdict.result not in {"pass", "skip"}
+    lines = [verdict.message or verdict.result, f"to pass: {verdict.needed}" if has_step else ""]
     told = "\n".join(plain(line) for line in lines if line)
     if review.is_refusing(verdict):
         kind = "failure" if verdict.result == "fail" else "error"

@@ -14,7 +14,7 @@ from typing import Any
 from gitops_registry.changes import Change
 from gitops_registry.comparison import Row
 from gitops_registry.policy.report import Finding, Move
-from gitops_registry.reporting.review import Applied, Review, differing
+from gitops_registry.reporting.review import Applied, Review, differing, subject_of
 from gitops_registry.reporting.values import clipped, counted, difference, plain
 
 MARKER = "<!-- gitops-registry: check -->"
@@ -24,7 +24,7 @@ COMMENT_LIMIT = 65_000
 _MOST = 1_024
 """Rows of any list, where there is room."""
 _CELL = 600
-_MARKS = {"error": "❌", "warning": "⚠️", "not-checked": "❔"}
+_MARKS = {"pass": "✅", "error": "❌", "warning": "⚠️", "not-checked": "❔"}
 _ESCAPED = str.maketrans(
     {"\\": "&#92;", "&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "`*_[]~!^"}}
 )
@@ -167,8 +167,7 @@ def _findings(review: Review, most: int) -> list[str]:
 
 
 def _finding(review: Review, finding: Finding) -> str:
-    version = f"@{finding.version}" if finding.version else ""
-    about = f"{code(finding.model + version)} " if finding.model else ""
+    about = f"{code(subject_of(finding))} " if finding.model else ""
     where = code(f"{finding.path}:{finding.line}" if finding.line else finding.path) if finding.path else ""
     mark = "❌" if finding in review.refused else _MARKS[finding.result]
     return row([mark, code(finding.rule), about + escaped(finding.message), where, escaped(finding.hint)])
@@ -187,5 +186,6 @@ def _policy(applied: Applied) -> str:
     passed = f"{applied.counts.get('pass', 0)} of {len(applied.verdicts)} pass"
     waivers = ", ".join(code(verdict.rule) for verdict in applied.waived)
     told = "; ".join((passed, *map(escaped, applied.remarks)))
-    mark = "❌" if applied.refusing else "⚠️" if applied.waived or len(applied.remarks) else "✅"
-    return row([mark, code(applied.policy), applied.scope, told + (f" ({waivers})" if waivers else "")])
+    return row(
+        [_MARKS[applied.result], code(applied.policy), applied.scope, told + (f" ({waivers})" if waivers else "")]
+    )

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from gitops_registry.changes import Change, plan_digest, to_json
 from gitops_registry.comparison import Row
-from gitops_registry.policy.report import Came, Fact, Finding, Move, Report, Verdict
+from gitops_registry.policy.report import Came, Fact, Finding, Move, Report, Result, Verdict
 from gitops_registry.reporting.values import counted
 
 _SECTIONS = ("metrics", "facts", "signature", "params", "environment", "artifacts")
@@ -38,6 +38,15 @@ class Applied:
     def waived(self) -> tuple[Verdict, ...]:
         """The verdicts that a waiver lifts."""
         return tuple(verdict for verdict in self.verdicts if verdict.result == "waived")
+
+    @property
+    def result(self) -> Result | Literal["pass"]:
+        """What all of it came to: an error where it refuses, a warning for advice and waivers, else what is left."""
+        if self.refusing:
+            return "error"
+        if self.waived or any(v.enforcement == "advisory" and v.result in {"fail", "error"} for v in self.verdicts):
+            return "warning"
+        return "not-checked" if self.counts.get("not-checked") else "pass"
 
     @property
     def scope(self) -> str:
@@ -198,6 +207,11 @@ def _key(move: Move) -> tuple[str, int, str]:
 def rule_of(verdict: Verdict) -> str:
     """Return the rule of a policy as findings name it: `<policy>/<rule>`."""
     return f"{verdict.policy}/{verdict.rule}"
+
+
+def subject_of(finding: Finding) -> str:
+    """Return what a finding is about: `credit-risk@3`, `credit-risk`, or nothing."""
+    return f"{finding.model}@{finding.version}" if finding.model and finding.version else finding.model
 
 
 def differing(move: Move) -> tuple[Row, ...]:

@@ -14,7 +14,7 @@ from gitops_registry import paths
 from gitops_registry.policy import invariants
 from gitops_registry.policy.check import DECISIONS, INVARIANTS
 from gitops_registry.policy.report import Finding, Rule, Verdict
-from gitops_registry.reporting.review import Review, rule_of
+from gitops_registry.reporting.review import Review, rule_of, subject_of
 from gitops_registry.reporting.values import plain
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -83,8 +83,7 @@ def _of_policy(verdict: Verdict) -> dict[str, Any]:
 
 def _result(review: Review, finding: Finding, index: dict[str, int], seen: Counter[str]) -> dict[str, Any]:
     verdict = review.verdict_of(finding)
-    version = f"@{finding.version}" if finding.version else ""
-    about = f"{finding.model}{version}" if finding.model else ""
+    about = subject_of(finding)
     message = plain(f"{about}: {finding.message}" if about else finding.message)
     result: dict[str, Any] = {
         "ruleId": plain(finding.rule),

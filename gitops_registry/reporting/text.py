@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 
 from gitops_registry.changes import Change
 from gitops_registry.policy.report import Move
-from gitops_registry.reporting.review import Review, differing, is_decisive
+from gitops_registry.reporting.review import Review, differing, is_decisive, subject_of
 from gitops_registry.reporting.values import clean, clipped, columns, difference
 
 Style = Literal["", "heading", "passed", "refused", "warning", "unchecked", "better", "worse"]
 MARKS: dict[str, tuple[str, Style]] = {
+    "pass": ("✓", "passed"),
     "error": ("✗", "refused"),
     "warning": ("!", "warning"),
     "not-checked": ("?", "unchecked"),
@@ -105,8 +106,7 @@ def findings(review: Review) -> Iterator[Line]:
     for finding in review.findings:
         mark, style = MARKS[finding.result]
         where = f" ({finding.where})" if finding.path else ""
-        version = f"@{finding.version}" if finding.version else ""
-        about = f"{finding.model}{version}: " if finding.model else ""
+        about = f"{subject_of(finding)}: " if finding.model else ""
         yield (
             Span(f"{mark} {clean(finding.rule)}: ", style),
             Span(clean(f"{about}{finding.message}{where}")),
@@ -118,10 +118,6 @@ def findings(review: Review) -> Iterator[Line]:
 def policies(review: Review) -> Iterator[Line]:
     """Yield one line for each policy that applied."""
     for applied in review.policies:
-        unchecked = applied.counts.get("not-checked", 0)
-        advised = any(v.enforcement == "advisory" and v.result in {"fail", "error"} for v in applied.verdicts)
-        is_noted = bool(applied.waived) or advised
-        result = "error" if applied.refusing else "warning" if is_noted else "not-checked" if unchecked else "pass"
-        mark, style = MARKS.get(result, ("✓", "passed"))
+        mark, style = MARKS[applied.result]
         told = ", ".join((applied.scope, *map(clean, applied.remarks)))
         yield (Span(f"{mark} {clean(applied.policy)} ", style), Span(told))
