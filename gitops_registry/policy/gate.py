@@ -6,6 +6,7 @@ rule that cannot work is found before it is relied upon; it judges nothing yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,7 +45,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
     run = work.run(engine)
     checked = {sheet.parsed.path: sheet.checked(run, work.programs) for sheet in new.sheets}
     problems = [finding for sheet in checked.values() for finding in sheet.problems]
-    prepared = [replace(one, sheet=checked[one.sheet.parsed.path]) for one in prepared]
+    prepared = [one.of(checked[one.sheet.parsed.path]) for one in prepared]
     results = trials.tried(prepared, run, judgement.after)
     problems += trials.findings(tuple(checked.values()), results)
     applied: list[Applied] = []
@@ -141,6 +142,7 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
     subject = question.subject
     rule, spot = f"{verdict.policy}/{verdict.rule}", _spot(judgement, subject)
     message = verdict.message
+    verdict = replace(verdict, needed=_filled(verdict.needed, judgement, subject))
     if verdict.result == "waived":
         yield Finding.warning(
             rule, f"WAIVED until {verdict.until} by {verdict.waiver}: {message}", "it counts again after that", spot
@@ -156,6 +158,16 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
             yield Finding.error(rule, told, _needed(verdict), spot)
         else:
             yield Finding.warning(rule, told, verdict.needed, spot)
+
+
+def _filled(hint: str, judgement: Judgement, subject: Subject) -> str:
+    """Return a hint with NAME, VERSION, CANDIDATE, CHAMPION and STAGE as they are here."""
+    last = champion_of(judgement, subject.reference.name, subject.stage)
+    known = {
+        "NAME": subject.reference.name, "VERSION": str(subject.reference.number), "CANDIDATE": str(subject.reference.number),
+        "STAGE": subject.stage, "CHAMPION": str(last.number) if last else "",
+    }  # fmt: skip
+    return re.sub(r"\b(NAME|VERSION|CANDIDATE|CHAMPION|STAGE)\b", lambda word: known[word[0]] or word[0], hint)
 
 
 def _is_exempt(sheet: Sheet, verdict: Verdict) -> bool:
