@@ -55,6 +55,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
             problems.append(_cannot_judge(sheet, question.subject))
         else:
             applied.append(came_of(question, run, judgement.after, book, judgement.facts.now))
+    problems += _idle_waivers(judgement, new)
     found = [*problems, *_broken(judgement, book, asked), *_unspoken(judgement, asked, applied)]
     meant = [one for one in applied if one.is_about]
     found += [
@@ -108,6 +109,29 @@ def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> I
                     problem.hint,
                     Spot(problem.path, problem.line, problem.column, *subject.reference),
                 )
+
+
+def _idle_waivers(judgement: Judgement, new: Rulebook) -> Iterator[Finding]:
+    """Waivers that are written and can lift nothing: no such rule, one that is not soft, or facts of no version."""
+    if not new.waivers:
+        return
+    rules = {
+        (sheet.name, rule.id): rule.enforcement
+        for sheet in rulebook(judgement.after).sheets
+        for rule in sheet.policy.validations
+    }
+    for name, waiver in new.waivers.items():
+        wrong = [f"{waiver.policy}/{rule}" for rule in waiver.rules if rules.get((waiver.policy, rule)) != "soft"]
+        numbers = judgement.after.versions(waiver.model)
+        ids = {judgement.after.oid(paths.version_path(waiver.model, number)) for number in numbers}
+        spot = Spot(paths.waiver_path(name), 1, 1, waiver.model)
+        if wrong:
+            yield Finding.warning(
+                "waivers", f"lifts nothing of {', '.join(wrong)}, which is no soft rule here", "", spot
+            )
+        if waiver.version_yaml not in ids:
+            hint = f"git rev-parse HEAD:{paths.version_path(waiver.model, 1).replace('/1/', '/NUMBER/')}"
+            yield Finding.warning("waivers", f"is of no version of {waiver.model} that is here", hint, spot)
 
 
 def _unspoken(judgement: Judgement, asked: Sequence[Subject], applied: Sequence[Applied]) -> Iterator[Finding]:
