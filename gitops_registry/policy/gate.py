@@ -71,8 +71,12 @@ def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
         return
     facts, base = work.add_facts(subject.facts), work.add_facts(subject.base)
     was = None if subject.was is None else work.add_facts(subject.was)
+    alone = replace(
+        subject, names=subject.names[-1:]
+    )  # what the base calls it: a new name brings rules that it never met
     for sheet in sheets:
-        yield ask(work, sheet, subject, facts=facts, base=base, was=was)
+        is_old = not match_problem(sheet, alone)[0]
+        yield ask(work, sheet, subject, facts=facts, base=base, was=was if is_old else None)
 
 
 def _written(judgement: Judgement) -> frozenset[str]:
@@ -94,14 +98,15 @@ def _cannot_judge(sheet: Sheet, subject: Subject) -> Finding:
 
 
 def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> Iterator[Finding]:
-    """A policy that cannot be read may be about anything that serves, so nothing passes it."""
+    """A policy that cannot be read may be about any stage, so nothing passes it but the way back and the way out."""
     if judgement.before is None:
         return  # the rule `schema` tells it
+    ways_out = {judgement.law.first_stage, judgement.law.stages[-1].name}
     for problem in book.broken:
         if paths.place_of(problem.path).role == "waiver":
             continue  # it lifts nothing
         for subject in asked:
-            if subject.is_serving:
+            if subject.is_serving or (subject.stage and subject.stage not in ways_out):
                 message = f"{problem.path} may be about it and cannot be read: {problem.message}"
                 yield Finding.error(
                     "policies",
