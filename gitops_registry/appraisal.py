@@ -15,7 +15,7 @@ from typing import Any
 from gitops_registry import formats, measure
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import LoadedModel
-from gitops_registry.manifest.facts import Framework, Parity
+from gitops_registry.manifest.facts import Framework, Parity, Training
 from gitops_registry.manifest.parts import Param, Task
 from gitops_registry.workplace import Workplace
 
@@ -61,8 +61,20 @@ def rows_of(file: Path, target: str) -> Rows:
     inputs, truth = measure.split_target(measure.read_table(file), target)
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
-    name = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return Rows(inputs, truth, target, name, digest)
+    return Rows(inputs, truth, target, _shown_name(file), digest)
+
+
+def trained_on(file: Path, target: str = "") -> Training:
+    """Return what is kept of a table that a model was trained on. Raises RegistryError for what cannot be read."""
+    table = measure.read_table(file)
+    with file.open("rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    features = len(table.columns) - (target in table.columns)
+    return Training(dataset=_shown_name(file), rows=len(table), features=features, data_sha256=digest)
+
+
+def _shown_name(file: Path) -> str:
+    return file.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def appraise(place: Workplace, model: Any, folder: Path, *, rows: Rows | None, onnx: bool) -> Appraisal:

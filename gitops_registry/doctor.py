@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gitops_registry import paths
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.remote import remotes, unreachable, upstream
+from gitops_registry.governing import book_of, tested
 from gitops_registry.migrating import outdated
 from gitops_registry.policy.report import serving_versions
 from gitops_registry.starting import IGNORED
@@ -49,6 +50,7 @@ def examine(place: Workplace) -> list[Symptom]:
         _bytes_in_git,
         _ignored,
         _formats,
+        _policies,
         _storage,
         _serving_bytes,
         _caught_up,
@@ -84,6 +86,28 @@ def _objects(place: Workplace) -> Iterator[Symptom]:
         yield Symptom("objects", "error", f"git has lost objects: {told[0]}{more}", repair)
     else:
         yield Symptom("objects", "ok", "git has every object, and each is what its name says")
+
+
+def _policies(place: Workplace) -> Iterator[Symptom]:
+    """Whether the engine of policies works here, every policy's tests are met, and something speaks for what serves."""
+    found = tested(place, ())
+    if found.findings:
+        first, count = found.findings[0], len(found.findings)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        yield Symptom("policies", "error", f"{first.where}: {first.message}{more}", "gitops-registry policy test")
+        return
+    law = place.snapshot().constitution
+    asked = {
+        stage for sheet in book_of(place)[1].sheets for stage in sheet.policy.match.to or (s.name for s in law.stages)
+    }
+    closed = [stage.name for stage in law.stages if stage.serving and stage.name not in asked]
+    if closed:
+        message = f"no policy is about {', '.join(closed)}, so nothing can come there"
+        yield Symptom(
+            "policies", "warning", message, f"gitops-registry policy new {closed[0]}-quality --to {closed[0]}"
+        )
+    else:
+        yield Symptom("policies", "ok", f"{len(found.policies)} policies, {len(found.tried)} tests, all met")
 
 
 def _history(place: Workplace) -> Iterator[Symptom]:

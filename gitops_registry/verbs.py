@@ -280,6 +280,22 @@ class Verbs:
 
         return self._change(evaluating.recording(self._place, found, reason=reason), direct=direct, dry_run=dry_run)
 
+    def waive(
+        self,
+        version: str,
+        rules: Sequence[str],
+        *,
+        days: int = 7,
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Let a version (`name@ref`) pass soft rules (`policy/rule`) for some days, 30 at most. Raises RegistryError without a reason."""
+        from gitops_registry.governing import waiving
+
+        intent = waiving(self._place, version, rules, days=days, reason=reason)
+        return self._change(intent, direct=direct, dry_run=dry_run)
+
     # ── taking away
 
     def rename(

@@ -38,6 +38,11 @@ _CODE = {".pkl", ".pickle", ".joblib"}
     "--data", type=click.Path(path_type=Path), help="Evaluation rows (CSV or Parquet): metrics are measured on them."
 )
 @click.option("--target", metavar="COLUMN", help="The column of the truth in the evaluation rows.")
+@click.option(
+    "--trained-on",
+    type=click.Path(path_type=Path),
+    help="The table it was trained on: its name, size and digest are kept.",
+)
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter to record.")
 @click.option("--metric", "metrics", multiple=True, metavar="K=V", help="A metric that cannot be measured here.")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="A tag of this version.")
@@ -93,6 +98,7 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
 
 
 def _submission(given: dict[str, Any]) -> Submission:
+    from gitops_registry.appraisal import trained_on
     from gitops_registry.manifest.kinds import Card
     from gitops_registry.manifest.reading import parse
     from gitops_registry.registering import Submission
@@ -114,11 +120,13 @@ def _submission(given: dict[str, Any]) -> Submission:
             raise RegistryError(
                 f"--metric {key}={value}: not a finite number", hint="leave out a metric that is not defined"
             )
+    trained = trained_on(given["trained_on"], given["target"] or "") if given["trained_on"] else None
     params = {key: _scalar(value) for key, value in pairs(given["params"], "--param").items()}
     return Submission(
         params=params,
         metrics=metrics,
         tags=pairs(given["tags"], "--tag"),
+        training=trained,
         card=card,
         release=given["release"],
         onnx=not given["no_onnx"],

@@ -57,7 +57,7 @@ def _identifier(value: str) -> str:
 
 def _rule_id(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value) or len(value) > 64:
-        raise ValueError(f"id {value!r} must be lower-case words with '-' between them, like accuracy-floor")
+        raise ValueError(f"{value!r} must be lower-case words with '-' between them, like accuracy-floor")
     return value
 
 
@@ -91,7 +91,7 @@ class Match(Part):
 class Condition(Part):
     """A further condition of a match: an expression over the base, the change and the parameters."""
 
-    name: Identifier
+    name: RuleId
     expression: Expression
 
 

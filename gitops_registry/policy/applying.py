@@ -7,7 +7,7 @@ be read, not a condition or a rule that cannot be worked out, not a fact that no
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -227,7 +227,7 @@ def _verdict(question: Question, rule: Rule, answers: Sequence[Answer]) -> Verdi
             if (at := question.variables.get(variable.name)) is not None and answers[at].type == "error":
                 expression, message = variable, str(answers[at].value)
                 break
-        message = _explained(expression, subject.facts, message)
+        message = what_was_missing(expression.reads, subject.facts, message)
     if result == "fail":
         told = answers[question.messages[rule.id]] if rule.id in question.messages else Answer("")
         message = (
@@ -249,10 +249,10 @@ def read(answer: Answer) -> tuple[Came, str]:
     return "error", f"is of type {answer.type}, not true or false" if answer.type else "does not compile"
 
 
-def _explained(expression: Expression, facts: Mapping[str, Any], message: str) -> str:
-    """Say which fact was missing, where that is what went wrong."""
+def what_was_missing(reads: Iterable[tuple[Path, int]], facts: Mapping[str, Any], message: str) -> str:
+    """Return an error of the engine in words: which fact was missing, where that is what went wrong."""
     wanted = re.search(r'Key not found in map : "(.*)"', message)
-    for path, _ in expression.reads:
+    for path, _ in reads:
         if path[0] in {"params", "variables"}:
             continue
         told, value = _followed(path, facts)

@@ -99,6 +99,8 @@ def strangers(judgement: Judgement) -> Iterator[Finding]:
         if is_in_our_folders(change.subject):
             hint = f"bytes belong to DVC: git rm --cached {quote(change.subject)}; then gitops-registry register"
             hint = f"no version needs it: git rm {quote(change.subject)}" if is_object else hint
+            if change.subject.startswith(f"{paths.POLICIES}/"):
+                hint = f"policies lie at {paths.policy_path('NAME')}, waivers at {paths.waiver_path('NAME')}: rename it"
             yield Finding.error(
                 "strangers", "is no file of a registry", hint, Spot(change.subject, 1, 1, change.model, change.version)
             )

@@ -6,6 +6,7 @@ rule that cannot work is found before it is relied upon; it judges nothing yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,7 +45,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
     run = work.run(engine)
     checked = {sheet.parsed.path: sheet.checked(run, work.programs) for sheet in new.sheets}
     problems = [finding for sheet in checked.values() for finding in sheet.problems]
-    prepared = [replace(one, sheet=checked[one.sheet.parsed.path]) for one in prepared]
+    prepared = [one.of(checked[one.sheet.parsed.path]) for one in prepared]
     results = trials.tried(prepared, run, judgement.after)
     problems += trials.findings(tuple(checked.values()), results)
     applied: list[Applied] = []
@@ -54,6 +55,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
             problems.append(_cannot_judge(sheet, question.subject))
         else:
             applied.append(came_of(question, run, judgement.after, book, judgement.facts.now))
+    problems += _idle_waivers(judgement, new)
     found = [*problems, *_broken(judgement, book, asked), *_unspoken(judgement, asked, applied)]
     meant = [one for one in applied if one.is_about]
     found += [
@@ -69,8 +71,12 @@ def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
         return
     facts, base = work.add_facts(subject.facts), work.add_facts(subject.base)
     was = None if subject.was is None else work.add_facts(subject.was)
+    alone = replace(
+        subject, names=subject.names[-1:]
+    )  # what the base calls it: a new name brings rules that it never met
     for sheet in sheets:
-        yield ask(work, sheet, subject, facts=facts, base=base, was=was)
+        is_old = not match_problem(sheet, alone)[0]
+        yield ask(work, sheet, subject, facts=facts, base=base, was=was if is_old else None)
 
 
 def _written(judgement: Judgement) -> frozenset[str]:
@@ -92,14 +98,15 @@ def _cannot_judge(sheet: Sheet, subject: Subject) -> Finding:
 
 
 def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> Iterator[Finding]:
-    """A policy that cannot be read may be about anything that serves, so nothing passes it."""
+    """A policy that cannot be read may be about any stage, so nothing passes it but the way back and the way out."""
     if judgement.before is None:
         return  # the rule `schema` tells it
+    ways_out = {judgement.law.first_stage, judgement.law.stages[-1].name}
     for problem in book.broken:
         if paths.place_of(problem.path).role == "waiver":
             continue  # it lifts nothing
         for subject in asked:
-            if subject.is_serving:
+            if subject.is_serving or (subject.stage and subject.stage not in ways_out):
                 message = f"{problem.path} may be about it and cannot be read: {problem.message}"
                 yield Finding.error(
                     "policies",
@@ -107,6 +114,29 @@ def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> I
                     problem.hint,
                     Spot(problem.path, problem.line, problem.column, *subject.reference),
                 )
+
+
+def _idle_waivers(judgement: Judgement, new: Rulebook) -> Iterator[Finding]:
+    """Waivers that are written and can lift nothing: no such rule, one that is not soft, or facts of no version."""
+    if not new.waivers:
+        return
+    rules = {
+        (sheet.name, rule.id): rule.enforcement
+        for sheet in rulebook(judgement.after).sheets
+        for rule in sheet.policy.validations
+    }
+    for name, waiver in new.waivers.items():
+        wrong = [f"{waiver.policy}/{rule}" for rule in waiver.rules if rules.get((waiver.policy, rule)) != "soft"]
+        numbers = judgement.after.versions(waiver.model)
+        ids = {judgement.after.oid(paths.version_path(waiver.model, number)) for number in numbers}
+        spot = Spot(paths.waiver_path(name), 1, 1, waiver.model)
+        if wrong:
+            yield Finding.warning(
+                "waivers", f"lifts nothing of {', '.join(wrong)}, which is no soft rule here", "", spot
+            )
+        if waiver.version_yaml not in ids:
+            hint = f"git rev-parse HEAD:{paths.version_path(waiver.model, 1).replace('/1/', '/NUMBER/')}"
+            yield Finding.warning("waivers", f"is of no version of {waiver.model} that is here", hint, spot)
 
 
 def _unspoken(judgement: Judgement, asked: Sequence[Subject], applied: Sequence[Applied]) -> Iterator[Finding]:
@@ -141,6 +171,7 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
     subject = question.subject
     rule, spot = f"{verdict.policy}/{verdict.rule}", _spot(judgement, subject)
     message = verdict.message
+    verdict = replace(verdict, needed=_filled(verdict.needed, judgement, subject))
     if verdict.result == "waived":
         yield Finding.warning(
             rule, f"WAIVED until {verdict.until} by {verdict.waiver}: {message}", "it counts again after that", spot
@@ -156,6 +187,16 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
             yield Finding.error(rule, told, _needed(verdict), spot)
         else:
             yield Finding.warning(rule, told, verdict.needed, spot)
+
+
+def _filled(hint: str, judgement: Judgement, subject: Subject) -> str:
+    """Return a hint with NAME, VERSION, CANDIDATE, CHAMPION and STAGE as they are here."""
+    last = champion_of(judgement, subject.reference.name, subject.stage)
+    known = {
+        "NAME": subject.reference.name, "VERSION": str(subject.reference.number), "CANDIDATE": str(subject.reference.number),
+        "STAGE": subject.stage, "CHAMPION": str(last.number) if last else "",
+    }  # fmt: skip
+    return re.sub(r"\b(NAME|VERSION|CANDIDATE|CHAMPION|STAGE)\b", lambda word: known[word[0]] or word[0], hint)
 
 
 def _is_exempt(sheet: Sheet, verdict: Verdict) -> bool:

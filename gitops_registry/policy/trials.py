@@ -6,7 +6,7 @@ Every rule needs a test in which it passes and one in which it fails, for a rule
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,11 @@ class Prepared:
     subject: Subject
     problem: str
     question: Question | None = None
+
+    def of(self, sheet: Sheet) -> Prepared:
+        """Return the test with its policy as it is known by now."""
+        question = replace(self.question, sheet=sheet) if self.question else None
+        return replace(self, sheet=sheet, question=question)
 
 
 def prepare(work: Work, sheet: Sheet) -> list[Prepared]:

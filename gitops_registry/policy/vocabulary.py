@@ -7,6 +7,7 @@ meets what one would ask for. `null` marks what may be absent: comparing that is
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -171,6 +172,7 @@ FACTS: tuple[Fact, ...] = (
 ROOTS = ("candidate", "champion", "model", "change", "params", "variables", "registry", "now")
 CONDITION_ROOTS = ("model", "change", "params", "registry", "now")
 """What a match condition sees: the base and the event, nothing that the change's author wrote."""
+_LONGEST_EXAMPLE = 70
 _CHAMPION = {"version": 2, "stage": "production", "release": "1.1.0"}
 _CHAMPIONS_METRICS = {"accuracy": 0.94, "f1": 0.93, "r2": 0.79}
 
@@ -263,6 +265,16 @@ def _sources(entry: _Entry) -> Iterator[Gathered]:
     if entry.fact is None:
         for inner in entry.inside.values():
             yield from _sources(inner)
+
+
+def shown_example(fact: Fact) -> str:
+    """Return the example of a fact as one line of text; empty for a record, whose fields have their own."""
+    if fact.example is ...:
+        return ""
+    if isinstance(fact.example, datetime):
+        return fact.example.isoformat().replace("+00:00", "Z")
+    text = json.dumps(fact.example, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_EXAMPLE else f"{text[: _LONGEST_EXAMPLE - 1]}…"
 
 
 def example() -> dict[str, Any]:
