@@ -15,6 +15,7 @@ from gitops_registry.reporting.values import columns, json_text
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
+    from gitops_registry.policy.report import Finding
     from gitops_registry.registry import Registry
 
 FINDINGS = 1
@@ -106,6 +107,15 @@ def facts(values: Mapping[str, Any]) -> None:
 def aliases_told(aliases: Mapping[str, int]) -> str | None:
     """Return the aliases of a model as one cell of a table."""
     return ", ".join(f"{alias} → {number}" for alias, number in aliases.items()) or None
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings that belong to no gate, each with its place and the next step."""
+    from gitops_registry.policy.report import Report
+    from gitops_registry.reporting import text
+    from gitops_registry.reporting.review import Review
+
+    print_lines(text.findings(Review(Report(tuple(findings)))))
 
 
 def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] = ()) -> int:
