@@ -19,6 +19,7 @@ from gitops_registry.cli.output import (
     table,
 )
 from gitops_registry.cli.reporting import FORMATS, chosen, deliver, format_option, output_option, print_lines
+from gitops_registry.errors import RegistryError
 
 WORK_TREE = "the work tree"
 
@@ -69,6 +70,8 @@ def check_command(
     from gitops_registry.workplace import PREFIXES
 
     how = chosen(how, as_json=as_json)
+    if "" in (base, head):  # a variable that a job did not set must not pass for the work tree
+        raise RegistryError("--base and --head must name a revision", hint="leave out the one that is empty")
     registry = opened(ctx)
     if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
         base = registry.place.branch

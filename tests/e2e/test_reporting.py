@@ -107,6 +107,8 @@ def test_a_document_goes_to_a_file_and_the_text_to_the_log(
 
 def test_what_cannot_be_asked_or_written_is_one_line_and_a_hint(court: World, tmp_path: Path) -> None:
     for words, problem in (
+        (["--base", ""], "--base and --head must name a revision"),
+        (["--base", "main", "--head", ""], "--base and --head must name a revision"),
         (["--json", "--format", "sarif"], "--json and --format sarif are two formats"),
         (["--format", "sarif", "--output", str(tmp_path / "none" / "x")], "No such file or directory"),
         (["--format", "sarif", "--output", str(tmp_path)], "is a directory"),
