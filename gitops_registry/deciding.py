@@ -77,6 +77,8 @@ class Outcome:
             "proposal": self.proposal,
             "plan": {"digest": plan_digest(self.changes), "changes": [to_json(change) for change in self.changes]},
             "findings": [finding.to_json() for finding in self.report.findings],
+            "policies": [verdict.to_json() for verdict in self.report.verdicts],
+            "moves": [move.to_json() for move in self.report.moves],
             "notes": list(self.notes),
         }
 

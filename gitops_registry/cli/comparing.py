@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
-from gitops_registry.cli.output import clean, json_option, opened, print_json, table, versions_in
+from gitops_registry.cli.output import json_option, opened, print_json, table, versions_in
 from gitops_registry.errors import RegistryError
+from gitops_registry.reporting.values import difference
 
 if TYPE_CHECKING:
     from gitops_registry.comparison import Compared, Row
@@ -40,34 +40,19 @@ def compare_command(ctx: click.Context, words: tuple[str, ...], everything: bool
     if how == "markdown":
         _print_markdown(found, shown, more)
         return
-    lines = [[row.section, row.name, row.left, row.right, _difference(row), row.verdict] for row in shown]
+    lines = [[row.section, row.name, row.left, row.right, difference(row), row.verdict] for row in shown]
     table(["", "", str(found.left), str(found.right), "difference", ""], lines, numbers=(2, 3))
     if more:
         click.echo(more)
 
 
-def _difference(row: Row) -> str:
-    if row.difference is None:
-        return ""
-    is_whole = isinstance(row.left, int) and isinstance(row.right, int)
-    return (f"{row.difference:+,.0f}" if is_whole else f"{row.difference:+.4g}") + (
-        f" ({row.percent:+.1f} %)" if row.percent is not None else ""
-    )
-
-
 def _print_markdown(found: Compared, shown: list[Row], more: str) -> None:
     """Print one table for each section, as a comment on a pull request wants it."""
-    click.echo(f"## {found.left} and {found.right}")
+    from gitops_registry.reporting.markdown import comparison, escaped
+
+    click.echo(f"## {escaped(found.left)} and {escaped(found.right)}")
     for section, rows in groupby(shown, key=lambda row: row.section):
         click.echo(f"\n### {section.capitalize()}\n")
-        click.echo(f"| | {found.left} | {found.right} | difference | |\n| --- | ---: | ---: | ---: | --- |")
-        for row in rows:
-            cells = (row.name, row.left, row.right, _difference(row), row.verdict)
-            click.echo("| " + " | ".join(_cell(value) for value in cells) + " |")
+        click.echo(comparison(list(rows), str(found.left), str(found.right)))
     if more:
         click.echo(f"\n{more}")
-
-
-def _cell(value: object) -> str:
-    """Return a value as text that Markdown shows as it is: no link, no HTML, no end of the cell."""
-    return re.sub(r"([\\`*_\[\]<>|&!#~])", r"\\\1", clean(value)).replace("@", "&#64;")

@@ -2,77 +2,85 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from gitops_registry.cli.output import (
     FINDINGS,
     clean,
+    command,
     dry_run_option,
     json_option,
     opened,
-    print_findings,
     print_json,
     print_outcome,
     reason_option,
     table,
 )
+from gitops_registry.cli.reporting import FORMATS, chosen, deliver, format_option, output_option, print_lines
+from gitops_registry.errors import RegistryError
+
+WORK_TREE = "the work tree"
 
 
 @click.command("plan")
 @click.argument("branch", required=False)
 @click.option("--base", metavar="REV", help="What it is compared with; without it, the branch of decisions.")
+@format_option("text", "json", "markdown")
 @json_option
 @click.pass_context
-def plan_command(ctx: click.Context, branch: str | None, base: str | None, as_json: bool) -> None:
+def plan_command(ctx: click.Context, branch: str | None, base: str | None, how: str | None, as_json: bool) -> None:
     """Print what BRANCH would change if it landed; without one, what the work tree changes."""
     from gitops_registry.changes import plan_digest, to_json
+    from gitops_registry.reporting import markdown, text
 
-    changes = opened(ctx).plan(base=base, head=branch)
-    if as_json:
+    how = chosen(how, as_json=as_json)
+    registry = opened(ctx)
+    changes = registry.plan(base=base, head=branch)
+    if how == "json":
         print_json({"digest": plan_digest(changes), "changes": [to_json(change) for change in changes]})
-        return
-    for change in changes:
-        click.echo(clean(change))
-    if not changes:
-        click.echo("nothing changes")
+    elif how == "markdown":
+        is_work_tree = branch is None and registry.place.repository.work_tree is not None
+        onto = base or ("HEAD" if is_work_tree else registry.place.branch)
+        head = WORK_TREE if is_work_tree else branch or "HEAD"
+        click.echo(markdown.plan(changes, base=onto, head=head), nl=False)
+    else:
+        print_lines(text.plan(changes))
 
 
 @click.command("check")
 @click.option("--base", metavar="REV", help="Judge the change from this revision, under its rules.")
 @click.option("--head", metavar="REV", help="What to judge; without it, the work tree.")
+@format_option(*FORMATS)
+@output_option
 @json_option
 @click.pass_context
-def check_command(ctx: click.Context, base: str | None, head: str | None, as_json: bool) -> int:
+def check_command(
+    ctx: click.Context, base: str | None, head: str | None, how: str | None, output: Path | None, as_json: bool
+) -> int:
     """Judge a change as it would land, or the whole registry.
 
     With --head and no --base, a proposal is judged against the branch of decisions; any other revision, and the
-    work tree without either, is judged as a whole registry.
+    work tree without either, is judged as a whole registry. `github` prints annotations, and appends what `markdown`
+    prints to the step's summary.
     """
     from gitops_registry.policy.report import ADVICE, DECISION
+    from gitops_registry.reporting.review import Review
     from gitops_registry.workplace import PREFIXES
 
+    how = chosen(how, as_json=as_json)
+    if "" in (base, head):  # a variable that a job did not set must not pass for the work tree
+        raise RegistryError("--base and --head must name a revision", hint="leave out the one that is empty")
     registry = opened(ctx)
     if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
         base = registry.place.branch
     report = registry.check(base=base, head=head)
+    here = "HEAD" if registry.place.repository.work_tree is None else WORK_TREE
     required = DECISION if base is not None else ADVICE
-    if as_json:
-        from gitops_registry.changes import plan_digest, to_json
-
-        plan = {"digest": plan_digest(report.changes), "changes": [to_json(change) for change in report.changes]}
-        print_json({**report.to_json(required), "plan": plan if base else None})
-    else:
-        if base is not None:
-            for change in report.changes:
-                click.echo(clean(change))
-        print_findings(report.findings)
-        refused = report.refusals(required)
-        what = "the change" if base is not None else "the registry"
-        verdict = (
-            f"{what}: {len(refused)} finding(s) to mend" if refused else f"{what} passes {len(report.rules)} rules"
-        )
-        click.secho(verdict, fg="red" if refused else "green")
-    return FINDINGS if report.refusals(required) else 0
+    review = Review.at(required, report, base=base or "", head=head or here)
+    deliver(review, how, output=output, program=command("").rstrip())
+    return FINDINGS if review.refusals else 0
 
 
 @click.command("merge")
@@ -141,6 +149,8 @@ def _list(ctx: click.Context, as_json: bool = False) -> None:
 def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
     """Show one proposal: its plan, and what the check says of it as it would land."""
     from gitops_registry.proposals import proposal
+    from gitops_registry.reporting import text
+    from gitops_registry.reporting.review import Review
 
     found = proposal(opened(ctx).place, branch)
     if as_json:
@@ -151,7 +161,11 @@ def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
             click.echo(f"  {clean(change)}")
         if found.reason:
             click.echo(f"  why: {clean(found.reason)}")
-        print_findings(found.report.findings if found.report else ())
+        if found.report:
+            review = Review(found.report, found.refusals)
+            print_lines(text.contests(review, program=command("").rstrip()), indent="  ")
+            print_lines(text.findings(review))
+            print_lines(text.policies(review))
         click.echo(clean(found.state))
     return FINDINGS if found.problem or found.refusals else 0
 

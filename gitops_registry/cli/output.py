@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.reporting import is_utf8, print_lines
 from gitops_registry.errors import RegistryError
+from gitops_registry.reporting.values import clean as clean
+from gitops_registry.reporting.values import columns, json_text
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from gitops_registry.registry import Registry
 
 FINDINGS = 1
-_MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "not-checked": ("?", "cyan")}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
@@ -84,42 +85,15 @@ def pairs(values: Iterable[str], option: str) -> dict[str, str]:
 
 def print_json(data: Any) -> None:
     """Print data as JSON; text stays readable in any language, and cannot move the cursor."""
-    is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-    text = json.dumps(data, indent=2, ensure_ascii=not is_utf8, default=str)
-    click.echo("".join(sign if sign.isprintable() or sign == "\n" else f"\\u{ord(sign):04x}" for sign in text))
-
-
-def clean(value: Any) -> str:
-    """Return a value as one line of text that cannot move the cursor, nor command the CI service that reads the log."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(clean(item) for item in value)
-    text = "".join(sign if sign.isprintable() else " " for sign in str(value)).replace("##[", "## [")
-    return repr(text) if text.lstrip().startswith("::") else text
+    click.echo(json_text(data, ascii_only=not is_utf8()))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Sequence[int] = ()) -> None:
     """Print rows in columns as wide as they must be; columns in `numbers` are set to the right."""
-    from rich.cells import cell_len
-
-    text = [[clean(value) for value in row] for row in rows]
-    widths = [max(cell_len(row[i]) for row in [list(headings), *text]) for i in range(len(headings))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = []
-        for i, value in enumerate(row):
-            gap = " " * (widths[i] - cell_len(value))
-            cells.append(gap + value if i in numbers else value + gap)
-        return "  ".join(cells).rstrip()
-
-    click.secho(line(list(headings)), bold=True)
-    for row in text:
-        click.echo(line(row))
+    heading, *lines = columns([headings, *rows], numbers=numbers)
+    click.secho(heading, bold=True)
+    for line in lines:
+        click.echo(line)
 
 
 def facts(values: Mapping[str, Any]) -> None:
@@ -136,20 +110,12 @@ def aliases_told(aliases: Mapping[str, int]) -> str | None:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Print findings, each with its place and the next step."""
-    for finding in findings:
-        mark, colour = _MARKS[finding.result]
-        where = f" ({finding.where})" if finding.path else ""
-        about = (
-            f"{finding.model}@{finding.version}: "
-            if finding.model and finding.version
-            else f"{finding.model}: "
-            if finding.model
-            else ""
-        )
-        click.echo(click.style(f"{mark} {finding.rule}: ", fg=colour) + clean(f"{about}{finding.message}{where}"))
-        if finding.hint:
-            click.echo(f"    {clean(finding.hint)}")
+    """Print findings that belong to no gate, each with its place and the next step."""
+    from gitops_registry.policy.report import Report
+    from gitops_registry.reporting import text
+    from gitops_registry.reporting.review import Review
+
+    print_lines(text.findings(Review(Report(tuple(findings)))))
 
 
 def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] = ()) -> int:
@@ -159,7 +125,7 @@ def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] =
         click.echo(f"  {clean(change)}")
     if not outcome.changes and not outcome.is_refused and outcome.commit is None:
         click.echo("  nothing changes")
-    print_findings(outcome.report.findings)
+    _print_report(outcome)
     for note in outcome.notes:
         click.echo(click.style("note: ", fg="cyan") + clean(note))
     if outcome.is_refused:
@@ -177,6 +143,17 @@ def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] =
     for step in what_next:
         click.echo(f"next: {step}")
     return 0
+
+
+def _print_report(outcome: Outcome) -> None:
+    """Print, below the plan, champion and challenger of each move, the findings, and what policies came to."""
+    from gitops_registry.reporting import text
+    from gitops_registry.reporting.review import Review
+
+    review = Review(outcome.report, outcome.refusals)
+    print_lines(text.contests(review, program=command("").rstrip()), indent="  ")
+    print_lines(text.findings(review))
+    print_lines(text.policies(review))
 
 
 def command(words: str) -> str:

@@ -223,7 +223,7 @@ def test_facts_that_were_altered_and_committed_are_found_and_serve_nobody(world:
     assert f"was altered after it was registered, in {altered[:12]}" in told
     refused = world.cli("promote", "fraud@1", "--to", "production", "--direct", check=1).stdout
     assert "was altered after it was registered" in refused
-    repair = next(line for line in told.splitlines() if "bring back what was registered" in line).partition(": ")[2]
+    repair = next(line for line in told.splitlines() if "bring back what was registered" in line).rpartition(": ")[2]
     world.git(*repair.split()[1:])
     world.git("commit", "--quiet", "--all", "--message", "bring it back")
     world.cli("card", "fraud@1", "--update")

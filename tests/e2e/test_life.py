@@ -137,9 +137,15 @@ def test_what_landed_is_what_the_plan_of_the_proposal_said(lived: Lived) -> None
 
 
 def test_plan_and_check_of_the_proposal_say_the_same_before_it_lands(lived: Lived) -> None:
-    told = [t.strip() for t in lived.story["propose 3 production"].out.splitlines() if "→" in t]
-    for step in ("plan 3 production", "check 3 production"):
-        assert [t.strip() for t in lived.story[step].out.splitlines() if "→" in t] == told
+    said = {
+        step: [t.strip() for t in lived.story[f"{step} 3 production"].out.splitlines() if "→" in t]
+        for step in ("propose", "plan", "check")
+    }
+    assert [line for line in said["propose"] if ": version " in line] == said["plan"]
+    assert said["propose"][-1] == "tumour: production 2 → 3"
+    moved, *others = said["check"]
+    assert moved == "tumour: production 2 → 3 (from staging)"
+    assert [*others, "tumour: version 3 staging → production"] == said["plan"]
 
 
 def test_a_promotion_changes_a_few_lines_of_one_file(lived: Lived) -> None:
