@@ -25,6 +25,7 @@ data = load_breast_cancer(as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(
     data.data, data.target, test_size=0.2, random_state=0, stratify=data.target
 )
+X_train.assign(benign=y_train).to_csv("train.csv", index=False)
 X_test.assign(benign=y_test).to_csv("holdout.csv", index=False)
 
 for number, settings in enumerate(
@@ -44,9 +45,11 @@ for number, settings in enumerate(
 CARD = """\
 kind: ModelCard
 description: Says whether a breast tumour is benign, from thirty measurements of cell nuclei.
-intended_use: Teaching and trying out this registry. Not for diagnosis.
+intended_use: Teaching and trying out this registry.
+out_of_scope: Diagnosis of anybody.
 limitations: 569 patients of one hospital; no other population was measured.
 training_data: Breast Cancer Wisconsin (Diagnostic), 80 % of its rows, stratified.
+ethical_considerations: A mistake would cost a patient time or health; nobody is to rely on it.
 license: CC-BY-4.0
 contact: alice@example.com
 """
@@ -138,8 +141,13 @@ def life(demo: Demo, folder: Path) -> None:
     demo.say("Register three versions: measured on the holdout rows, stored as skops and ONNX")
     for number in (1, 2, 3):
         demo.type(
-            f"gitops-registry register breast-cancer ../forest-{number}.skops --data ../holdout.csv --target benign --card ../card.yaml"
+            f"gitops-registry register breast-cancer ../forest-{number}.skops --data ../holdout.csv --target benign --trained-on ../train.csv --card ../card.yaml"
         )
+    demo.type("gitops-registry describe breast-cancer --owner alice")
+
+    demo.say("What production asks for: policies, each with its own tests")
+    demo.type("gitops-registry policy list")
+    demo.type("gitops-registry policy test")
 
     demo.say("Promote 1 and 2 to staging, and 2 on to production: each a proposal that is checked and merged")
     demo.propose("promote breast-cancer 1 --to staging", "promote/breast-cancer/1/staging")
@@ -148,7 +156,7 @@ def life(demo: Demo, folder: Path) -> None:
 
     demo.say("A worse version does not reach production")
     demo.type(
-        "gitops-registry register breast-cancer ../forest-4.skops --data ../holdout.csv --target benign --card ../card.yaml"
+        "gitops-registry register breast-cancer ../forest-4.skops --data ../holdout.csv --target benign --trained-on ../train.csv --card ../card.yaml"
     )
     demo.type("gitops-registry promote breast-cancer 4 --to staging")
     demo.type("gitops-registry merge promote/breast-cancer/4/staging")

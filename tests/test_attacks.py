@@ -42,13 +42,13 @@ def weak(world: World, *, branch: str = "promote/fraud/2/production", base: str 
 
 
 def test_a_tag_named_like_the_branch_of_decisions_does_not_judge(fraud: World) -> None:
-    lowered = fraud.read(paths.CONSTITUTION).replace(b"accuracy: 0.9", b"accuracy: 0.1")
-    easy = fraud.branch({paths.CONSTITUTION: lowered})
+    rules = paths.policy_path("floors")
+    easy = fraud.branch({rules: fraud.read(rules).replace(b"accuracy: 0.9", b"accuracy: 0.1")})
     branch = weak(fraud, base=easy)
     fraud.git("tag", "main", easy)
     for command in (("check", "--head", branch), ("check", "--base", "main", "--head", branch)):
         assert "accuracy 0.5 is below 0.9" in fraud.cli(*command, check=1).stdout
-    assert "registry.yaml changed" in fraud.cli("plan", branch).stdout
+    assert f"{rules} changed" in fraud.cli("plan", branch).stdout
 
 
 def test_a_tag_named_like_a_proposal_is_not_judged_in_its_place(fraud: World) -> None:

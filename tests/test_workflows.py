@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builder import FINISHED_CARD, World, git
+from builder import FINISHED_CARD, FLOORS, World, git
 
 from gitops_registry import paths
 from gitops_registry.git.landing import write_commit
@@ -207,7 +207,7 @@ def test_the_merge_queue_gets_the_same_verdict(runner: Runner) -> None:
 def test_a_bad_pull_request_is_refused_with_the_reason(runner: Runner) -> None:
     code, told = runner.run(pull_request(*proposed(runner, 2)))
     assert code == 1, told
-    assert "floors: fraud@2: accuracy" in told
+    assert "floors/metrics: fraud@2: accuracy" in told
 
 
 def test_what_a_pull_request_does_to_the_rules_and_to_the_check_does_not_matter(runner: Runner, tmp_path: Path) -> None:
@@ -215,8 +215,7 @@ def test_what_a_pull_request_does_to_the_rules_and_to_the_check_does_not_matter(
     spy = f"import pathlib\npathlib.Path({str(owned)!r}).touch()\nraise SystemExit(0)\n".encode()
     harmless = b"name: validate\non: pull_request\njobs: {check: {runs-on: ubuntu-24.04, steps: [{run: 'true'}]}}\n"
     law = Registry.open(runner.upstream).snapshot.constitution
-    stages = tuple(stage.model_copy(update={"minimum_metrics": {}}) for stage in law.stages)
-    lenient = dump(law.model_copy(update={"stages": stages, "unmanaged": ("**",)}), paths.CONSTITUTION)
+    lenient = dump(law.model_copy(update={"unmanaged": ("**",)}), paths.CONSTITUTION)
     changed = {
         "gitops_registry/__init__.py": spy,
         "gitops_registry/cli/main.py": spy,
@@ -224,11 +223,12 @@ def test_what_a_pull_request_does_to_the_rules_and_to_the_check_does_not_matter(
         "setup.py": spy,
         ".github/workflows/validate.yml": harmless,
         "registry.yaml": lenient,
+        "policies/floors.yaml": FLOORS.replace(b"{accuracy: 0.9}", b"{accuracy: 0.1}"),
     }
     base, head = proposed(runner, 2, changed)
     code, told = runner.run(pull_request(base, head))
     assert code == 1, told
-    assert "floors: fraud@2: accuracy" in told
+    assert "floors/metrics: fraud@2: accuracy" in told
     assert "sitecustomize.py" in told  # a path that the base's rules do not know
     assert not owned.exists()
     assert git(runner.checkout, "rev-parse", "HEAD").strip() == base

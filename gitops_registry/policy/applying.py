@@ -213,6 +213,8 @@ def _verdict(question: Question, rule: Rule, answers: Sequence[Answer]) -> Verdi
         sheet.name, rule.id, "pass", rule.enforcement, *subject.reference, subject.stage or subject.alias,
         needed=rule.hint, path=sheet.parsed.path, line=sheet.line("validations", place),
     )  # fmt: skip
+    if subject.is_standing and rule.on_rollback == "skip":
+        plain = replace(plain, enforcement="advisory")  # it may have come back there, where the rule is left out
     expression = sheet.expressions["rule", rule.id]
     unknown = _unknown(expression, subject)
     if rule.on_rollback == "skip" and "history" in subject.missing and not (subject.is_standing or subject.is_rerun):
@@ -257,15 +259,23 @@ def what_was_missing(reads: Iterable[tuple[Path, int]], facts: Mapping[str, Any]
             continue
         told, value = _followed(path, facts)
         if told:
-            return told
+            return _or_claimed(told, facts)
         if wanted and UNKNOWN in path and isinstance(value, Mapping) and wanted[1] not in value:
-            return f"{'.'.join(path[: path.index(UNKNOWN)])} has no {wanted[1]!r}"
+            return _or_claimed(f"{'.'.join(path[: path.index(UNKNOWN)])} has no {wanted[1]!r}", facts)
         if value is None and "overload" in message:
             return f"{'.'.join(path)} is null"
     if "Iteration budget" in message:
         return "goes through more than 10,000 items"
     head, _, rest = message.partition(": ")
     return rest.removesuffix(" [INTERNAL]") if head.isupper() and rest else message
+
+
+def _or_claimed(told: str, facts: Mapping[str, Any]) -> str:
+    """Say of a metric that is missing among the measured ones that somebody claims it, where that is so."""
+    name = re.fullmatch(r"candidate\.measured has no '(.*)'", told)
+    if name and name[1] in facts["candidate"].get("claimed", ()):
+        return f"{told}: {name[1]} is a claim that nobody measured"
+    return told
 
 
 def _followed(path: Path, facts: Mapping[str, Any]) -> tuple[str, Any]:

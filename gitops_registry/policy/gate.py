@@ -182,8 +182,7 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
         yield finding if verdict.is_in_the_way else Finding.warning(rule, f"not checked: {message}", hint, spot)
     elif verdict.result in {"fail", "error"}:
         told = f"cannot be worked out: {message}" if verdict.result == "error" else message
-        is_rolled_back = subject.is_standing and _is_exempt(question.sheet, verdict)
-        if verdict.is_in_the_way and not is_rolled_back:
+        if verdict.is_in_the_way:
             yield Finding.error(rule, told, _needed(verdict), spot)
         else:
             yield Finding.warning(rule, told, verdict.needed, spot)
@@ -199,20 +198,18 @@ def _filled(hint: str, judgement: Judgement, subject: Subject) -> str:
     return re.sub(r"\b(NAME|VERSION|CANDIDATE|CHAMPION|STAGE)\b", lambda word: known[word[0]] or word[0], hint)
 
 
-def _is_exempt(sheet: Sheet, verdict: Verdict) -> bool:
-    """Whether a version that stands in its stage may have come back there, where the rule is left out."""
-    return any(rule.id == verdict.rule and rule.on_rollback == "skip" for rule in sheet.policy.validations)
-
-
 def _needed(verdict: Verdict) -> str:
-    """What would make it pass, as far as the policy says, and where to look."""
-    why = f"gitops-registry policy explain {verdict.model} {verdict.version}"
-    why += f" --to {verdict.stage}" if verdict.stage else ""
+    """What would make it pass, as far as the policy says, and where to see why it does not."""
+    version = f"{verdict.model}@{verdict.version}"
+    steps = [verdict.needed] if verdict.needed else []
     if verdict.result == "error" and "candidate.measured" in verdict.message:
         data = f"gitops-registry evaluation set {verdict.model} FILE --target COLUMN"
-        why = f"{why}; or measure it: {data}; gitops-registry evaluate {verdict.model}@{verdict.version}"
-    waive = f"; or an administrator waives it for a while: gitops-registry policy waive {verdict.model}@{verdict.version} {verdict.policy}/{verdict.rule}"
-    return f"{verdict.needed or f'see why: {why}'}{waive if verdict.enforcement == 'soft' else ''}"
+        steps = [f"measure it: {data}; gitops-registry evaluate {version}"]
+    if verdict.enforcement == "soft":
+        rule = f"{verdict.policy}/{verdict.rule}"
+        steps.append(f"an administrator waives it for a while: gitops-registry policy waive {version} {rule}")
+    why = f"gitops-registry policy explain {version} --to {verdict.stage}" if verdict.stage else f"see {verdict.path}"
+    return f"{'; or '.join(steps)} (why: {why})" if steps else why
 
 
 def moves(judgement: Judgement) -> tuple[Move, ...]:

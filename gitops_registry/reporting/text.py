@@ -111,6 +111,8 @@ def findings(review: Review) -> Iterator[Line]:
             Span(f"{mark} {clean(finding.rule)}: ", style),
             Span(clean(f"{about}{finding.message}{where}")),
         )
+        for line in finding.excerpt.split("\n") if finding.excerpt else ():
+            yield (Span(f"    | {clean(line)}"),)
         if finding.hint:
             yield (Span(f"    {clean(review.next_step(finding))}"),)
 

@@ -206,7 +206,7 @@ def test_a_claimed_metric_is_marked_and_speaks_for_nothing(world: World, tmp_pat
     assert "0.99 (claimed, not measured)" in world.cli("card", "tumour@1").stdout
     world.cli("promote", "tumour@1", "--to", "staging", "--direct")
     refused = world.cli("promote", "tumour@1", "--to", "production", check=1).stdout
-    assert "accuracy 0.99 is a claim; production asks for one that was measured" in refused
+    assert "accuracy is a claim that nobody measured" in refused
 
 
 # ---- what was committed past every check
@@ -270,10 +270,13 @@ def test_bytes_that_are_only_staged_are_found(world: World) -> None:
 
 
 def test_a_changed_rule_is_told_by_its_field(world: World) -> None:
-    law = world.root / "registry.yaml"
-    law.write_text(law.read_text().replace("accuracy: 0.9", "accuracy: 0.1", 1))
+    policy, law = world.root / "policies/floors.yaml", world.root / "registry.yaml"
+    policy.write_text(policy.read_text().replace("accuracy: 0.9", "accuracy: 0.1", 1))
     told = world.cli("plan").stdout
-    assert "registry.yaml changed: stages.production.minimum_metrics.binary-classification.accuracy 0.9 → 0.1" in told
+    assert "policies/floors.yaml changed: params.floors.binary-classification.accuracy 0.9 → 0.1" in told
+    world.git("checkout", "--", "policies")
+    law.write_text(law.read_text().replace("direct: true", "direct: false"))
+    assert "registry.yaml changed: direct true → false" in world.cli("plan").stdout
     world.git("checkout", "--", "registry.yaml")
     law.write_text(law.read_text() + "# a comment\n")
     assert "registry.yaml changed in its wording only" in world.cli("plan").stdout
