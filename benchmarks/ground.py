@@ -67,9 +67,9 @@ def forest(trees: int) -> tuple[Any, Any, Any]:
     return RandomForestClassifier(trees, max_depth=15, random_state=0).fit(X[:3000], y[:3000]), X[3000:], y[3000:]
 
 
-def started(root: Path, *, trees: int = 10) -> Version:
+def started(root: Path, *, trees: int = 10, storage: str = "") -> Version:
     """Make a registry with one real version of one model, and return the facts that `register` measured."""
-    init(root, Start(name="benchmark"))
+    init(root, Start(name="benchmark", storage=storage))
     model, X, y = forest(trees)  # noqa: N806
     found: Version = Registry.open(root).register(FIRST, model, X=X, y=y, card=CARD).version
     return found
