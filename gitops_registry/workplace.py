@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -283,6 +283,7 @@ class Workplace:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def card_template() -> str:
     """Return the packaged template of cards."""
     return (resources.files("gitops_registry") / "templates" / "card.md.j2").read_text(encoding="utf-8")
