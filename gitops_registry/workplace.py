@@ -28,7 +28,7 @@ from gitops_registry.git import landing
 from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
-from gitops_registry.git.sources import WorkTreeSource
+from gitops_registry.git.sources import WorkingSource
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
 from gitops_registry.reference import Reference
@@ -119,7 +119,7 @@ class Workplace:
         return named if named and not re.fullmatch(r"[0-9a-f]{40}", named) else "this registry"
 
     def work_tree(self, base: str | None = None) -> tuple[Snapshot, Snapshot, list[PathChange]]:
-        """Return a base (HEAD, without one), the work tree as it lies on disk, and the paths that differ.
+        """Return a base (HEAD, without one), what a commit of the work tree would hold, and the paths that differ.
 
         Raises RegistryError in a bare repository, and where the base has commits that this checkout has not: they
         would look as if the work tree took them back.
@@ -133,7 +133,8 @@ class Workplace:
                 f"this checkout is behind {base}", hint=f"judge what is committed: --base {base} --head HEAD"
             )
         changes = self.repository.working_changes(commit)
-        return self.snapshot(commit), Snapshot(WorkTreeSource(tree)), changes
+        now = WorkingSource(self.repository.source(commit), tree, changes)
+        return self.snapshot(commit), Snapshot(now), changes
 
     def files(self, revision: str | None = None) -> list[PathChange]:
         """Return all files of a revision, as changes from nothing."""
