@@ -40,13 +40,17 @@ def plan_command(ctx: click.Context, branch: str | None, base: str | None, as_js
 @click.command("check")
 @click.option("--base", metavar="REV", help="Judge the change from this revision, under its rules.")
 @click.option("--head", metavar="REV", help="What to judge; without it, the work tree.")
+@click.option(
+    "--no-cache", is_flag=True, help="Of a whole registry, judge everything anew, whatever earlier checks found here."
+)
 @json_option
 @click.pass_context
-def check_command(ctx: click.Context, base: str | None, head: str | None, as_json: bool) -> int:
+def check_command(ctx: click.Context, base: str | None, head: str | None, no_cache: bool, as_json: bool) -> int:
     """Judge a change as it would land, or the whole registry.
 
     With --head and no --base, a proposal is judged against the branch of decisions; any other revision, and the
-    work tree without either, is judged as a whole registry.
+    work tree without either, is judged as a whole registry: what an earlier check here found without fault, and is as it
+    was, is not judged again. A change always is.
     """
     from gitops_registry.policy.report import ADVICE, DECISION
     from gitops_registry.workplace import PREFIXES
@@ -54,7 +58,7 @@ def check_command(ctx: click.Context, base: str | None, head: str | None, as_jso
     registry = opened(ctx)
     if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
         base = registry.place.branch
-    report = registry.check(base=base, head=head)
+    report = registry.check(base=base, head=head, anew=no_cache)
     required = DECISION if base is not None else ADVICE
     if as_json:
         from gitops_registry.changes import plan_digest, to_json

@@ -136,6 +136,11 @@ class Repository:
         """Say whether `older` is part of the history of `newer`."""
         return older == newer or older in self.run("merge-base", older, newer, ok=(0, 1)).split()
 
+    def follows(self, tip: str, earlier: str) -> bool:
+        """Say whether a commit is among the decisions that led to `tip`: on the line of first parents."""
+        line = self.run("rev-list", "--first-parent", "--parents", tip, f"^{earlier}", ok=(0, 128)).splitlines()
+        return tip == earlier or (bool(line) and line[-1].split()[1:2] == [earlier])
+
     def need_history(self, purpose: str) -> None:
         """Raise RegistryError in a shallow clone, which cannot answer questions of history."""
         if self.is_shallow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSet, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
 from gitops_registry.policy import data, decisions, invariants, keeping
+from gitops_registry.policy.remembered import Remembered
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
@@ -78,11 +79,15 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
     return replace(report, findings=(*report.findings, *_left_to_others(changed, managed)))
 
 
-def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) -> Report:
+def check_whole(
+    after: Snapshot, files: Sequence[PathChange], gather: Gather, clean: MutableSet[bytes] | None = None
+) -> Report:
     """Judge a registry as it stands, without a change: every model and every version.
 
-    `files` are all its files, as changes from nothing.
+    `files` are all its files, as changes from nothing. `clean` knows what earlier checks by these same rules found without
+    fault, and is told what this one does (see `remembered`); without it everything is judged.
     """
+    remembered = Remembered(files, set() if clean is None else clean)
     managed = [path for path in files if not is_unmanaged(path.path, after.constitution.unmanaged)]
     strangers = [
         Change("unknown_file_changed", place.model, place.version, path.path, None, path.new_oid, (path,))
@@ -98,10 +103,11 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
     rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
     found: list[Finding] = []
     for some in _in_parts(after, models):
-        changed = [path for name in some for path in theirs.get(name, ())]
+        everything = [path for name in some for path in theirs.get(name, ())]
+        numbered = [Reference(name, number) for name in some for number in after.versions(name)]
+        changed, versions = remembered.unknown(everything, numbered)
         unreadable += _unreadable(after, changed)
         if not unreadable:
-            versions = tuple(Reference(name, number) for name in some for number in after.versions(name))
             judgement = Judgement(
                 None,
                 after,
@@ -113,14 +119,17 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather) ->
                 some,
                 versions,
             )
-            found += _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
+            faults = _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
+            remembered.note(faults)
+            found += faults
         after.forget()
     if unreadable:
         return Report(_in_order(unreadable), (), ("schema",))
-    whole = Judgement(
-        None, after, strangers, theirs.get("", []), gather(after, strangers, ()), after.constitution, after.access
-    )
-    found += _run(whole, rules).findings
+    rest, _ = remembered.unknown(theirs.get("", []))
+    whole = Judgement(None, after, strangers, rest, gather(after, strangers, ()), after.constitution, after.access)
+    faults = _run(whole, rules).findings
+    remembered.note(faults)
+    found += faults
     return Report(_in_order(found), tuple(strangers), tuple(rules))
 
 
