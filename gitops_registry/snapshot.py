@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -68,6 +68,13 @@ class Source(Protocol):
 
     def children(self, folder: str) -> tuple[str, ...]:
         """Return the names in a folder; empty where there is no such folder."""
+        ...
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        """Fetch the files of those paths, which have those object ids here, together: they are about to be read.
+
+        What was fetched before is let go of. What cannot be had, or has more than `limit` bytes, is read in its turn.
+        """
         ...
 
 
@@ -189,9 +196,17 @@ class Snapshot:
         """Return git's id of a file; empty where there is none."""
         return content_id(self._edits[path]) if path in self._edits else self._source.oid(path)
 
+    def read_ahead(self, files: Iterable[PathChange]) -> None:
+        """Fetch files together that are about to be read, and that are here as those changes leave them."""
+        oids = {
+            file.path: file.new_oid for file in files if file.new_mode == FILE_MODE and file.path not in self._edits
+        }
+        self._source.read_ahead(oids, MAX_BYTES)
+
     def forget(self) -> None:
-        """Let go of what was parsed; whoever asks again has it parsed again."""
+        """Let go of what was fetched ahead and parsed; whoever asks again has it read again."""
         self._parsed.clear()
+        self._source.read_ahead({}, 0)
 
     # ── documents
 

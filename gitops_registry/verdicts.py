@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator, MutableSet
 from contextlib import contextmanager, suppress
@@ -16,7 +17,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from uuid import uuid4
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
@@ -126,7 +126,7 @@ def _load(file: Path) -> bytes:
 
 
 def _save(file: Path, held: bytes) -> None:
-    draft = file.with_suffix(f".{uuid4().hex}")
+    draft = file.with_suffix(f".{secrets.token_hex(16)}")
     try:
         draft.write_bytes(_seal(file.name, held) + b"\n" + held)
         draft.replace(file)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-from uuid import uuid4
+from urllib.parse import unquote, urlsplit
 
 from gitops_registry import paths
 from gitops_registry.address import address, split_revision
@@ -268,7 +267,7 @@ class Workplace:
         config = folder / ".dvc" / "config"
         if not config.exists() or config.read_bytes() != wanted:
             config.parent.mkdir(parents=True, exist_ok=True)
-            draft = config.with_suffix(f".{uuid4().hex}")
+            draft = config.with_suffix(f".{secrets.token_hex(16)}")
             draft.write_bytes(wanted)
             draft.replace(config)
         return folder
@@ -316,7 +315,7 @@ def place_at(
         return Workplace.open(Path(where), revision=revision, progress=progress)
     found = address(where)
     path, named = split_revision(found.path)
-    local = Path(url2pathname(urlsplit(found.url).path)) if found.url.startswith("file:") else Path(path)
+    local = Path(unquote(urlsplit(found.url).path)) if found.url.startswith("file:") else Path(path)
     wanted = revision or found.revision or named or None
     if (not found.url and local.exists()) or (found.url.startswith("file:") and not is_bare(local)):
         return Workplace.open(local, revision=wanted, progress=progress)

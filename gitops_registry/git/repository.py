@@ -156,9 +156,11 @@ class Repository:
 
     def changed_paths(self, old: str, new: str, *folders: str) -> list[PathChange]:
         """Return the paths that differ between two commits or trees, in order, no renames guessed."""
-        told = self.run(
+        told = run(
+            self.folder,
             "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", old, new, "--", *folders,
-        )  # fmt: skip
+            extra={"GIT_INDEX_FILE": str(self.git_dir / "gitops-registry" / "none")},  # it would be read for nothing
+        ).decode(errors="surrogateescape")  # fmt: skip
         return [change for _, change in raw_changes(told)]
 
     def working_changes(self, commit: str) -> list[PathChange]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,11 @@ class RevisionSource:
         self.commit = commit
         self._objects = objects
         self._trees: OrderedDict[str, dict[str, _Entry] | None] = OrderedDict()
+        self._ahead: dict[str, bytes] = {}
 
     def read(self, path: str, limit: int) -> bytes | None:
+        if (ahead := self._ahead.get(path)) is not None and len(ahead) <= limit:
+            return ahead
         return self._content(self._find(path, limit), path, limit)
 
     def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
@@ -55,6 +58,14 @@ class RevisionSource:
 
     def children(self, folder: str) -> tuple[str, ...]:
         return tuple(sorted(self._entries(folder) or ()))
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        found = self._objects.get_many(list(oids.values()), limit=limit)
+        self._ahead = {
+            path: one.data
+            for path, one in zip(oids, found, strict=True)
+            if one and one.type == "blob" and one.data is not None
+        }
 
     def _find(self, path: str, limit: int) -> Object | None:
         """Return what lies at a path, None where nothing does. Raises Damaged where git lost what its tree names.
@@ -144,6 +155,9 @@ class WorkingSource:
     def children(self, folder: str) -> tuple[str, ...]:
         return self._shape.children(folder)
 
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        self._committed.read_ahead({path: oid for path, oid in oids.items() if path not in self._changed}, limit)
+
 
 class WorkTreeSource:
     """The files of the work tree as they lie on disk."""
@@ -185,3 +199,6 @@ class WorkTreeSource:
             return tuple(sorted(child.name for child in (self._root / folder).iterdir()))
         except (FileNotFoundError, NotADirectoryError):
             return ()
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        """Do nothing: a disk reads ahead by itself."""

@@ -106,6 +106,7 @@ def check_whole(
         everything = [path for name in some for path in theirs.get(name, ())]
         numbered = [Reference(name, number) for name in some for number in after.versions(name)]
         changed, versions = remembered.unknown(everything, numbered)
+        after.read_ahead(changed)
         unreadable += _unreadable(after, changed)
         if not unreadable:
             judgement = Judgement(
