@@ -11,6 +11,7 @@ from gitops_registry import proposals
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff
 from gitops_registry.evidence import gatherer
+from gitops_registry.git import graph
 from gitops_registry.history import read_past
 from gitops_registry.policy.check import check, check_whole
 from gitops_registry.policy.report import Report
@@ -63,4 +64,6 @@ def _whole(place: Workplace, after: Snapshot, files: Sequence[PathChange], *, is
     with verdicts(place.repository, is_anew=is_anew) as known:
         if not place.repository.is_shallow:
             known.past = read_past(place.repository, place.commit(), known.past)
+            if not graph.has_changed_paths(place.repository):
+                graph.renew(place.repository)
         return check_whole(after, files, gatherer(place, None, past=known.past), known.clean)

@@ -127,7 +127,9 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
     `was_interrupted` says whether the user interrupted it; then no error that a library made of that is told.
     """
     _prepare_output()
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # no package beside us changes what a manifest may hold
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # no package beside us changes what a manifest may hold
     gc.set_threshold(20_000, 20, 20)  # a command lives for seconds and makes little garbage that needs a search
     try:
         result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)
