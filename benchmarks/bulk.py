@@ -44,7 +44,7 @@ def fill(root: Path, facts: Version, models: int, *, each: int = EACH) -> None:
         for model in range(models):
             reference = Reference(f"model-{model:03}", number)
             files = dict(_version(written, facts, reference))
-            objects = {} if not embedded else {path: data for path, data in _objects(facts, reference)}
+            objects = dict(_objects(facts, reference)) if embedded else {}
             if not embedded:
                 for path, data in _objects(facts, reference):
                     _put(store / path.removeprefix(f"{paths.EMBEDDED_STORE}/"), data)

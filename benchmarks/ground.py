@@ -22,6 +22,8 @@ os.environ.update(
     GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", DVC_NO_ANALYTICS="1",
 )  # fmt: skip
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is measured has been compiled, as where it is installed
+
 from gitops_registry import edits, paths
 from gitops_registry.git.landing import move_branches, write_commit, writer
 from gitops_registry.manifest.facts import Version

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound
@@ -20,6 +20,7 @@ from gitops_registry.manifest.kinds import Access, Card, Constitution, Model, St
 from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, Parsed, parse
 from gitops_registry.reference import Reference, did_you_mean, split_reference, there_are
+from gitops_registry.source import Source
 
 FILE_MODE = "100644"
 LARGEST_STORED = 1 << 28
@@ -47,35 +48,6 @@ Edits = Mapping[str, Content | None]
 """What a change does to paths; None removes one."""
 
 D = TypeVar("D", bound=Document)
-
-
-class Source(Protocol):
-    """Where the bytes of one revision come from."""
-
-    label: str
-
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return the bytes of a file; None where there is none. Raises ManifestError over `limit` or for a folder."""
-        ...
-
-    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
-        """Return the bytes of an object by id, named `path` in errors; None where there is none."""
-        ...
-
-    def oid(self, path: str) -> str:
-        """Return the object id of a file; empty where there is none."""
-        ...
-
-    def children(self, folder: str) -> tuple[str, ...]:
-        """Return the names in a folder; empty where there is no such folder."""
-        ...
-
-    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
-        """Fetch the files of those paths, which have those object ids here, together: they are about to be read.
-
-        What was fetched before is let go of. What cannot be had, or has more than `limit` bytes, is read in its turn.
-        """
-        ...
 
 
 class PathChange(NamedTuple):

@@ -42,7 +42,7 @@ class Clean(MutableSet[bytes]):
 
     def __contains__(self, key: object) -> bool:
         if key in self._held:
-            self.used.add(key)  # type: ignore[arg-type]
+            self.used.add(key)
         return key in self.used
 
     def __iter__(self) -> Iterator[bytes]:

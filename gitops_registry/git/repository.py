@@ -159,7 +159,7 @@ class Repository:
         told = run(
             self.folder,
             "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", old, new, "--", *folders,
-            extra={"GIT_INDEX_FILE": str(self.git_dir / "gitops-registry" / "none")},  # it would be read for nothing
+            extra={"GIT_INDEX_FILE": str(self.git_dir / "no-index")},  # it would be read for nothing
         ).decode(errors="surrogateescape")  # fmt: skip
         return [change for _, change in raw_changes(told)]
 

@@ -74,7 +74,8 @@ def _grown(lines: list[str]) -> dict[str, Any]:
             if not line.key:
                 block.append(line.value)
                 continue
-            indent, entry = indent + 2, {}
+            entry: dict[str, Any] = {}
+            indent += 2
             block.append(entry)
             blocks.append((indent, entry))
             block = entry

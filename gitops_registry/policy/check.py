@@ -29,6 +29,13 @@ INVARIANTS: dict[str, Rule] = {
 }
 """Rules about any revision, by the name that findings carry."""
 
+_OF_FILES: dict[str, Rule] = {
+    "schema": invariants.schema,
+    **{name: INVARIANTS[name] for name in ("modes", "names", "stages", "aliases", "pointers", "store", "cards")},
+}
+"""Rules whose verdict on a version follows from `registry.yaml` and its own files: it may be remembered (`remembered`)."""
+_OF_MORE: dict[str, Rule] = {name: rule for name, rule in INVARIANTS.items() if name not in _OF_FILES}
+
 DECISIONS: dict[str, Rule] = {
     "immutable": keeping.immutable,
     "intact": keeping.intact,
@@ -95,42 +102,30 @@ def check_whole(
         if (place := paths.place_of(path.path)).role == "unknown"
     ]
     models = tuple(name for name in after.children(paths.MODELS) if after.children(f"{paths.MODELS}/{name}"))
-    theirs: dict[str, list[PathChange]] = {}
+    theirs: dict[str, list[PathChange]] = {name: [] for name in ("", *models)}
     for path in managed:
-        name = paths.place_of(path.path).model
-        theirs.setdefault(name if name in models else "", []).append(path)
-    unreadable = list(_unreadable(after, theirs.get("", [])))
+        theirs.get(paths.place_of(path.path).model, theirs[""]).append(path)
+    unreadable = list(_unreadable(after, theirs[""]))
     rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
     found: list[Finding] = []
     for some in _in_parts(after, models):
-        everything = [path for name in some for path in theirs.get(name, ())]
-        numbered = [Reference(name, number) for name in some for number in after.versions(name)]
-        changed, versions = remembered.unknown(everything, numbered)
-        after.read_ahead(changed)
-        unreadable += _unreadable(after, changed)
+        everything = [path for name in some for path in theirs[name]]
+        versions = tuple(Reference(name, number) for name in some for number in after.versions(name))
+        new_files, new_versions = remembered.unknown(everything, versions)
+        after.read_ahead(new_files)
+        unreadable += _unreadable(after, new_files)
         if not unreadable:
             judgement = Judgement(
-                None,
-                after,
-                (),
-                changed,
-                gather(after, strangers, some),
-                after.constitution,
-                after.access,
-                some,
-                versions,
-            )
-            faults = _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
-            remembered.note(faults)
-            found += faults
+                None, after, (), everything, gather(after, strangers, some), after.constitution, after.access, some, versions
+            )  # fmt: skip
+            new = replace(judgement, changed=new_files, versions=new_versions)
+            found += remembered.noted((*_run(new, _OF_FILES).findings, *_run(judgement, _OF_MORE).findings))
         after.forget()
     if unreadable:
         return Report(_in_order(unreadable), (), ("schema",))
-    rest, _ = remembered.unknown(theirs.get("", []))
+    rest, _ = remembered.unknown(theirs[""])
     whole = Judgement(None, after, strangers, rest, gather(after, strangers, ()), after.constitution, after.access)
-    faults = _run(whole, rules).findings
-    remembered.note(faults)
-    found += faults
+    found += remembered.noted(_run(whole, rules).findings)
     return Report(_in_order(found), tuple(strangers), tuple(rules))
 
 

@@ -46,8 +46,8 @@ class Remembered:
         left = [path for path in changed if _unit_of(path.path) not in known] if known else list(changed)
         return left, tuple(reference for reference in versions if reference not in known)
 
-    def note(self, found: Iterable[Finding]) -> None:
-        """Remember what `unknown` returned last and was judged then, but for what any finding is about."""
+    def noted(self, found: Sequence[Finding]) -> Sequence[Finding]:
+        """Return the findings, with what `unknown` returned last remembered, but for what any of them is about."""
         blamed: set[Unit] = set()
         for finding in found:
             blamed |= {Reference(finding.model, finding.version), finding.path, _unit_of(finding.path) or ""}
@@ -55,6 +55,7 @@ class Remembered:
             if unit not in blamed:
                 self._clean.add(key)
         self._judged = {}
+        return found
 
     def _key(self, unit: Unit, files: Iterable[PathChange]) -> bytes:
         """A stored object's verdict depends on it alone; a version's also on whether somebody keeps its model's state."""
