@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/check.py [MODELS …]     # 50 versions each; 2 and 200 without any
 
-The whole registry comes first: it is also when git notes which paths each commit changed, as landing does after a while.
+The whole registry comes first: it is also when git is asked to note which paths each commit changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ground import COMMAND, cpu, folder, in_turns, started, table, verdict
 
 from gitops_registry.registry import Registry
 
-TIMES, SLOW_TIMES = 7, 3
+TIMES, SLOW_TIMES = 7, 2
 AIM_PROPOSAL, AIM_RATIO, AIM_FIRST, AIM_AGAIN = 0.6, 1.3, 15.0, 3.0
 NAME = "model-001"
 PROPOSALS = {"staging": f"promote/{NAME}/3/staging", "production": f"promote/{NAME}/2/production"}

@@ -63,7 +63,7 @@ def _work_tree(place: Workplace, *, is_anew: bool) -> Report:
 def _whole(place: Workplace, after: Snapshot, files: Sequence[PathChange], *, is_anew: bool) -> Report:
     with verdicts(place.repository, is_anew=is_anew) as known:
         if not place.repository.is_shallow:
-            known.past = read_past(place.repository, place.commit(), known.past)
-            if not graph.has_changed_paths(place.repository):
+            before, known.past = known.past, read_past(place.repository, place.commit(), known.past)
+            if known.past != before or not graph.has_changed_paths(place.repository):
                 graph.renew(place.repository)
         return check_whole(after, files, gatherer(place, None, past=known.past), known.clean)

@@ -341,13 +341,3 @@ def test_git_is_asked_to_note_changed_paths_once_and_not_where_it_cannot(clean: 
     shallow = clean.clone(tmp_path / "shallow", "--depth=1")
     assert shallow.registry.check().findings
     assert not graph.has_changed_paths(shallow.registry.place.repository)
-
-
-def test_the_graph_is_renewed_after_many_decisions(clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_registry.git import graph
-
-    (kept(clean) / "landings").write_bytes(b"." * 249)
-    shutil.rmtree(kept(clean).parent / "objects" / "info" / "commit-graphs", ignore_errors=True)
-    clean.registry.promote("churn", 1, to="staging", direct=True)
-    assert graph.has_changed_paths(clean.registry.place.repository)
-    assert not (kept(clean) / "landings").exists()

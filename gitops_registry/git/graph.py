@@ -15,21 +15,6 @@ from gitops_registry.git.repository import Repository
 _FILES = ("commit-graph", "commit-graphs/commit-graph-chain")
 _CHANGED_PATHS = b"BIDX"
 """The chunk of a graph that says where the filters of changed paths are (gitformat-commit-graph(5))."""
-_LANDINGS = "landings"
-_OFTEN = 250
-"""Decisions after which the graph is brought up to them."""
-
-
-def count_landing(repository: Repository, folder: Path) -> None:
-    """Note that something landed, a sign each in a file of `folder`, and renew the graph after many. Never raises."""
-    with suppress(OSError):
-        file = folder / _LANDINGS
-        with file.open("ab") as note:
-            note.write(b".")
-            count = note.tell()
-        if count >= _OFTEN:
-            file.unlink()
-            renew(repository)
 
 
 def renew(repository: Repository) -> None:

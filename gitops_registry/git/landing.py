@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from gitops_registry.errors import Moved, RegistryError
-from gitops_registry.git import graph, journal, worktree
+from gitops_registry.git import journal, worktree
 from gitops_registry.git.process import complaint, environment, quoted, run
 from gitops_registry.git.repository import Repository, is_safe_path
 from gitops_registry.snapshot import Content, LocalFile, Stored
@@ -263,5 +263,4 @@ def move_branches(
     for checkout in checkouts:
         kept += worktree.bring_along(checkout, *moves[follow or ""])
     journal.forget(folder)
-    graph.count_landing(repository, folder)
     return kept
