@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, MutableSet
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -31,6 +32,7 @@ _SIZE = 32
 _MOST = 200_000
 """Units of other revisions that are kept beside those of the one that was checked."""
 _LARGEST = 1 << 26
+_DAY = 86_400
 
 
 class Clean(MutableSet[bytes]):
@@ -126,7 +128,10 @@ def _load(file: Path) -> bytes:
 
 
 def _save(file: Path, held: bytes) -> None:
-    draft = file.with_suffix(f".{secrets.token_hex(16)}")
+    for leftover in file.parent.glob(f"{file.name}.*.new"):  # of a check that was killed as it wrote
+        if time.time() - leftover.stat().st_mtime > _DAY:
+            leftover.unlink(missing_ok=True)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(16)}.new")
     try:
         draft.write_bytes(_seal(file.name, held) + b"\n" + held)
         draft.replace(file)
