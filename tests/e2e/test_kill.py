@@ -152,8 +152,8 @@ def copy(prepared: Path, target: Path) -> World:
 def litter(world: World) -> list[str]:
     """Return what is neither a commit nor a branch."""
     folder = world.root / ".git"
-    found = [str(path) for path in folder.rglob("*.lock") if path.name not in KEPT]
-    found += [path.name for path in (folder / "gitops-registry").glob("*") if path.name != "writer.lock"]
+    found = [str(path) for path in folder.rglob("*.lock") if path.name != "writer.lock"]
+    found += [path.name for path in (folder / "gitops-registry").glob("*") if path.name not in KEPT]
     found += [path.name for path in folder.glob("fast_import_crash_*")] + [
         p.name for p in folder.glob("packed-refs.new")
     ]
