@@ -22,6 +22,8 @@ os.environ.update(
     GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", DVC_NO_ANALYTICS="1",
 )  # fmt: skip
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is measured has been compiled, as where it is installed
+
 from gitops_registry import edits, paths
 from gitops_registry.git.landing import move_branches, write_commit, writer
 from gitops_registry.manifest.facts import Version
@@ -67,9 +69,9 @@ def forest(trees: int) -> tuple[Any, Any, Any]:
     return RandomForestClassifier(trees, max_depth=15, random_state=0).fit(X[:3000], y[:3000]), X[3000:], y[3000:]
 
 
-def started(root: Path, *, trees: int = 10) -> Version:
+def started(root: Path, *, trees: int = 10, storage: str = "") -> Version:
     """Make a registry with one real version of one model, and return the facts that `register` measured."""
-    init(root, Start(name="benchmark"))
+    init(root, Start(name="benchmark", storage=storage))
     model, X, y = forest(trees)  # noqa: N806
     found: Version = Registry.open(root).register(FIRST, model, X=X, y=y, card=CARD).version
     return found

@@ -32,6 +32,11 @@ _PLACEHOLDER = re.compile(
 )
 """What people leave in a field that they mean to write later, in the languages that users have."""
 
+_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|#&~"})
+_BLANK_LINES = re.compile(r"\n{3,}")
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)$")
+_HEADING = re.compile(r"^( {0,3})(?=#|(=+|-+)\s*$)")
+
 WORDS: dict[str, dict[str, str]] = {
     "en": {
         "facts": "Facts", "metrics": "Metrics", "params": "Parameters", "artifacts": "Artifacts", "signature": "Inputs and outputs",
@@ -88,7 +93,7 @@ def render(reference: Reference, version: Version, card: Card, *, template: str,
     data = card_data(reference, version, card)
     words = WORDS.get(language, WORDS["en"])
     text = _compiled(template).render(words=words, prose=PROSE, **data)
-    return (re.sub(r"\n{3,}", "\n\n", text).strip() + "\n").encode()
+    return (_BLANK_LINES.sub("\n\n", text).strip() + "\n").encode()
 
 
 @lru_cache(maxsize=8)
@@ -96,9 +101,13 @@ def _compiled(template: str) -> Template:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
+    class OfData(ImmutableSandboxedEnvironment):
+        """Looks into plain data first: most of what a card costs is looking for attributes that dicts do not have."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            return obj[attribute] if type(obj) is dict and attribute in obj else super().getattr(obj, attribute)
+
+    environment = OfData(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["cell"] = cell
     environment.filters["number"] = _number
     environment.filters["text"] = prose_text
@@ -107,15 +116,16 @@ def _compiled(template: str) -> Template:
 
 def cell(value: Any) -> str:
     """Return a value as the text of one table cell: one line, no markup."""
-    if value is None:
-        return ""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(cell(item) for item in value)
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", text)
+    if not isinstance(value, str):
+        if value is None:
+            return ""
+        if isinstance(value, Mapping):
+            return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
+        if isinstance(value, list | tuple):
+            return ", ".join(cell(item) for item in value)
+        value = str(value).lower() if isinstance(value, bool) else str(value)
+    text = value if value.isprintable() else "".join(sign if sign.isprintable() else " " for sign in value)
+    return text.translate(_ESCAPED)
 
 
 def prose_text(value: str) -> str:
@@ -125,14 +135,16 @@ def prose_text(value: str) -> str:
     """
     shown, fence = [], ""
     for line in value.split("\n"):
-        text = "".join(sign if sign.isprintable() or sign == "\t" else " " for sign in line)
-        mark = re.match(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)$", text)
+        text = line
+        if not line.isprintable():
+            text = "".join(sign if sign.isprintable() or sign == "\t" else " " for sign in line)
+        mark = _FENCE.match(text)
         if fence:
             fence = "" if mark and mark[1].startswith(fence) and not mark[2].strip() else fence
         elif mark:
             fence = mark[1]
         else:
-            text = re.sub(r"^( {0,3})(?=#|(=+|-+)\s*$)", r"\1\\", text)
+            text = _HEADING.sub(r"\1\\", text)
         shown.append(text.replace("&", "&amp;").replace("<", "&lt;"))
     return "\n".join([*shown, *([fence] if fence else [])])
 

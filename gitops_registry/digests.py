@@ -7,7 +7,6 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +54,8 @@ def is_it(found: Digest, wanted: Wanted) -> bool:
 
 def at_once(do: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield what is done to each, several at a time, in order; the first failure ends it."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         yield from pool.map(do, list(items))

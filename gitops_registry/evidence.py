@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gitops_registry import paths
 from gitops_registry.changes import Change
-from gitops_registry.history import altered, held
+from gitops_registry.history import Past, altered, held
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
 from gitops_registry.policy.report import Alteration, Facts, Presence, needing_bytes, serving_versions
@@ -17,17 +17,45 @@ from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
 
-def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = frozenset()) -> Gather:
+class Rendered(Mapping[str, bytes]):
+    """Per path what the rendered card must be, of every version there is; rendered when somebody asks."""
+
+    def __init__(self, place: Workplace, after: Snapshot) -> None:
+        self._place = place
+        self._after = after
+
+    def __getitem__(self, path: str) -> bytes:
+        at = paths.place_of(path)
+        if at.role != "rendered_card" or self._after.version(at.model, at.version) is None:
+            raise KeyError(path)
+        return self._place.card(self._after, Reference(at.model, at.version))
+
+    def __contains__(self, path: object) -> bool:
+        at = paths.place_of(str(path))
+        return at.role == "rendered_card" and self._after.version(at.model, at.version) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        names = self._after.models()
+        every = (paths.rendered_card_path(name, number) for name in names for number in self._after.versions(name))
+        return (path for path in every if path in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def gatherer(
+    place: Workplace, base: str | None, *, brings: frozenset[str] = frozenset(), past: Past | None = None
+) -> Gather:
     """Return what gathers the facts of a change made on the commit `base` (of a whole registry, without one).
 
-    `brings` are the SHA-256 of bytes that will be in the store by then.
+    `brings` are the SHA-256 of bytes that will be in the store by then. `past` is what its history said of a whole
+    registry, where somebody read it already.
     """
 
-    history: list[dict[Reference, Alteration] | None] = []
+    history: list[Mapping[Reference, Alteration] | None] = [past.altered] if past else []
 
     def gather(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None = None) -> Facts:
         law = _law(place, base, after)
-        wanted = _versions(after, changes, models)
         bytes_of = needing_bytes(after, changes, law) if models is None else serving_versions(after, law, models)
         if base is None and not history:  # of a whole registry it is read once, whatever part is asked for
             history.append(_altered(place, base, law, changes))
@@ -39,7 +67,7 @@ def gatherer(place: Workplace, base: str | None, *, brings: frozenset[str] = fro
             },
             history=_history(place, base, law, changes) if base else None,
             altered=history[0] if base is None else _altered(place, base, law, changes),
-            cards={paths.rendered_card_path(*reference): place.card(after, reference) for reference in wanted},
+            cards=Rendered(place, after),
             now=datetime.now(UTC),
         )
 
@@ -50,16 +78,6 @@ def _law(place: Workplace, base: str | None, after: Snapshot) -> Constitution:
     """The constitution that judges: the base's, or the registry's own where it has none before."""
     before = place.snapshot(base) if base else after
     return (before if before.read(paths.CONSTITUTION) is not None else after).constitution
-
-
-def _versions(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None) -> list[Reference]:
-    if models is not None:
-        every = (Reference(name, number) for name in models for number in after.versions(name))
-        return [reference for reference in every if after.version(*reference) is not None]
-    touched = {Reference(change.model, change.version) for change in changes if change.version}
-    renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]
-    touched |= {Reference(name, number) for name in renamed for number in after.versions(name)}
-    return sorted(reference for reference in touched if after.version(*reference) is not None)
 
 
 def _presence(

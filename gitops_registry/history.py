@@ -5,7 +5,7 @@ It is read from what commits hold, never from a message somebody wrote.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitops_registry import paths
@@ -97,20 +97,57 @@ def altered(repository: Repository, tip: str, reference: Reference | None = None
     A file that has its first bytes again is as it was, and so is one that a rename moved.
     """
     if reference is None:
-        steps = repository.steps(tip, paths.MODELS)
-    else:
-        folders = lambda called: (paths.version_folder(called, reference.number),)  # noqa: E731
-        steps = ((oid, changed) for _, oid, changed in past(repository, tip, reference.name, folders))
+        return dict(read_past(repository, tip).altered)
+    folders = lambda called: (paths.version_folder(called, reference.number),)  # noqa: E731
+    return _compared((oid, changed) for _, oid, changed in past(repository, tip, reference.name, folders))[0]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the history to a commit says of all facts: what was altered, and the paths that were there and are not now."""
+
+    tip: str
+    altered: Mapping[Reference, Alteration]
+    gone: frozenset[str]
+
+
+def read_past(repository: Repository, tip: str, known: Past | None = None) -> Past:
+    """Return what the history to `tip` says, continued from what is known of it at an earlier commit, where that can be.
+
+    It can where `tip` comes after that commit, and every step since only adds facts at paths that never held any.
+    """
+    if known is not None and (known.tip == tip or _only_adds(repository, known, tip)):
+        return Past(tip, known.altered, known.gone)
+    found, gone = _compared(repository.steps(tip, paths.MODELS))
+    return Past(tip, found, gone)
+
+
+def _only_adds(repository: Repository, known: Past, tip: str) -> bool:
+    if not repository.follows(tip, known.tip):
+        return False
+    return all(
+        not change.old_oid and change.path not in known.gone
+        for _, changed in repository.steps(f"{known.tip}..{tip}", paths.MODELS)
+        for change in changed
+        if place_of(change.path).role in _IMMUTABLE
+    )
+
+
+def _compared(
+    steps: Iterable[tuple[str, Sequence[PathChange]]],
+) -> tuple[dict[Reference, Alteration], frozenset[str]]:
+    """Return what those steps, newest first, altered, and the paths of facts that the newest of them leave out."""
     first: dict[str, tuple[str, str]] = {}
     last: dict[str, tuple[str, str]] = {}
     came_from: dict[str, str] = {}
-    for oid, changed in steps:  # newest first
+    for oid, changed in steps:
         facts = [change for change in changed if place_of(change.path).role in _IMMUTABLE]
-        came_from |= _moves(facts)
+        if any(not change.new_oid for change in facts):
+            came_from |= _moves(facts)
         for change in facts:
             last.setdefault(change.path, (change.new_oid, oid))
             first[change.path] = (change.new_oid or change.old_oid, oid)
-    return _unlike(first, last, came_from)
+    return _unlike(first, last, came_from), frozenset(path for path, (now, _) in last.items() if not now)
 
 
 def _moves(facts: Sequence[PathChange]) -> dict[str, str]:
@@ -129,12 +166,13 @@ def _unlike(
     first: Mapping[str, tuple[str, str]], last: Mapping[str, tuple[str, str]], came_from: Mapping[str, str]
 ) -> dict[Reference, Alteration]:
     found: dict[Reference, Alteration] = {}
+    moved = frozenset(came_from.values())
     for path, (now, changed_in) in last.items():
         origin = path
         while origin in came_from:
             origin = came_from[origin]
         registered, brought_in = first[origin]
-        if (now and now != registered) or (not now and path not in came_from.values()):
+        if (now and now != registered) or (not now and path not in moved):
             place = place_of(path)
             found.setdefault(Reference(place.model, place.version), Alteration(path, changed_in, brought_in))
     return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -52,6 +51,8 @@ class Inventory:
 
     def look(self, names: Iterable[str]) -> Iterator[Stocked]:
         """Yield those objects as they are now, in order of name; one that is gone is left out."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from filter(None, pool.map(self._look, sorted(names)))
 

@@ -7,6 +7,7 @@ meaning in a registry is `unknown`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 CONSTITUTION = "registry.yaml"
@@ -106,6 +107,7 @@ def store_path(md5: str) -> str:
     return f"{EMBEDDED_STORE}/files/md5/{md5[:2]}/{md5[2:]}"
 
 
+@lru_cache(maxsize=8192)
 def place_of(path: str) -> Place:
     """Return what `path` means in a registry."""
     if path == CONSTITUTION:

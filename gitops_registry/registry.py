@@ -129,15 +129,16 @@ class Registry(Verbs):
 
         return judging.plan(self._place, base=base, head=head)
 
-    def check(self, *, base: str | None = None, head: str | None = None) -> Report:
+    def check(self, *, base: str | None = None, head: str | None = None, anew: bool = False) -> Report:
         """Judge `head` as it would land on `base`; without a base, the whole registry at `head`.
 
         Without a head the work tree is meant, as its files lie there (HEAD in a bare repository), and what it changes
-        against HEAD is judged too.
+        against HEAD is judged too. Of a whole registry, what an earlier check on this computer found without fault is not
+        judged again where nothing of it changed, unless all of it is to be judged `anew`.
         """
         from gitops_registry import judging
 
-        return judging.judge(self._place, base=base, head=head)
+        return judging.judge(self._place, base=base, head=head, is_anew=anew)
 
     # ── cards
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound
@@ -20,6 +20,7 @@ from gitops_registry.manifest.kinds import Access, Card, Constitution, Model, St
 from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.reading import MAX_BYTES, Parsed, parse
 from gitops_registry.reference import Reference, did_you_mean, split_reference, there_are
+from gitops_registry.source import Source
 
 FILE_MODE = "100644"
 LARGEST_STORED = 1 << 28
@@ -47,28 +48,6 @@ Edits = Mapping[str, Content | None]
 """What a change does to paths; None removes one."""
 
 D = TypeVar("D", bound=Document)
-
-
-class Source(Protocol):
-    """Where the bytes of one revision come from."""
-
-    label: str
-
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return the bytes of a file; None where there is none. Raises ManifestError over `limit` or for a folder."""
-        ...
-
-    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
-        """Return the bytes of an object by id, named `path` in errors; None where there is none."""
-        ...
-
-    def oid(self, path: str) -> str:
-        """Return the object id of a file; empty where there is none."""
-        ...
-
-    def children(self, folder: str) -> tuple[str, ...]:
-        """Return the names in a folder; empty where there is no such folder."""
-        ...
 
 
 class PathChange(NamedTuple):
@@ -189,9 +168,17 @@ class Snapshot:
         """Return git's id of a file; empty where there is none."""
         return content_id(self._edits[path]) if path in self._edits else self._source.oid(path)
 
+    def read_ahead(self, files: Iterable[PathChange]) -> None:
+        """Fetch files together that are about to be read, and that are here as those changes leave them."""
+        oids = {
+            file.path: file.new_oid for file in files if file.new_mode == FILE_MODE and file.path not in self._edits
+        }
+        self._source.read_ahead(oids, MAX_BYTES)
+
     def forget(self) -> None:
-        """Let go of what was parsed; whoever asks again has it parsed again."""
+        """Let go of what was fetched ahead and parsed; whoever asks again has it read again."""
         self._parsed.clear()
+        self._source.read_ahead({}, 0)
 
     # ── documents
 

@@ -196,6 +196,9 @@ def default_remote(config: dict[str, Any]) -> dict[str, Any]:
     name = config["core"].get("remote")
     if not name:
         return {}
+    section = config["remote"].get(name.lower())
+    if section and not re.match(r"\w+://", str(section.get("url", "x://"))):
+        return dict(section)  # a folder; what knows of all other places takes long to import
     from dvc.config import RemoteNotFoundError
     from dvc.fs import get_fs_config
 

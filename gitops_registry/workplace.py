@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-from uuid import uuid4
+from urllib.parse import unquote, urlsplit
 
 from gitops_registry import paths
 from gitops_registry.address import address, split_revision
@@ -29,7 +28,7 @@ from gitops_registry.git import landing
 from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
-from gitops_registry.git.sources import WorkTreeSource
+from gitops_registry.git.sources import WorkingSource
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
 from gitops_registry.reference import Reference
@@ -120,7 +119,7 @@ class Workplace:
         return named if named and not re.fullmatch(r"[0-9a-f]{40}", named) else "this registry"
 
     def work_tree(self, base: str | None = None) -> tuple[Snapshot, Snapshot, list[PathChange]]:
-        """Return a base (HEAD, without one), the work tree as it lies on disk, and the paths that differ.
+        """Return a base (HEAD, without one), what a commit of the work tree would hold, and the paths that differ.
 
         Raises RegistryError in a bare repository, and where the base has commits that this checkout has not: they
         would look as if the work tree took them back.
@@ -134,7 +133,8 @@ class Workplace:
                 f"this checkout is behind {base}", hint=f"judge what is committed: --base {base} --head HEAD"
             )
         changes = self.repository.working_changes(commit)
-        return self.snapshot(commit), Snapshot(WorkTreeSource(tree)), changes
+        now = WorkingSource(self.repository.source(commit), tree, changes)
+        return self.snapshot(commit), Snapshot(now), changes
 
     def files(self, revision: str | None = None) -> list[PathChange]:
         """Return all files of a revision, as changes from nothing."""
@@ -273,7 +273,7 @@ class Workplace:
         config = folder / ".dvc" / "config"
         if not config.exists() or config.read_bytes() != wanted:
             config.parent.mkdir(parents=True, exist_ok=True)
-            draft = config.with_suffix(f".{uuid4().hex}")
+            draft = config.with_suffix(f".{secrets.token_hex(16)}")
             draft.write_bytes(wanted)
             draft.replace(config)
         return folder
@@ -289,6 +289,7 @@ class Workplace:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def card_template() -> str:
     """Return the packaged template of cards."""
     return (resources.files("gitops_registry") / "templates" / "card.md.j2").read_text(encoding="utf-8")
@@ -320,7 +321,7 @@ def place_at(
         return Workplace.open(Path(where), revision=revision, progress=progress)
     found = address(where)
     path, named = split_revision(found.path)
-    local = Path(url2pathname(urlsplit(found.url).path)) if found.url.startswith("file:") else Path(path)
+    local = Path(unquote(urlsplit(found.url).path)) if found.url.startswith("file:") else Path(path)
     wanted = revision or found.revision or named or None
     if (not found.url and local.exists()) or (found.url.startswith("file:") and not is_bare(local)):
         return Workplace.open(local, revision=wanted, progress=progress)

@@ -52,18 +52,20 @@ def plan_command(ctx: click.Context, branch: str | None, base: str | None, how: 
 @click.command("check")
 @click.option("--base", metavar="REV", help="Judge the change from this revision, under its rules.")
 @click.option("--head", metavar="REV", help="What to judge; without it, the work tree.")
+@click.option(
+    "--no-cache", is_flag=True, help="Of a whole registry, judge everything anew, whatever earlier checks found here."
+)
 @format_option(*FORMATS)
 @output_option
 @json_option
 @click.pass_context
-def check_command(
-    ctx: click.Context, base: str | None, head: str | None, how: str | None, output: Path | None, as_json: bool
-) -> int:
+def check_command(ctx: click.Context, base: str | None, head: str | None, no_cache: bool, how: str | None, output: Path | None, as_json: bool) -> int:  # fmt: skip
     """Judge a change as it would land, or the whole registry.
 
     With --head and no --base, a proposal is judged against the branch of decisions; any other revision, and the
-    work tree without either, is judged as a whole registry. `github` prints annotations, and appends what `markdown`
-    prints to the step's summary.
+    work tree without either, is judged as a whole registry: what an earlier check here found without fault, and is as it
+    was, is not judged again. A change always is. `github` prints annotations, and appends what `markdown` prints to the
+    step's summary.
     """
     from gitops_registry.policy.report import ADVICE, DECISION
     from gitops_registry.reporting.review import Review
@@ -75,7 +77,7 @@ def check_command(
     registry = opened(ctx)
     if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
         base = registry.place.branch
-    report = registry.check(base=base, head=head)
+    report = registry.check(base=base, head=head, anew=no_cache)
     here = "HEAD" if registry.place.repository.work_tree is None else WORK_TREE
     required = DECISION if base is not None else ADVICE
     review = Review.at(required, report, base=base or "", head=head or here)

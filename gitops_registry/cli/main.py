@@ -5,6 +5,7 @@ Exit codes: 0 clean, 1 findings or a refusal, 2 could not do it, 3 a bug of ours
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -127,6 +128,10 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
     `was_interrupted` says whether the user interrupted it; then no error that a library made of that is told.
     """
     _prepare_output()
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # no package beside us changes what a manifest may hold
+    gc.set_threshold(20_000, 20, 20)  # a command lives for seconds and makes little garbage that needs a search
     try:
         result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)
         sys.stdout.flush()

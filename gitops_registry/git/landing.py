@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -127,7 +127,7 @@ def write_commit(
     for path in edits:
         if not is_safe_path(path):
             raise RegistryError(f"{path!r} is no path of a registry", hint="a path stays below the repository's root")
-    scratch = f"{journal.SCRATCH}/{uuid.uuid4().hex}"
+    scratch = f"{journal.SCRATCH}/{secrets.token_hex(16)}"
     author, committer = author or repository.signature("AUTHOR"), repository.signature("COMMITTER")
     text = message.encode(errors="surrogateescape")
     head = "\n".join([f"commit {scratch}", f"author {author}", f"committer {committer}", f"data {len(text)}", ""])

@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -165,7 +165,7 @@ def _works(folder: Path) -> bool:
 
 def _set_aside(folder: Path) -> None:
     """Take a broken clone out of the way in one step, then remove it; who reads it at this moment is told so by git."""
-    away = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    away = folder.with_name(f".{folder.name}.{secrets.token_hex(16)}")
     with suppress(FileNotFoundError):
         folder.rename(away)
     shutil.rmtree(away, ignore_errors=True)
@@ -195,7 +195,7 @@ def is_bare(folder: Path) -> bool:
 
 
 def _make(url: str, folder: Path, progress: Progress | None) -> None:
-    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(16)}")
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # a killed one's; we hold its lock
         shutil.rmtree(leftover, ignore_errors=True)
     if folder.exists():

@@ -10,8 +10,8 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -108,6 +108,10 @@ class Object(NamedTuple):
     data: bytes | None
 
 
+_AT_ONCE = 500
+"""Ids that a pipe takes before anybody reads from it, so that neither side waits for the other."""
+
+
 class Objects:
     """Reads objects through one `git cat-file --batch`, started at the first read, for any number of threads."""
 
@@ -131,9 +135,15 @@ class Objects:
             line = name.encode(errors="surrogateescape") + b"\n"
         except UnicodeEncodeError:
             return None
+        with self._guarded() as process:
+            return self._ask(process, line, limit)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Give the reader to one thread, and end it where its answer was not read to the end."""
         with self._lock:
             try:
-                return self._ask(self._running(), line, limit)
+                yield self._running()
             except OSError as error:
                 why = self._abandon()
                 away = "remote" in why or "unable to access" in why or "Could not read" in why or "promisor" in why
@@ -145,11 +155,25 @@ class Objects:
                 self._abandon()
                 raise
 
+    def get_many(self, oids: Sequence[str], *, limit: int) -> Iterator[Object | None]:
+        """Yield the objects with those ids, in their order, as `get` returns each; nobody waits between two of them."""
+        for start in range(0, len(oids), _AT_ONCE):
+            some = oids[start : start + _AT_ONCE]
+            with self._guarded() as process:
+                assert process.stdin is not None
+                process.stdin.write("".join(f"{oid}\n" for oid in some).encode())
+                process.stdin.flush()
+                found = [self._answer(process, limit) for _ in some]
+            yield from found
+
     def _ask(self, process: subprocess.Popen[bytes], line: bytes, limit: int | None) -> Object | None:
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(line)
         process.stdin.flush()
+        return self._answer(process, limit)
+
+    def _answer(self, process: subprocess.Popen[bytes], limit: int | None) -> Object | None:
+        assert process.stdout is not None
         header = process.stdout.readline()
         if not header:
             raise BrokenPipeError

@@ -136,6 +136,11 @@ class Repository:
         """Say whether `older` is part of the history of `newer`."""
         return older == newer or older in self.run("merge-base", older, newer, ok=(0, 1)).split()
 
+    def follows(self, tip: str, earlier: str) -> bool:
+        """Say whether a commit is among the decisions that led to `tip`: on the line of first parents."""
+        line = self.run("rev-list", "--first-parent", "--parents", tip, f"^{earlier}", ok=(0, 128)).splitlines()
+        return tip == earlier or (bool(line) and line[-1].split()[1:2] == [earlier])
+
     def need_history(self, purpose: str) -> None:
         """Raise RegistryError in a shallow clone, which cannot answer questions of history."""
         if self.is_shallow:
@@ -151,9 +156,11 @@ class Repository:
 
     def changed_paths(self, old: str, new: str, *folders: str) -> list[PathChange]:
         """Return the paths that differ between two commits or trees, in order, no renames guessed."""
-        told = self.run(
+        told = run(
+            self.folder,
             "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", old, new, "--", *folders,
-        )  # fmt: skip
+            extra={"GIT_INDEX_FILE": str(self.git_dir / "no-index")},  # it would be read for nothing
+        ).decode(errors="surrogateescape")  # fmt: skip
         return [change for _, change in raw_changes(told)]
 
     def working_changes(self, commit: str) -> list[PathChange]:

@@ -1,6 +1,6 @@
-"""Where the bytes of a revision come from: a commit, or the work tree as it lies on disk.
+"""Where the bytes of a revision come from: a commit, or a commit with what the work tree changes.
 
-Both answer the same four questions. Neither holds a file that is larger than the caller's limit, and neither
+All answer the same questions. None holds a file that is larger than the caller's limit, and none
 follows a symbolic link in place of a file.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gitops_registry.errors import Damaged, ManifestError
 from gitops_registry.git.process import Object, Objects
-from gitops_registry.snapshot import blob_id
+from gitops_registry.snapshot import PathChange, Snapshot, blob_id
 
 
 class RevisionSource:
@@ -24,8 +25,11 @@ class RevisionSource:
         self.commit = commit
         self._objects = objects
         self._trees: OrderedDict[str, dict[str, _Entry] | None] = OrderedDict()
+        self._ahead: dict[str, bytes] = {}
 
     def read(self, path: str, limit: int) -> bytes | None:
+        if (ahead := self._ahead.get(path)) is not None and len(ahead) <= limit:
+            return ahead
         return self._content(self._find(path, limit), path, limit)
 
     def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
@@ -54,6 +58,14 @@ class RevisionSource:
 
     def children(self, folder: str) -> tuple[str, ...]:
         return tuple(sorted(self._entries(folder) or ()))
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        found = self._objects.get_many(list(oids.values()), limit=limit)
+        self._ahead = {
+            path: one.data
+            for path, one in zip(oids, found, strict=True)
+            if one and one.type == "blob" and one.data is not None
+        }
 
     def _find(self, path: str, limit: int) -> Object | None:
         """Return what lies at a path, None where nothing does. Raises Damaged where git lost what its tree names.
@@ -115,6 +127,38 @@ def _lost(path: str) -> Damaged:
     return Damaged(f"git has lost the object of {path}", hint="fetch it from a clone that has it; see: git fsck")
 
 
+class WorkingSource:
+    """The files of a commit, and those that the work tree changes as they lie on disk.
+
+    What git calls unchanged is read from the commit: so it is what a commit of the work tree would hold, whatever git's
+    filters, a sparse checkout or ignored files leave on this disk.
+    """
+
+    def __init__(self, committed: RevisionSource, root: Path, changed: Sequence[PathChange]) -> None:
+        self.label = "the work tree"
+        self._committed = committed
+        self._disk = WorkTreeSource(root)
+        self._changed = {change.path for change in changed}
+        self._shape = Snapshot(committed, {change.path: b"" if change.new_oid else None for change in changed})
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        return (self._disk if path in self._changed else self._committed).read(path, limit)
+
+    def read_object(self, oid: str, path: str, limit: int) -> bytes | None:
+        if path in self._changed:  # the disk has no object ids
+            return self._disk.read(path, limit)
+        return self._committed.read_object(oid, path, limit)
+
+    def oid(self, path: str) -> str:
+        return self._disk.oid(path) if path in self._changed else self._committed.oid(path)
+
+    def children(self, folder: str) -> tuple[str, ...]:
+        return self._shape.children(folder)
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        self._committed.read_ahead({path: oid for path, oid in oids.items() if path not in self._changed}, limit)
+
+
 class WorkTreeSource:
     """The files of the work tree as they lie on disk."""
 
@@ -155,3 +199,6 @@ class WorkTreeSource:
             return tuple(sorted(child.name for child in (self._root / folder).iterdir()))
         except (FileNotFoundError, NotADirectoryError):
             return ()
+
+    def read_ahead(self, oids: Mapping[str, str], limit: int) -> None:
+        """Do nothing: a disk reads ahead by itself."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import uuid
 from pathlib import Path
 
 from gitops_registry.errors import RegistryError
@@ -281,7 +281,7 @@ def _lock(repository: Repository) -> Path:
     """Take git's lock of the index as a second name of a file of ours, so that it can be recognised as ours."""
     folder = repository.git_dir / "gitops-registry"
     folder.mkdir(exist_ok=True)
-    marker = folder / f"{uuid.uuid4().hex}.marker"
+    marker = folder / f"{secrets.token_hex(16)}.marker"
     marker.touch()
     try:
         os.link(marker, repository.git_dir / "index.lock")

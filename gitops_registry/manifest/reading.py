@@ -12,16 +12,18 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from gitops_registry.errors import ManifestError
-from gitops_registry.manifest import problems
+from gitops_registry.manifest import problems, quick
 from gitops_registry.manifest.kinds import KINDS
 from gitops_registry.manifest.migrations import upgraded
 from gitops_registry.manifest.parts import Document
+from gitops_registry.manifest.scalars import MAX_DIGITS, resolve
 from gitops_registry.paths import place_of
 
 D = TypeVar("D", bound=Document)
@@ -30,22 +32,12 @@ Mark = tuple[int, int]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-MAX_DIGITS = 4300
-"""Digits of a whole number: Python itself refuses to read or write longer ones."""
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _KINDS_BY_ROLE = {
     "constitution": "Registry", "model": "Model", "version": "ModelVersion", "card": "ModelCard", "evaluation": "Evaluation",
     "access": "Access", "policy": "Policy", "waiver": "Waiver",
 }  # fmt: skip
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_WORDS = {"": None, "~": None} | {
-    spelling: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for spelling in (word, word.capitalize(), word.upper())
-}
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What YAML forbids, and the three characters that only YAML 1.1 takes for line breaks."""
 
@@ -59,7 +51,7 @@ class Parsed(Generic[D]):
 
     document: D
     path: str
-    marks: Mapping[Path, Mark] = field(default_factory=dict, repr=False, compare=False)
+    data: bytes = field(default=b"", repr=False, compare=False)
     written_for: int = 0
 
     def position(self, *loc: str | int) -> Mark:
@@ -67,7 +59,12 @@ class Parsed(Generic[D]):
 
         A path that the file does not spell out gets the position of its longest part that is there.
         """
-        return _nearest(self.marks, loc)
+        return _nearest(self._marks, loc)
+
+    @cached_property
+    def _marks(self) -> Mapping[Path, Mark]:
+        """Read when somebody asks where something stands, which few do."""
+        return _read(self.data, self.path)[0].marks
 
 
 def kind_at(path: str) -> type[Document] | None:
@@ -81,13 +78,30 @@ def parse(data: bytes, path: str, kind: type[D]) -> Parsed[D]:
     Raises `ManifestError`, and nothing else, for bytes that are not exactly one valid document of that kind. Of
     several errors the first in the file is told; the hint counts the others.
     """
+    tree = _Tree(_shown(path))
+    tree.root = quick.read(_decode(data, tree.path))
+    if tree.root is not None:
+        try:
+            written_for = _check_kind(tree, kind)
+            return Parsed(_document(tree, kind), tree.path, data, written_for)
+        except (ManifestError, ValidationError, KeyError):
+            pass  # what is wrong is said by the reader that knows where it stands
     tree, text = _read(data, path)
     written_for = _check_kind(tree, kind)
     try:
-        document = kind.model_validate_json(json.dumps(tree.root), strict=True, by_alias=True, by_name=False)
+        found = Parsed(_document(tree, kind), tree.path, data, written_for)
+        found.__dict__["_marks"] = tree.marks  # where everything stands is known by now
+        return found
     except ValidationError as error:
         raise _first_error(error, tree, kind, text) from error
-    return Parsed(document, tree.path, tree.marks, written_for)
+
+
+def _document(tree: _Tree, kind: type[D]) -> D:
+    return kind.model_validate_json(json.dumps(tree.root), strict=True, by_alias=True, by_name=False)
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
 
 
 def plain_mapping(data: bytes, path: str) -> dict[str, Any]:
@@ -97,7 +111,7 @@ def plain_mapping(data: bytes, path: str) -> dict[str, Any]:
 
 
 def _read(data: bytes, path: str) -> tuple[_Tree, str]:
-    path = path if path.isprintable() else ascii(path)
+    path = _shown(path)
     text = _decode(data, path)
     tree = _Tree(path)
     try:
@@ -108,24 +122,6 @@ def _read(data: bytes, path: str) -> tuple[_Tree, str]:
     except yaml.YAMLError as error:
         raise ManifestError(problems.one_line(f"is not YAML: {error}"), path=path, hint="write plain YAML") from error
     return tree, text
-
-
-def resolve(text: str) -> str | int | float | bool | None:
-    """Return what an unquoted scalar means; not-a-number and infinities come back as such floats.
-
-    The core schema of YAML 1.2 in decimal: `no`, `0012`, `0x1F`, `12:30:45` and `2026-01-01` are text.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in "+-.0123456789":
-        return text
-    if _INTEGER.fullmatch(text):
-        return int(text) if len(text) <= MAX_DIGITS else math.nan
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if _NOT_FINITE.fullmatch(text):
-        return math.nan
-    return text
 
 
 def _decode(data: bytes, path: str) -> str:

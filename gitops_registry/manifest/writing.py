@@ -18,7 +18,8 @@ import yaml
 from gitops_registry.errors import ManifestError
 from gitops_registry.manifest.migrations import without_gone
 from gitops_registry.manifest.parts import Document, Part, plain
-from gitops_registry.manifest.reading import parse, resolve
+from gitops_registry.manifest.reading import parse
+from gitops_registry.manifest.scalars import resolve
 
 _ALWAYS = frozenset({"kind", "schema_version", "name"})
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")

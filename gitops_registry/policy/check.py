@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSet, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
 from gitops_registry.policy import data, decisions, invariants, keeping
 from gitops_registry.policy.engine import Engine
 from gitops_registry.policy.gate import moves, ruling
+from gitops_registry.policy.remembered import Remembered
 from gitops_registry.policy.report import Facts, Finding, Judgement, Report, Rule, Spot
 from gitops_registry.policy.subjects import Subject, subjects
 from gitops_registry.reference import Reference
@@ -30,6 +31,13 @@ INVARIANTS: dict[str, Rule] = {
     "cards": invariants.cards,
 }
 """Rules about any revision, by the name that findings carry."""
+
+_OF_FILES: dict[str, Rule] = {
+    "schema": invariants.schema,
+    **{name: INVARIANTS[name] for name in ("modes", "names", "stages", "aliases", "pointers", "store", "cards")},
+}
+"""Rules whose verdict on a version follows from `registry.yaml` and its own files: it may be remembered (`remembered`)."""
+_OF_MORE: dict[str, Rule] = {name: rule for name, rule in INVARIANTS.items() if name not in _OF_FILES}
 
 DECISIONS: dict[str, Rule] = {
     "immutable": keeping.immutable,
@@ -83,11 +91,15 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
     return replace(report, findings=findings, verdicts=said.verdicts, moves=moves(judgement))
 
 
-def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather, engine: Engine) -> Report:
+def check_whole(
+    after: Snapshot, files: Sequence[PathChange], gather: Gather, engine: Engine, clean: MutableSet[bytes] | None = None
+) -> Report:
     """Judge a registry as it stands, without a change: every model and every version.
 
-    `files` are all its files, as changes from nothing.
+    `files` are all its files, as changes from nothing. `clean` knows what earlier checks by these same rules found without
+    fault, and is told what this one does (see `remembered`); without it everything is judged.
     """
+    remembered = Remembered(files, set() if clean is None else clean)
     managed = [path for path in files if not is_unmanaged(path.path, after.constitution.unmanaged)]
     strangers = [
         Change("unknown_file_changed", place.model, place.version, path.path, None, path.new_oid, (path,))
@@ -95,40 +107,33 @@ def check_whole(after: Snapshot, files: Sequence[PathChange], gather: Gather, en
         if (place := paths.place_of(path.path)).role == "unknown"
     ]
     models = tuple(name for name in after.children(paths.MODELS) if after.children(f"{paths.MODELS}/{name}"))
-    theirs: dict[str, list[PathChange]] = {}
+    theirs: dict[str, list[PathChange]] = {name: [] for name in ("", *models)}
     for path in managed:
-        name = paths.place_of(path.path).model
-        theirs.setdefault(name if name in models else "", []).append(path)
-    unreadable = list(_unreadable(after, theirs.get("", [])))
+        theirs.get(paths.place_of(path.path).model, theirs[""]).append(path)
+    unreadable = list(_unreadable(after, theirs[""]))
     rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
     found: list[Finding] = []
     asked: list[Subject] = []
     for some in _in_parts(after, models):
-        changed = [path for name in some for path in theirs.get(name, ())]
-        unreadable += _unreadable(after, changed)
+        everything = [path for name in some for path in theirs[name]]
+        versions = tuple(Reference(name, number) for name in some for number in after.versions(name))
+        new_files, new_versions = remembered.unknown(everything, versions)
+        after.read_ahead(new_files)
+        unreadable += _unreadable(after, new_files)
         if not unreadable:
-            versions = tuple(Reference(name, number) for name in some for number in after.versions(name))
             judgement = Judgement(
-                None,
-                after,
-                (),
-                changed,
-                gather(after, strangers, some),
-                after.constitution,
-                after.access,
-                some,
-                versions,
-            )
-            found += _run(judgement, {"schema": invariants.schema, **INVARIANTS}).findings
+                None, after, (), everything, gather(after, strangers, some), after.constitution, after.access, some, versions
+            )  # fmt: skip
+            new = replace(judgement, changed=new_files, versions=new_versions)
+            found += remembered.noted((*_run(new, _OF_FILES).findings, *_run(judgement, _OF_MORE).findings))
             asked += subjects(judgement)
         after.forget()
     if unreadable:
         return Report(_in_order(unreadable), (), ("schema",))
-    whole = Judgement(
-        None, after, strangers, theirs.get("", []), gather(after, strangers, ()), after.constitution, after.access
-    )
-    found += _run(whole, rules).findings
-    said = ruling(whole, asked, engine)
+    rest, _ = remembered.unknown(theirs[""])
+    whole = Judgement(None, after, strangers, rest, gather(after, strangers, ()), after.constitution, after.access)
+    found += remembered.noted(_run(whole, rules).findings)
+    said = ruling(replace(whole, changed=theirs[""]), asked, engine)
     return Report(_in_order((*found, *said.findings)), tuple(strangers), tuple(rules), said.verdicts)
 
 

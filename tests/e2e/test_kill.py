@@ -53,6 +53,10 @@ class Deed(NamedTuple):
     holds: Callable[[World], bool]
 
 
+KEPT = {"writer.lock", "check.clean", "check.past"}
+"""What stays in the state folder for good: a lock nobody holds, and what a check remembers."""
+
+
 def command(*arguments: str) -> Callable[[World], int]:
     def run(world: World) -> int:
         os.chdir(world.root)
@@ -149,7 +153,7 @@ def litter(world: World) -> list[str]:
     """Return what is neither a commit nor a branch."""
     folder = world.root / ".git"
     found = [str(path) for path in folder.rglob("*.lock") if path.name != "writer.lock"]
-    found += [path.name for path in (folder / "gitops-registry").glob("*") if path.name != "writer.lock"]
+    found += [path.name for path in (folder / "gitops-registry").glob("*") if path.name not in KEPT]
     found += [path.name for path in folder.glob("fast_import_crash_*")] + [
         p.name for p in folder.glob("packed-refs.new")
     ]
