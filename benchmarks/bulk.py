@@ -58,13 +58,20 @@ def fill(root: Path, facts: Version, models: int, *, each: int = EACH) -> None:
     stream.stdin.close()
     if stream.wait():
         raise SystemExit("git fast-import did not end well")
+    subprocess.run(["git", "-C", str(root), "reset", "--quiet", "--hard"], check=True)
     policies(root)
-    for words in (["reset", "--quiet", "--hard"], ["gc", "--quiet"]):
-        subprocess.run(["git", "-C", str(root), *words], check=True)
+    subprocess.run(["git", "-C", str(root), "gc", "--quiet"], check=True)
 
 
 def policies(root: Path) -> None:
-    """Write the policy files that a check of this registry evaluates: none so far."""
+    """Bring the policies that `init` wrote to ten, all of them about production, and commit them."""
+    there = sorted((root / paths.POLICIES).glob("production-*.yaml"))
+    for number in range(10 - len(there)):
+        name = f"more-{number}"
+        text = (root / paths.policy_path("production-metrics")).read_text(encoding="utf-8")
+        (root / paths.policy_path(name)).write_text(text.replace("production-metrics", name), encoding="utf-8")
+    subprocess.run(["git", "-C", str(root), "add", paths.POLICIES], check=True)
+    subprocess.run(["git", "-C", str(root), "commit", "--quiet", "-m", "Ask for more"], check=True)
 
 
 def _commit(
