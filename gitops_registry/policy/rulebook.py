@@ -82,9 +82,10 @@ class Sheet:
     def checked(self, run: Run, programs: Mapping[str, int]) -> Sheet:
         """Return it with what the compiler said of its expressions."""
         found = []
+        told = {(problem.line, problem.column) for problem in self.problems}
         for expression in self.expressions.values():
             trouble = _trouble_of(expression, run, programs[expression.text])
-            if trouble is not None:
+            if trouble is not None and self.parsed.position(*expression.place) not in told:
                 found.append(_finding(self.parsed, expression.place, expression.text, trouble))
         return replace(self, problems=(*self.problems, *found))
 
