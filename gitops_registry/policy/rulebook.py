@@ -207,6 +207,9 @@ def _trouble_of(expression: Expression, run: Run, program: int) -> Trouble | Non
         return run.troubles[program]
     kinds, wanted = _RESULTS.get(expression.use, (None, ""))
     found = run.types[program]
+    if found == "DYN" and expression.node.kind == "read":  # the table knows more of a fact than the compiler
+        told = vocabulary.type_of(expression.node.path).removesuffix(" | null")
+        found = "DYN" if told in {"", "dyn"} else told.upper()
     if kinds is None or found in kinds:
         return None
     what = {"condition": "a condition", "rule": "a rule", "message": "a message"}[expression.use]
