@@ -16,14 +16,23 @@ from gitops_registry import edits, paths
 from gitops_registry.difference import diff
 from gitops_registry.evidence import gatherer
 from gitops_registry.manifest.facts import (
-    Artifact, Code, Column, Environment, EvaluationData, Framework, Lineage, Parity, Signature, Training,
+    Artifact,
+    Code,
+    Column,
+    Environment,
+    EvaluationData,
+    Framework,
+    Lineage,
+    Parity,
+    Signature,
+    Training,
 )  # fmt: skip
 from gitops_registry.manifest.kinds import Access, Member
 from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.engine import Case, Step
 from gitops_registry.policy.report import Facts, Judgement
 from gitops_registry.policy.subjects import Subject, subjects
-from gitops_registry.policy.vocabulary import CONDITION_ROOTS, FACTS, ROOTS, Fact, example, problem, shown_example
+from gitops_registry.policy.vocabulary import CONDITION_ROOTS, FACTS, ROOTS, example, problem, shown_example
 from gitops_registry.reference import Reference
 
 KNOWN = {"params": ("floor", "floors"), "variables": ("drop",)}
