@@ -82,12 +82,13 @@ def weighed(world: World, files: Files, *, on: Files | None = None, base: str = 
 
     def gather(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None = None) -> Facts:
         found = gatherer(place, commit)(after, changes, models)
-        if (
-            on and found.history is not None
-        ):  # what is on top of a commit may ask for stages that nobody asked for there
-            names = {change.model for change in changes if change.model}
+        if on and found.history is not None:  # what is on top may ask for stages that nobody asked for there
+            names = {change.model: change.model for change in changes if change.model}
+            names |= {str(change.after): change.model for change in changes if change.kind == "model_renamed"}
             stages = [stage.name for stage in before.constitution.stages]
-            found = replace(found, history={(n, s): _held(world, commit, n, s) for n in names for s in stages})
+            found = replace(
+                found, history={(n, s): _held(world, commit, home, s) for n, home in names.items() for s in stages}
+            )
         return replace(found, **facts)
 
     return check(before, after, changed, gather, ENGINE)
