@@ -126,7 +126,7 @@ def pinned(before: Snapshot, name: str = "fraud", content: bytes = b"score,label
     return {**store, **edits.set_evaluation(before, name, data)}
 
 
-def measured(before: Snapshot, number: int, name: str = "fraud", rows: int = 500, **metrics: float) -> Files:
+def measured(before: Snapshot, number: int, name: str = "fraud", rows: int | None = 500, **metrics: float) -> Files:
     """Return the edit that records a measurement on the data that the model pins."""
     data = before.known_model(name).evaluation
     assert data is not None
