@@ -102,7 +102,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, int | float):
         return value if abs(value) < _LARGEST_INTEGER else str(value)
     if isinstance(value, dict):
-        return {str(key)[:200]: _shown(item) for key, item in list(value.items())[:100]}
+        ordered = sorted(value.items(), key=lambda item: str(item[0]))  # the engine has them in another order each time
+        return {str(key)[:200]: _shown(item) for key, item in ordered[:100]}
     if isinstance(value, list | tuple):
         return [_shown(item) for item in value[:100]]
     if isinstance(value, datetime):
