@@ -148,6 +148,8 @@ def print_findings(findings: Iterable[Finding]) -> None:
             else ""
         )
         click.echo(click.style(f"{mark} {finding.rule}: ", fg=colour) + clean(f"{about}{finding.message}{where}"))
+        for line in finding.excerpt.split("\n") if finding.excerpt else ():
+            click.echo(f"      {clean(line)}")
         if finding.hint:
             click.echo(f"    {clean(finding.hint)}")
 
