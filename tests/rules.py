@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from gitops_registry.changes import Change
 from gitops_registry.evidence import gatherer
 from gitops_registry.history import held
 from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, PinnedData
+from gitops_registry.manifest.policies import Waiver
 from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check
@@ -28,6 +30,7 @@ from gitops_registry.reference import Reference
 from gitops_registry.snapshot import FILE_MODE, Content, PathChange, Snapshot
 
 MODEL = "models/fraud/model.yaml"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ENGINE = CommonExpressions()
 Files = Mapping[str, Content | None]
 
@@ -68,7 +71,7 @@ def promoted(world: World, number: int, stage: str = "production", *, base: Snap
 def weighed(world: World, files: Files, *, on: Files | None = None, base: str = "main", **facts: Any) -> Report:
     """Return what the check says of files, as they would land on `base` after the edits `on`.
 
-    `facts` are handed in instead of those that would be found.
+    `facts` are handed in instead of those that would be found; it is always the same moment.
     """
     place = world.registry.place
     commit = place.commit(base)
@@ -89,7 +92,7 @@ def weighed(world: World, files: Files, *, on: Files | None = None, base: str = 
             found = replace(
                 found, history={(n, s): _held(world, commit, home, s) for n, home in names.items() for s in stages}
             )
-        return replace(found, **facts)
+        return replace(found, **{"now": NOW, **facts})
 
     return check(before, after, changed, gather, ENGINE)
 
@@ -144,3 +147,14 @@ def card_of(world: World, before: Snapshot, number: int, **words: str) -> Files:
     written: dict[str, Content | None] = {path: dump(FINISHED_CARD.model_copy(update=words), path)}
     rendered = world.registry.place.card(before.with_edits(written), reference)
     return {**written, paths.rendered_card_path(*reference): rendered}
+
+
+def waiver(world: World, number: int, name: str = "w", **changed: Any) -> dict[str, Content | None]:
+    """Return a waiver of the floors for a version of fraud, ten days from five days ago."""
+    told: dict[str, Any] = {
+        "policy": "floors", "rules": ("metrics",), "model": "fraud", "reason": "The holiday season.",
+        "version_yaml": world.registry.place.snapshot("main").oid(paths.version_path("fraud", number)),
+        "not_before": NOW - timedelta(days=5), "expires": NOW + timedelta(days=5), **changed,
+    }  # fmt: skip
+    path = paths.waiver_path(name)
+    return {path: dump(Waiver(**told), path)}

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from builder import World, errors
-from rules import Files, came, card_of, measured, pinned, policy, promoted, said, weighed
+from rules import NOW, Files, came, card_of, measured, pinned, policy, promoted, said, waiver, weighed
 
 from gitops_registry import edits, paths
 from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.policies import Waiver
-from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.report import DECISION, Report
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Content, Snapshot
 
 RULES = "policies/floors.yaml"
 ACCESS = "policies/access.yaml"
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SERVING = Reference("fraud", 2)
 
 
@@ -246,17 +244,6 @@ def test_a_change_that_makes_its_stage_serve_no_more_is_judged_as_serving(court:
 
 
 # ── waivers
-
-
-def waiver(world: World, number: int, name: str = "w", **changed: Any) -> dict[str, Content | None]:
-    """Return a waiver of the floors for a version of fraud, ten days from five days ago."""
-    told: dict[str, Any] = {
-        "policy": "floors", "rules": ("metrics",), "model": "fraud", "reason": "The holiday season.",
-        "version_yaml": on_main(world).oid(paths.version_path("fraud", number)),
-        "not_before": NOW - timedelta(days=5), "expires": NOW + timedelta(days=5), **changed,
-    }  # fmt: skip
-    path = paths.waiver_path(name)
-    return {path: dump(Waiver(**told), path)}
 
 
 def test_a_waiver_lifts_a_soft_rule_and_is_printed_with_its_expiry(court: World) -> None:
