@@ -14,6 +14,7 @@ from builder import CREATED, World
 from rules import Files, came, measured, pinned, said, weighed
 
 from gitops_registry import edits, governing, paths
+from gitops_registry.card import PROSE, unfinished
 from gitops_registry.manifest.facts import Artifact, Environment, Parity, Training
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.writing import dump
@@ -229,7 +230,9 @@ def test_each_rule_refuses_what_it_should_in_a_teams_registry(team: World, rule:
     assert said(report, rule).hint
 
 
-@pytest.mark.parametrize(("rule", "wrong"), [case for case in CASES if "four-eyes" not in case.values[0]])
+@pytest.mark.parametrize(
+    ("rule", "wrong"), [case for case in CASES if str(case.id).endswith("-0") and "four-eyes" not in str(case.id)]
+)
 def test_each_rule_warns_or_refuses_in_the_registry_of_one_person(alone: World, rule: str, wrong: Wrong) -> None:
     report = judged(
         alone, wrong.on(alone, alone.registry.place.snapshot("main")), **{"approvals": None, **dict(wrong.facts)}
@@ -258,7 +261,12 @@ def test_every_default_rule_is_tried_here(team: World, alone: World) -> None:
      "未定", "記入してください", "ここに説明を記入", "準備中", "待定", "待填写", "暂无", "미정", "작성 예정", "à compléter", "À définir", "por completar", "Pendiente",
      "zu ergänzen", "Keine Angabe", "da completare", "a preencher", "nog in te vullen", "не указано", "Заполнить"],
 )  # fmt: skip
-def test_a_placeholder_in_any_language_is_refused(team: World, text: str) -> None:
+def test_a_placeholder_in_any_language_says_nothing(text: str) -> None:
+    assert unfinished(CARD.model_copy(update={"limitations": text}), PROSE) == ["limitations"]
+
+
+@pytest.mark.parametrize("text", ["TODO", "記入してください", "zu ergänzen", "—"])
+def test_a_card_of_placeholders_is_refused(team: World, text: str) -> None:
     report = judged(team, words(limitations=text)(team, team.registry.place.snapshot("main")))
     assert came(report)["production-documentation/complete-card"] == "fail"
     assert (
@@ -272,6 +280,7 @@ def test_a_placeholder_in_any_language_is_refused(team: World, text: str) -> Non
      "数据中没有来自国外的付款，结果仅供参考。", "Aucune donnée de l'étranger n'était disponible.", "해외 결제는 데이터에 거의 없었습니다."],
 )  # fmt: skip
 def test_words_in_any_language_are_words(team: World, text: str) -> None:
+    assert unfinished(CARD.model_copy(update={"limitations": text}), PROSE) == []
     report = judged(team, words(limitations=text)(team, team.registry.place.snapshot("main")))
     documentation = {
         rule: result for rule, result in came(report).items() if rule.startswith("production-documentation/")

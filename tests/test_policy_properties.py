@@ -99,7 +99,7 @@ policies = st.fixed_dictionaries(
     }
 )  # fmt: skip
 QUICK = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -192,7 +192,7 @@ def test_a_change_that_writes_any_policies_gets_a_report(
 
 
 @given(found=st.lists(policies, min_size=1, max_size=4), facts=st.sampled_from([FOUND, NOT_FOUND]))
-@settings(parent=QUICK, max_examples=12)
+@settings(parent=QUICK, max_examples=8)
 def test_a_change_under_any_policies_gets_the_same_report_twice_whatever_the_order(
     court: World, found: list[dict[str, Any]], facts: Facts
 ) -> None:
