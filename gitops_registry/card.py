@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 REQUIRED = ("description", "intended_use", "limitations", "training_data")
 """The words a version must have before it serves."""
 _PLACEHOLDER = re.compile(
-    r"^\W*(to[- ]?do\b.*|tb[ad]|tbc|fixme\b.*|n/?a|none|null|xx+|foo(bar)?|lorem ipsum.*|placeholder\b.*"
+    r"^\W*((to[- ]?do|fixme|placeholder)\b([ \t]*[^\w\s].*|\s+(write|describe|fill|add|complete|ask)\b.*)?"
+    r"|tb[ad]|tbc|n/?a|none|null|xx+|foo(bar)?|lorem ipsum.*"
     r"|(\[?more|add|insert) information needed\]?|to be (done|decided|determined|defined|completed|written|filled in|added|confirmed|announced)"
     r"|(write|describe|fill in|insert|add|enter) (me|this|it|text|something|here|your \w+|the \w+)( here)?|coming soon|not (yet )?(written|available|specified|provided)( yet)?"
     r"|未記入|要記入|未定|未設定|未入力|記入してください|ここに.*(記入|入力)(してください)?|後で(記入|書く)|なし|準備中|作成中|仮"

@@ -124,7 +124,10 @@ def _altered(
 def _history(
     place: Workplace, base: str, law: Constitution, changes: Sequence[Change]
 ) -> dict[tuple[str, str], tuple[int, ...]] | None:
-    """Who held the stages that policies will ask about; None in a shallow clone, which cannot know."""
+    """Who held the stages that policies will ask about; None in a shallow clone, which cannot know.
+
+    A model that the change renames has its history under the name that the base knows.
+    """
     stages = judged_stages(place.snapshot(base), law)
     moved = {(change.model, str(change.after)) for change in changes if change.kind == "stage_transition"}
     touched = {str(change.after) if change.kind == "model_renamed" else change.model for change in changes} - {""}
@@ -132,4 +135,5 @@ def _history(
     wanted = sorted(pair for pair in moved | served if pair[1] in stages)
     if wanted and place.repository.is_shallow:
         return None
-    return {(name, stage): held(place.repository, base, name, stage) for name, stage in wanted}
+    origin = {str(change.after): change.model for change in changes if change.kind == "model_renamed"}
+    return {(name, stage): held(place.repository, base, origin.get(name, name), stage) for name, stage in wanted}

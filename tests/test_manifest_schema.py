@@ -16,7 +16,7 @@ from gitops_registry.manifest.schema import json_schema, schema_files
 from gitops_registry.manifest.writing import dump
 
 DOCUMENTS: list[Document] = [
-    Constitution(stages=(Stage(name="a"), Stage(name="b", from_=("a",), minimum_metrics={"regression": {"r2": 0.5}}))),
+    Constitution(stages=(Stage(name="a"), Stage(name="b", from_=("a",), serving=True))),
     Constitution(stages=DEFAULT_STAGES),
     Model(name="credit-risk", title="信用", owners=("a", "b"), stages={"production": (2,)}, aliases={"champion": 2}),
     Card(intended_use="one\ntwo", tags={"no": "yes"}),

@@ -10,18 +10,19 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
+from secrets import token_hex
 from signal import Signals
 from typing import IO, Any
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.policy.engine import Answer, Case, Run, Trouble
 
-_TIME = "\0time"
 _VARIABLES = {
     "candidate": "map", "champion": "dyn", "model": "map", "change": "map", "params": "map", "variables": "map", "registry": "map",
     "now": "timestamp",
@@ -51,11 +52,15 @@ class _Work:
     programs: Sequence[str]
     facts: Sequence[str]
     cases: Sequence[Case]
+    mark: str
     types: list[str] = field(default_factory=list)
     troubles: dict[int, Trouble] = field(default_factory=dict)
     answers: list[Sequence[Answer]] = field(default_factory=list)
     stuck: dict[int, str] = field(default_factory=dict)
     failures: int = 0
+
+    def is_too_large(self, case: Case) -> bool:
+        return len(self.facts[case.facts]) > _LARGEST_FACTS
 
 
 class CommonExpressions:
@@ -69,8 +74,9 @@ class CommonExpressions:
 
         Raises RegistryError where the engine is not installed or cannot be started.
         """
-        told = [json.dumps(one, default=_told, allow_nan=False) for one in facts]
-        work = _Work(programs, told, cases)
+        mark = token_hex(16)  # nothing that a manifest says can look like a moment
+        told = [json.dumps(one, default=_told_by(mark), allow_nan=False) for one in facts]
+        work = _Work(programs, told, cases, mark)
         while programs and (len(work.types) < len(programs) or len(work.answers) < len(cases)):
             if work.failures > self._limits.failures:
                 self._give_up(work)
@@ -81,10 +87,12 @@ class CommonExpressions:
     def _go_on(self, work: _Work) -> None:
         """Work on in a new child until all is answered, or something ends it; then answer that with an error."""
         done, total = len(work.answers), len(work.programs)
-        while done < len(work.cases) and len(work.facts[work.cases[done].facts]) > _LARGEST_FACTS:
+        while done < len(work.cases) and work.is_too_large(work.cases[done]):
             work.answers.append(_errors(work.cases[done], f"there are more facts than {_LARGEST_FACTS >> 20} MB"))
             done += 1
-        rest = work.cases[done:]
+        rest = list(takewhile(lambda case: not work.is_too_large(case), work.cases[done:]))
+        if not rest and len(work.types) == total:
+            return
         lines, ended = self._child(work, rest, is_careful=False)
         work.types, work.troubles = [], {}
         for at, line in enumerate(lines[:total]):
@@ -95,22 +103,29 @@ class CommonExpressions:
         if len(lines) < total:
             work.stuck[len(lines)] = ended
         elif len(lines) - total < len(rest):
-            case = rest[len(lines) - total]
-            work.answers.append(self._carefully(work, case, ended))
+            work.answers += self._carefully(work, rest[len(lines) - total :], ended)
         else:
             return
         work.failures += 1
 
-    def _carefully(self, work: _Work, case: Case, ended: str) -> list[Answer]:
-        """Return the answers of a case that ended a child: those before the step that did it, then errors."""
-        lines, ended_again = self._child(work, [case], is_careful=True)
-        steps = [Answer(*line) for line in lines[len(work.programs) :]][: len(case.steps)]
-        missing = len(case.steps) - len(steps)
-        return [
-            *steps,
-            *([Answer("error", ended_again or ended)] if missing else []),
-            *([Answer("error", "was not tried: a rule before it took too much")] * (missing - 1)),
-        ]
+    def _carefully(self, work: _Work, cases: Sequence[Case], ended: str) -> list[list[Answer]]:
+        """Return the answers of cases up to the one that ends a child, and of that those before the step that does it.
+
+        A child that is ended takes with it what it had not told yet, so one that tells everything at once goes over them.
+        """
+        lines, ended_again = self._child(work, cases, is_careful=True)
+        found: list[list[Answer]] = []
+        at = len(work.programs)
+        for case in cases:
+            count = len(case.steps)
+            steps = [Answer(*line) for line in lines[at : at + count]]
+            at += count + 1  # its steps, then all of them once more
+            if at > len(lines):
+                errors = [Answer("error", ended_again or ended)]
+                errors += [Answer("error", "was not tried: a rule before it took too much")] * count
+                return [*found, [*steps, *errors][:count]]
+            found.append(steps)
+        return found
 
     def _give_up(self, work: _Work) -> None:
         message = f"was not tried: {work.failures} others took too much"
@@ -123,7 +138,8 @@ class CommonExpressions:
         """Run a child over some cases and return the lines it told, and what ended it before its time (empty: nothing)."""
         needed = sorted({case.facts for case in cases})
         place = {old: new for new, old in enumerate(needed)}
-        start = json.dumps({"path": _where(), "memory": self._limits.memory, "seconds": self._limits.seconds})
+        limits = self._limits
+        start = json.dumps({"path": _where(), "memory": limits.memory, "seconds": limits.seconds, "moment": work.mark})
         head = {
             "careful": is_careful, "variables": _VARIABLES, "programs": list(work.programs), "skip": sorted(work.stuck),
             "cases": [{"facts": place[case.facts], "params": case.params, "steps": case.steps} for case in cases],
@@ -131,7 +147,7 @@ class CommonExpressions:
         text = (
             start
             + "\n"
-            + json.dumps(head, default=_told)[:-1]
+            + json.dumps(head, default=_told_by(work.mark))[:-1]
             + ', "facts": ['
             + ", ".join(work.facts[at] for at in needed)
             + "]}"
@@ -189,17 +205,22 @@ def _lines(output: bytes | IO[bytes]) -> list[Any]:
 
 def _trouble(text: str) -> Trouble:
     """Return the first thing that the compiler says, without the copy of the expression below it."""
-    match = re.search(r"<input>:(\d+):(\d+): ([^\n]*)", text)
+    match = re.search(r"<input>:(-?\d+):(-?\d+): ([^\n]*)", text)
     if match is None:
         return Trouble(text.splitlines()[0] if text else "does not compile")
-    return Trouble(match[3].replace(" (in container '')", ""), int(match[1]), int(match[2]))
+    return Trouble(match[3].replace(" (in container '')", ""), max(int(match[1]), 1), max(int(match[2]), 1))
 
 
 def _errors(case: Case, message: str) -> list[Answer]:
     return [Answer("error", message)] * len(case.steps)
 
 
-def _told(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {_TIME: value.isoformat()}
-    raise TypeError(type(value).__name__)
+def _told_by(mark: str) -> Callable[[Any], Any]:
+    """Return how JSON says moments: as a mapping whose only key is the mark of this run."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return {mark: value.isoformat()}
+        raise TypeError(type(value).__name__)
+
+    return told

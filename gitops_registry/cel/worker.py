@@ -14,7 +14,6 @@ import sys
 from datetime import datetime, timedelta
 from typing import Any
 
-TIME = "\0time"
 _LONGEST_TEXT = 20_000
 _LARGEST_INTEGER = 1 << 63
 
@@ -28,7 +27,7 @@ def main() -> None:
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_math, ext_strings
 
-    job = {**start, **json.loads(sys.stdin.buffer.read(), object_hook=_as_time)}
+    job = {**start, **json.loads(sys.stdin.buffer.read(), object_hook=_moments(start["moment"]))}
     any_map = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     kinds = {"map": any_map, "dyn": cel.Type.DYN, "timestamp": cel.Type.TIMESTAMP}
     variables = {name: kinds[kind] for name, kind in job["variables"].items()}
@@ -103,7 +102,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, int | float):
         return value if abs(value) < _LARGEST_INTEGER else str(value)
     if isinstance(value, dict):
-        return {str(key)[:200]: _shown(item) for key, item in list(value.items())[:100]}
+        ordered = sorted(value.items(), key=lambda item: str(item[0]))  # the engine has them in another order each time
+        return {str(key)[:200]: _shown(item) for key, item in ordered[:100]}
     if isinstance(value, list | tuple):
         return [_shown(item) for item in value[:100]]
     if isinstance(value, datetime):
@@ -113,8 +113,8 @@ def _shown(value: Any) -> Any:
     return str(value)[:_LONGEST_TEXT]
 
 
-def _as_time(found: dict[str, Any]) -> Any:
-    return _given(datetime.fromisoformat(found[TIME])) if TIME in found else found
+def _moments(mark: str) -> Any:
+    return lambda found: _given(datetime.fromisoformat(found[mark])) if mark in found else found
 
 
 def _given(value: Any) -> Any:

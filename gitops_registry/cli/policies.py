@@ -214,6 +214,8 @@ def _new(ctx: click.Context, name: str, stage: str, dry_run: bool) -> None:
     place = opened(ctx).place
     if problem := paths.name_problem(name):
         raise RegistryError(f"name {name!r} {problem}", hint="try lower-case words with '-', like production-fairness")
+    if paths.place_of(paths.policy_path(name)).role != "policy":
+        raise RegistryError(f"{paths.policy_path(name)} is no place for a policy", hint="choose another name")
     known = place.snapshot().known_stage(stage).name
     text = new_policy(name, known)
     if dry_run:

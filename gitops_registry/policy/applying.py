@@ -86,6 +86,12 @@ class Applied:
     verdicts: tuple[Verdict, ...] = ()
     conditions: Mapping[str, Answer] = field(default_factory=dict)
 
+    @property
+    def why_not(self) -> str:
+        """Which condition says that the version is not meant; empty where it is."""
+        untrue = (name for name, answer in self.conditions.items() if answer.type == "bool" and not answer.is_true)
+        return "" if self.is_about else f"its condition {next(untrue)} is false"
+
 
 def match_problem(sheet: Sheet, subject: Subject) -> tuple[str, bool]:
     """Say why a policy is not about a version (empty: it is), and whether what speaks for that is known of the base."""
@@ -178,8 +184,8 @@ def _why(sheet: Sheet, subject: Subject) -> str:
     """Say what made a policy apply, in the words of its match."""
     match = sheet.policy.match
     told = [f"{subject.event} to {subject.stage}" if subject.stage else f"{subject.event} {subject.alias}".strip()]
-    pattern = next(p for p in match.models for name in subject.names if fnmatchcase(name.lower(), p.lower()))
-    told.append(f"models: {pattern}")
+    meant = (p for p in match.models for name in subject.names if fnmatchcase(name.lower(), p.lower()))
+    told += [f"models: {pattern}" for pattern in [*meant][:1]]  # none where its own tests ask it of the example
     if match.tags:
         tags = ", ".join(f"{key}: {value}" for key, value in match.tags.items())
         told.append(f"tags: {tags}" if subject.tags is not None else f"tags: {tags} (the base does not know the model)")

@@ -119,10 +119,7 @@ def _told(
     texts = {one.name: one.expression for one in sheet.policy.match_conditions}
     conditions = tuple(_shown(texts[name], answer) for name, answer in applied.conditions.items())
     if not applied.is_about:
-        untrue = next(
-            name for name, answer in applied.conditions.items() if answer.type == "bool" and not answer.is_true
-        )
-        return replace(plain, why=f"its condition {untrue} is false", conditions=conditions)
+        return replace(plain, why=applied.why_not, conditions=conditions)
     rules = []
     for rule, verdict in zip(sheet.policy.validations, applied.verdicts, strict=True):
         case, names, parts = traces.get(rule.id, (0, [], []))

@@ -71,6 +71,8 @@ class Prepared:
 def prepare(work: Work, sheet: Sheet) -> list[Prepared]:
     """Put the tests of a policy among the work."""
     found = []
+    for expression in sheet.all():  # the compiler looks at all of them, whether or not a test gets as far
+        work.program(expression.text)
     for at, trial in enumerate(sheet.policy.tests):
         subject, params, problem = _arranged(sheet, trial)
         question = None
@@ -78,9 +80,6 @@ def prepare(work: Work, sheet: Sheet) -> list[Prepared]:
             facts = work.add_facts(subject.facts)
             question = ask(work, sheet, subject, facts=facts, base=facts, params=params)
         found.append(Prepared(sheet, trial, at, subject, problem, question))
-    if not sheet.policy.tests:
-        for expression in sheet.all():
-            work.program(expression.text)
     return found
 
 
@@ -95,7 +94,8 @@ def tried(prepared: Sequence[Prepared], run: Run, after: Snapshot) -> list[Tried
             continue
         applied = came_of(one.question, run, after, Rulebook(), None)
         came = {verdict.rule: (verdict.result, verdict.message) for verdict in applied.verdicts}
-        outcomes = [(rule, expected, *came[rule]) for rule, expected in one.trial.expect.items()]
+        left_out = ("skip", applied.why_not)  # what a policy that is not about the version says of it
+        outcomes = [(rule, expected, *came.get(rule, left_out)) for rule, expected in one.trial.expect.items()]
         found.append(Tried(*_head(plain), outcomes=tuple(outcomes)))
     return found
 
