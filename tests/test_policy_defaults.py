@@ -199,11 +199,11 @@ WRONG: dict[str, list[Wrong]] = {
     ],
     "production-metrics/known-task": [Wrong("nothing says what a model for other must reach", facts(task="other"))],
     "production-metrics/metric-floors": [
-        Wrong("accuracy 0.5 is below 0.9", remeasured(accuracy=0.5)),
+        Wrong("accuracy 0.5000 is below 0.9000", remeasured(accuracy=0.5)),
         Wrong("cannot be worked out: candidate.measured has no 'r2'", facts(task="regression"), result="error"),
     ],
     "production-metrics/no-regression": [
-        Wrong("worse than champion 1: accuracy 0.93 after 0.95", remeasured(accuracy=0.93))
+        Wrong("worse than champion 1: accuracy 0.9300 after 0.9500", remeasured(accuracy=0.93))
     ],
     "production-path/stages-in-order": [
         Wrong("it comes from development, and never was in production", lambda world, seen: edits.moved(seen, "fraud", {2: "development"})),
