@@ -25,7 +25,7 @@ from gitops_registry.snapshot import Content, Edits, Snapshot
 from gitops_registry.translation import lineage
 from gitops_registry.workplace import Workplace
 
-STAGE_RULES = frozenset({"stage-order", "floors", "approvals", "cards"})
+STAGE_RULES = frozenset({"stage-order", "default-deny", "policies", "approvals", "cards"})
 """What an administrator who takes stages over as they are answers for."""
 UNREAD = Digest("0" * 32 + ".dir", "0" * 64, 0, 1)
 """Stands for a folder that a dry run does not read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,10 @@ from gitops_registry.reference import Reference, split_reference
 from gitops_registry.snapshot import Snapshot
 
 Section = Literal["facts", "metrics", "params", "signature", "environment", "artifacts"]
-_LOWER_IS_BETTER = frozenset({"false", "mae", "rmse", "mse", "mape", "loss", "error", "brier", "latency"})
+_LOWER_IS_BETTER = frozenset(
+    {"false", "mae", "rmse", "mse", "mape", "smape", "msle", "rmsle", "loss", "logloss", "nll", "error", "errors", "brier", "latency", "fpr",
+     "fnr", "wer", "cer", "eer", "ece", "perplexity", "deviance", "divergence"}
+)  # fmt: skip
 _HIGHER_IS_BETTER = frozenset(
     {"accuracy", "precision", "recall", "f1", "auc", "r2", "specificity", "sensitivity", "kappa", "mcc", "true"}
 )
@@ -64,11 +67,6 @@ def is_lower_better(metric: str) -> bool | None:
     words = set(re.split(r"[^a-z0-9]+", metric.lower()))
     lower = bool(words & _LOWER_IS_BETTER)
     return lower if lower or words & _HIGHER_IS_BETTER else None
-
-
-def worst(metric: str, values: Sequence[float]) -> float:
-    """Return the worst of some values of a metric; the lowest where its name does not tell which way is better."""
-    return max(values) if is_lower_better(metric) else min(values)
 
 
 def champion(snapshot: Snapshot, name: str) -> Reference:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from gitops_registry import paths
 from gitops_registry.changes import Change
-from gitops_registry.history import Past, altered, held
+from gitops_registry.history import Past, altered, departed, tenures
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
-from gitops_registry.policy.report import Alteration, Facts, Presence, needing_bytes, serving_versions
+from gitops_registry.policy.report import Alteration, Facts, Presence, Tenures, needing_bytes, serving_versions
 from gitops_registry.policy.rulebook import judged_stages
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -123,17 +123,28 @@ def _altered(
 
 def _history(
     place: Workplace, base: str, law: Constitution, changes: Sequence[Change]
-) -> dict[tuple[str, str], tuple[int, ...]] | None:
+) -> dict[tuple[str, str], Tenures] | None:
     """Who held the stages that policies will ask about; None in a shallow clone, which cannot know.
 
     A model that the change renames has its history under the name that the base knows.
     """
-    stages = judged_stages(place.snapshot(base), law)
+    before = place.snapshot(base)
+    stages = judged_stages(before, law)
+    serving = {stage.name for stage in law.stages if stage.serving}
     moved = {(change.model, str(change.after)) for change in changes if change.kind == "stage_transition"}
     touched = {str(change.after) if change.kind == "model_renamed" else change.model for change in changes} - {""}
-    served = {(name, stage.name) for name in touched for stage in law.stages if stage.serving}
+    served = {(name, stage) for name in touched for stage in serving}
     wanted = sorted(pair for pair in moved | served if pair[1] in stages)
     if wanted and place.repository.is_shallow:
         return None
     origin = {str(change.after): change.model for change in changes if change.kind == "model_renamed"}
-    return {(name, stage): held(place.repository, base, origin.get(name, name), stage) for name, stage in wanted}
+    found = {}
+    for name, stage in wanted:
+        home = origin.get(name, name)
+        order, earned = tenures(place.repository, base, home, stage, serving=stage in serving)
+        gone = None
+        if order and order[0] not in before.versions(home):
+            last = departed(place.repository, base, home, order[0])
+            gone = (place.snapshot(last[0]), last[1]) if last else None
+        found[name, stage] = Tenures(order, earned, gone)
+    return found

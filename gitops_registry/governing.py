@@ -18,6 +18,7 @@ from gitops_registry.manifest.writing import dump
 from gitops_registry.policy import trials
 from gitops_registry.policy.applying import Work
 from gitops_registry.policy.explaining import Explained, explained
+from gitops_registry.policy.gate import unknown_stages
 from gitops_registry.policy.report import Finding, Judgement
 from gitops_registry.policy.rulebook import Rulebook, rulebook
 from gitops_registry.policy.subjects import subjects
@@ -28,19 +29,20 @@ from gitops_registry.workplace import Workplace
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the policies of the base say of a version on its way to a stage, or in it."""
+    """What the policies of the base say of a version on its way to a stage, or in it. `is_closed`: none speaks for it there."""
 
     reference: Reference
     stage: str
     is_there: bool
     policies: tuple[Explained, ...]
     broken: tuple[Finding, ...] = ()
+    is_closed: bool = False
 
     @property
     def refusals(self) -> int:
         """How many rules refuse it where every fact is required."""
         found = sum(rule.verdict.is_in_the_way for one in self.policies for rule in one.rules)
-        return found + len(self.broken) + sum(bool(one.problem) for one in self.policies)
+        return found + len(self.broken) + sum(bool(one.problem) for one in self.policies) + self.is_closed
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -49,6 +51,7 @@ class Explanation:
             "stage": self.stage,
             "is_there": self.is_there,
             "refusals": self.refusals,
+            "is_closed": self.is_closed,
             "policies": [one.to_json() for one in self.policies],
             "broken": [finding.to_json() for finding in self.broken],
         }
@@ -80,7 +83,11 @@ def explain(place: Workplace, name: str, version: int | str, to: str, *, from_wo
             hint=f"name where it would go: gitops-registry policy explain {reference} --to STAGE",
         )
     found = explained(judgement, asked[0], book, place.engine)
-    return Explanation(reference, stage, is_there, tuple(found), book.broken)
+    law, is_serving = before.constitution, asked[0].is_serving
+    is_way_out = stage in {law.first_stage, law.stages[-1].name} and not is_serving
+    broken = tuple(one for one in book.broken if paths.place_of(one.path).role == "policy" and not is_way_out)
+    is_closed = is_serving and not is_there and not any(one.speaks for one in found)
+    return Explanation(reference, stage, is_there, tuple(found), broken, is_closed)
 
 
 def current(place: Workplace) -> Snapshot:
@@ -124,6 +131,7 @@ def tested(place: Workplace, names: Sequence[str]) -> Tested:
     sheets = {sheet.name: sheet.checked(run, work.programs) for sheet in book.sheets}
     results = trials.tried([one.of(sheets[one.sheet.name]) for one in prepared], run, snapshot)
     problems = [finding for sheet in sheets.values() for finding in sheet.problems]
+    problems += unknown_stages(snapshot, book)
     found = [*book.broken, *problems, *trials.findings(tuple(sheets.values()), results)]
     return Tested(tuple(results), tuple(found), tuple(sheets))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.repository import Repository
-from gitops_registry.manifest.kinds import Model
+from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.manifest.reading import MAX_BYTES, parse
 from gitops_registry.paths import place_of
 from gitops_registry.policy.report import Alteration
@@ -78,17 +78,51 @@ def _state(repository: Repository, path: str, oid: str) -> Model | None:
 
 
 def held(repository: Repository, tip: str, name: str, stage: str) -> tuple[int, ...]:
-    """Return the versions that decisions put into a stage, those that were there last first.
+    """Return the versions that decisions put into a stage, those that were there last first."""
+    return tenures(repository, tip, name, stage)[0]
 
-    Of versions that left it together (or are there now) the one that came later is first.
+
+def tenures(
+    repository: Repository, tip: str, name: str, stage: str, *, serving: bool = False
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the versions that decisions put into a stage, and those of them that came there as one is judged today.
+
+    Those that were there last are first; of versions that left together (or are there now) the one that came later. Of a
+    stage that serves (`serving`) only those came as today that came while it served: before, nobody asked anything.
     """
     seen: dict[int, tuple[int, int]] = {}
-    for at, (_, _, after) in enumerate(states(repository, tip, name)):  # newest first
+    earned: set[int] = set()
+    for at, (oid, before, after) in enumerate(states(repository, tip, name)):  # newest first
         for number in after.stages.get(stage, ()) if after else ():
             first, last = seen.get(number, (at, at))
             if number not in seen or last == at - 1:
                 seen[number] = (first, at)
-    return tuple(sorted(seen, key=lambda number: (*seen[number], -number)))
+            is_new = before is None or before.stage_of(number) != stage
+            if number not in earned and is_new and (not serving or _served(repository, oid, stage)):
+                earned.add(number)
+    order = tuple(sorted(seen, key=lambda number: (*seen[number], -number)))
+    return order, tuple(number for number in order if number in earned)
+
+
+def _served(repository: Repository, oid: str, stage: str) -> bool:
+    """Whether a stage served by the rules that a decision was judged by: those before it."""
+    before = next(iter(repository.commit(oid).parents), oid)
+    data = repository.source(before).read(paths.CONSTITUTION, MAX_BYTES)
+    try:
+        law = parse(data, paths.CONSTITUTION, Constitution).document if data else None
+    except ManifestError:
+        return False
+    found = law.stage(stage) if law else None
+    return found is not None and found.serving
+
+
+def departed(repository: Repository, tip: str, name: str, number: int) -> tuple[str, Reference] | None:
+    """Return the commit before a version was deleted, and what it was called there; None where it never was."""
+    folders = lambda called: (paths.version_folder(called, number),)  # noqa: E731
+    for called, oid, changed in past(repository, tip, name, folders):
+        if any(change.path == paths.version_path(called, number) and not change.new_oid for change in changed):
+            return repository.commit(oid).parents[0], Reference(called, number)
+    return None
 
 
 def altered(repository: Repository, tip: str, reference: Reference | None = None) -> dict[Reference, Alteration]:

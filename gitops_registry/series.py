@@ -25,7 +25,7 @@ _TRIES = 20
 class Step:
     """One decision that is wanted: the first of its `choices` that is accepted.
 
-    Refusals by the rules that `over` names do not count; the commit says what they were.
+    Refusals by the rules that `over` names do not count (`policies`: by any policy); the commit says what they were.
     """
 
     choices: tuple[Intent, ...]
@@ -118,8 +118,9 @@ def _foreseen(
 
 
 def _sorted_out(refusals: Sequence[Finding], over: frozenset[str]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return the refusals that stand, and those that are taken over."""
-    return tuple(f for f in refusals if f.rule not in over), tuple(f for f in refusals if f.rule in over)
+    """Return the refusals that stand, and those that are taken over; a rule of a policy goes by the name `policies`."""
+    taken = [f for f in refusals if f.rule in over or ("/" in f.rule and "policies" in over)]
+    return tuple(f for f in refusals if f not in taken), tuple(taken)
 
 
 def _told(lifted: Sequence[Finding]) -> tuple[str, ...]:

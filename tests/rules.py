@@ -19,13 +19,13 @@ from gitops_registry import edits, paths
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.changes import Change
 from gitops_registry.evidence import gatherer
-from gitops_registry.history import held
+from gitops_registry.history import tenures
 from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, PinnedData
 from gitops_registry.manifest.policies import Waiver
 from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check
-from gitops_registry.policy.report import Facts, Finding, Report
+from gitops_registry.policy.report import Facts, Finding, Report, Tenures
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import FILE_MODE, Content, PathChange, Snapshot
 
@@ -98,8 +98,9 @@ def weighed(world: World, files: Files, *, on: Files | None = None, base: str = 
 
 
 @lru_cache
-def _held(world: World, commit: str, name: str, stage: str) -> tuple[int, ...]:
-    return held(world.registry.place.repository, commit, name, stage)
+def _held(world: World, commit: str, name: str, stage: str) -> Tenures:
+    serves = stage == "production"
+    return Tenures(*tenures(world.registry.place.repository, commit, name, stage, serving=serves))
 
 
 def came(report: Report) -> dict[str, str]:

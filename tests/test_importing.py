@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from builder import World, cli, dvc, errors
+from builder import FLOORS, World, cli, dvc, errors
 from filelock import FileLock
 
 from gitops_registry.errors import NotFound, RegistryError
@@ -148,7 +148,7 @@ def test_what_was_imported_passes_the_check_and_its_bytes_are_mlflows(
 def test_a_stage_that_serves_is_not_taken_over_and_the_way_to_it_is_told(imported: tuple[World, Imported]) -> None:
     _, result = imported
     assert "gitops-registry promote iris 4 --to production" in notes(result, "iris", 4)
-    assert "production refused it: floors:" in notes(result, "iris", 4)
+    assert "production refused it: floors/known-task:" in notes(result, "iris", 4)
     assert "production takes one version, and 4 is newer; it is in archived" in notes(result, "iris", 3)
 
 
@@ -363,14 +363,14 @@ def test_an_administrator_takes_stages_over_as_they_are_and_the_commit_says_so(b
     commit = next(entry.commit for entry in result.entries if entry.number == 4)
     body = world.git("show", "-s", "--format=%b", str(commit))
     assert "Taken over as it is, although the check refuses it:" in body
-    assert "- floors: nothing says what a other model must reach for production" in body
+    assert "- floors/known-task: nothing says what a model for other must reach" in body
     assert "- cards: the card lacks intended_use" in body
 
 
 def test_a_version_that_the_rules_accept_serves_at_once(built: Path, world: World, tmp_path: Path) -> None:
-    law = world.read("registry.yaml").decode()
-    law = law.replace("      binary-classification:", "      other: {}\n      binary-classification:", 1)
-    world.commit({"registry.yaml": law.encode()}, "let others serve")
+    rules = FLOORS.replace(b"floors: {", b"floors: {other: {}, ", 1)
+    rules = rules.replace(b"{candidate.task: other}", b"{candidate.task: another}")
+    world.commit({"policies/floors.yaml": rules}, "let others serve")
     there = tmp_path / "mlflow"
     shutil.copytree(built, there)
     with sqlite3.connect(there / "mlflow.db") as database:

@@ -157,7 +157,7 @@ def test_history_goes_on_under_the_new_name(fraud: World) -> None:
     registry = fraud.registry
     registry.rename("fraud", "card-fraud")
     place = registry.place
-    assert held(place.repository, place.tip(), "card-fraud", "production") == (1, 2)
+    assert held(place.repository, place.tip(), "card-fraud", "production") == (2, 1)
     told = [str(change) for event in registry.log("card-fraud") for change in event.changes]
     assert told[0] == "fraud → card-fraud: model renamed"
     assert "fraud: version 2 development → production" in told

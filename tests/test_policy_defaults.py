@@ -202,6 +202,9 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong("accuracy 0.5000 is below 0.9000", remeasured(accuracy=0.5)),
         Wrong("cannot be worked out: candidate.measured has no 'r2'", facts(task="regression"), result="error"),
     ],
+    "production-metrics/same-task": [
+        Wrong("it is for regression, and the champion for binary-classification", facts(task="regression"))
+    ],
     "production-metrics/no-regression": [
         Wrong("worse than champion 1: accuracy 0.9300 after 0.9500", remeasured(accuracy=0.93))
     ],
@@ -299,6 +302,7 @@ def test_a_rollback_is_exempt_from_what_is_about_numbers_and_from_nothing_else(t
     assert {rule for rule, result in came(report).items() if result == "skip"} == {
         "production-evidence/held-out", "production-evidence/enough-rows", "production-evidence/recent",
         "production-metrics/known-task", "production-metrics/metric-floors", "production-metrics/no-regression",
+        "production-metrics/same-task",
     }  # fmt: skip
     assert refused(report) == set()
     unseen = weighed(team, back, base=branch, now=NOW, approvals=())

@@ -23,7 +23,7 @@ from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.check import check, check_whole
 from gitops_registry.policy.explaining import explained
 from gitops_registry.policy.grammar import NotUnderstood, parse, reads, shown_parts
-from gitops_registry.policy.report import ADVICE, DECISION, Facts, Judgement, Report
+from gitops_registry.policy.report import ADVICE, DECISION, Facts, Judgement, Report, Tenures
 from gitops_registry.policy.rulebook import rulebook
 from gitops_registry.policy.subjects import subjects
 from gitops_registry.reference import Reference
@@ -31,7 +31,9 @@ from gitops_registry.snapshot import FILE_MODE, PathChange, Snapshot
 
 FOUND = Facts(
     actor="ann", approvals=("ann", "nobody"), presence={}, cards={}, altered={}, now=CREATED,
-    history={("fraud", "production"): (2, 1), ("fraud", "staging"): (3,), ("fraud", "archived"): ()},
+    history={
+        ("fraud", "production"): Tenures((2, 1), (2, 1)), ("fraud", "staging"): Tenures((3,), ()), ("fraud", "archived"): Tenures((), ()),
+    },
 )  # fmt: skip
 NOT_FOUND = Facts()
 PIECES = (

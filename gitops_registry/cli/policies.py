@@ -150,9 +150,9 @@ def _print_explanation(found: Explanation) -> None:
         _print_policy(policy)
     print_findings(found.broken)
     count = found.refusals
-    if not any(one.is_about for one in found.policies):
-        click.secho("no policy is about it: a stage that serves refuses it", fg="red")
-    elif count:
+    if found.is_closed:
+        click.echo(click.style("✗ default-deny: ", fg="red") + f"no policy that can refuse speaks for {found.stage}")
+    if count:
         click.secho(f"refused: {count} rule{'s stand' if count > 1 else ' stands'} in the way", fg="red")
     else:
         click.secho("nothing in the policies stands in the way", fg="green")

@@ -87,6 +87,14 @@ class Match(Part):
     models: Annotated[tuple[Pattern, ...], Field(min_length=1)] = ("*",)
     tags: dict[str, Text] = {}
 
+    @model_validator(mode="after")
+    def _read_by_some_event(self) -> Match:
+        if self.to and "stage_transition" not in self.events:
+            raise ValueError("to names stages, and no event is stage_transition")
+        if self.aliases and "alias_set" not in self.events:
+            raise ValueError("aliases are named, and no event is alias_set")
+        return self
+
 
 class Condition(Part):
     """A further condition of a match: an expression over the base, the change and the parameters."""

@@ -37,13 +37,17 @@ class ExplainedRule:
 
 @dataclass(frozen=True)
 class Explained:
-    """One policy: whether it is about the version and why, or why not, and its rules. `problem` where it cannot be worked out."""
+    """One policy: whether it is about the version and why, or why not, and its rules. `problem` where it cannot be worked out.
+
+    `speaks` is whether it may let a version into a stage that serves: it can refuse, and it matched on what the base says.
+    """
 
     policy: str
     description: str
     path: str
     is_about: bool
     why: str
+    speaks: bool = False
     conditions: tuple[Shown, ...] = ()
     rules: tuple[ExplainedRule, ...] = ()
     problem: str = ""
@@ -51,7 +55,10 @@ class Explained:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         return {
-            **{key: getattr(self, key) for key in ("policy", "description", "path", "is_about", "why", "problem")},
+            **{
+                key: getattr(self, key)
+                for key in ("policy", "description", "path", "is_about", "why", "speaks", "problem")
+            },
             "conditions": [one.__dict__ for one in self.conditions],
             "rules": [
                 {
@@ -128,7 +135,10 @@ def _told(
         variables = [_shown(f"variables.{name}", answer) for name, answer in zip(names, answers, strict=False)]
         shown = [_shown(text, answer, facts) for text, answer in zip(parts, answers[len(names) :], strict=False)]
         rules.append(ExplainedRule(verdict, rule.expression, tuple(variables), tuple(shown)))
-    return replace(plain, is_about=True, why=applied.question.why, conditions=conditions, rules=tuple(rules))
+    speaks = applied.speaks and sheet.policy.is_binding
+    return replace(
+        plain, is_about=True, why=applied.question.why, speaks=speaks, conditions=conditions, rules=tuple(rules)
+    )
 
 
 def _shown(text: str, answer: Answer, facts: Mapping[str, Any] | None = None) -> Shown:

@@ -15,11 +15,13 @@ from gitops_registry.comparison import compare
 from gitops_registry.policy import invariants, trials
 from gitops_registry.policy.applying import Applied, Question, Work, ask, came_of, match_problem
 from gitops_registry.policy.engine import Engine
+from gitops_registry.policy.facts import champion_of, origin
 from gitops_registry.policy.keeping import stage_named
 from gitops_registry.policy.report import Finding, Judgement, Move, Spot, Verdict
 from gitops_registry.policy.rulebook import Rulebook, Sheet, rulebook
-from gitops_registry.policy.subjects import Subject, champion_of, origin
-from gitops_registry.reference import Reference
+from gitops_registry.policy.subjects import Subject
+from gitops_registry.reference import Reference, did_you_mean
+from gitops_registry.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
             problems.append(_cannot_judge(sheet, question.subject))
         else:
             applied.append(came_of(question, run, judgement.after, book, judgement.facts.now))
-    problems += _idle_waivers(judgement, new)
+    problems += [*_idle_waivers(judgement, new), *unknown_stages(judgement.after, new)]
     found = [*problems, *_broken(judgement, book, asked), *_unspoken(judgement, asked, applied)]
     meant = [one for one in applied if one.is_about]
     found += [
@@ -106,7 +108,7 @@ def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> I
         if paths.place_of(problem.path).role == "waiver":
             continue  # it lifts nothing
         for subject in asked:
-            if subject.is_serving or (subject.stage and subject.stage not in ways_out):
+            if subject.is_serving or subject.stage not in ways_out:
                 message = f"{problem.path} may be about it and cannot be read: {problem.message}"
                 yield Finding.error(
                     "policies",
@@ -139,10 +141,22 @@ def _idle_waivers(judgement: Judgement, new: Rulebook) -> Iterator[Finding]:
             yield Finding.warning("waivers", f"is of no version of {waiver.model} that is here", hint, spot)
 
 
+def unknown_stages(after: Snapshot, book: Rulebook) -> Iterator[Finding]:
+    """Policies that are about a stage which the registry does not have: they would refuse nothing."""
+    names = [stage.name for stage in after.constitution.stages]
+    for sheet in book.sheets:
+        for stage in sheet.policy.match.to:
+            if stage not in names:
+                line, column = sheet.parsed.position("match", "to")
+                message = f"is about {stage!r}, which is no stage of registry.yaml, and refuses nothing there"
+                spot = Spot(sheet.parsed.path, line, column)
+                yield Finding.warning("policies", message, did_you_mean(stage, tuple(names)), spot)
+
+
 def _unspoken(judgement: Judgement, asked: Sequence[Subject], applied: Sequence[Applied]) -> Iterator[Finding]:
     """A stage that serves takes no version that no policy speaks for: one that can refuse it, matched on the base."""
     for subject in asked:
-        if not subject.is_serving or subject.is_rerun or subject.is_standing:
+        if not subject.is_serving or subject.is_standing or subject.was is not None:
             continue
         spoken = [a for a in applied if a.question.subject == subject and a.is_about and a.speaks]
         if any(one.question.sheet.policy.is_binding for one in spoken):
@@ -193,7 +207,7 @@ def _filled(hint: str, judgement: Judgement, subject: Subject) -> str:
     last = champion_of(judgement, subject.reference.name, subject.stage)
     known = {
         "NAME": subject.reference.name, "VERSION": str(subject.reference.number), "CANDIDATE": str(subject.reference.number),
-        "STAGE": subject.stage, "CHAMPION": str(last.number) if last else "",
+        "STAGE": subject.stage, "CHAMPION": str(last[1].number) if last else "",
     }  # fmt: skip
     return re.sub(r"\b(NAME|VERSION|CANDIDATE|CHAMPION|STAGE)\b", lambda word: known[word[0]] or word[0], hint)
 
@@ -224,8 +238,8 @@ def moves(judgement: Judgement) -> tuple[Move, ...]:
         home = origin(judgement, Reference(change.model, change.version)).name
         old = judgement.before.model(home)
         holders = tuple(sorted(old.stages.get(stage, ()))) if old else ()
-        last = champion_of(judgement, change.model, stage)
-        facts = judgement.before.version(*last) if last is not None and last.number != change.version else None
+        side, last = champion_of(judgement, change.model, stage) or (judgement.before, Reference(home, 0))
+        facts = side.version(*last) if last.number != change.version else None
         rows = tuple(compare(facts, version)) if facts is not None else ()
-        found.append(Move(change.model, change.version, stage, holders, last.number if facts and last else None, rows))
+        found.append(Move(change.model, change.version, stage, holders, last.number if facts else None, rows))
     return tuple(found)

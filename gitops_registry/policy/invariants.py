@@ -292,15 +292,15 @@ def cards(judgement: Judgement) -> Iterator[Finding]:
     serving = {stage.name for stage in judgement.law.stages if stage.serving}
     gathered = judgement.facts.cards
     moves = [change for change in judgement.changes if change.kind == "stage_transition"]
-    leaving = {Reference(c.model, c.version) for c in moves if c.after == judgement.law.stages[-1].name}
+    ways_out = {judgement.law.stages[-1].name} - serving
+    leaving = {Reference(move.model, move.version) for move in moves if move.after in ways_out}
     for reference in judgement.versions:
         if judgement.after.version(*reference) is None:
             continue
         path = paths.rendered_card_path(*reference)
         if gathered is None or path not in gathered:
-            yield Finding.unchecked(
-                "cards", "cards", "nobody rendered the card to compare", "", Spot(path, 0, 0, *reference)
-            )
+            message = "nobody rendered the card to compare"
+            yield Finding.unchecked("cards", "cards", message, "", Spot(path, 0, 0, *reference))
         elif judgement.after.read(path) != gathered[path]:
             yield _about(
                 "cards",
@@ -314,13 +314,8 @@ def cards(judgement: Judgement) -> Iterator[Finding]:
             serves = judgement.after.stage_of(reference) in serving
             hint = f"write them in card.yaml, then: gitops-registry card {reference} --update"
             path = paths.card_path(*reference)
-            yield Finding(
-                "cards",
-                "error" if serves else "warning",
-                f"the card lacks {', '.join(missing)}",
-                hint,
-                *Spot(path, 1, 1, *reference),
-            )
+            message = f"the card lacks {', '.join(missing)}"
+            yield Finding("cards", "error" if serves else "warning", message, hint, *Spot(path, 1, 1, *reference))
 
 
 def _orphaned(judgement: Judgement) -> Iterator[Finding]:

@@ -42,20 +42,30 @@ class Alteration(NamedTuple):
     registered: str
 
 
+class Tenures(NamedTuple):
+    """Who held a stage, the last one first; those of them that came there as one is judged today (`earned`).
+
+    `departed`: where the base has the last one no more, the registry when it still did, and what it was called there.
+    """
+
+    order: tuple[int, ...]
+    earned: tuple[int, ...]
+    departed: tuple[Snapshot, Reference] | None = None
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was found out about a change outside the registry's files.
 
     `actor`: the verified member who decides. `approvals`: the members whose approval holds. `presence`: per
-    SHA-256, whether the store has the artifact. `history`: per (model, stage), the versions that decisions put
-    there, the last holder first. `altered`: the versions whose facts
-    are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
+    SHA-256, whether the store has the artifact. `history`: per (model, stage), who held it. `altered`: the
+    versions whose facts are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
     """
 
     actor: str | None = None
     approvals: tuple[str, ...] | None = None
     presence: Mapping[str, Presence | None] | None = None
-    history: Mapping[tuple[str, str], tuple[int, ...]] | None = None
+    history: Mapping[tuple[str, str], Tenures] | None = None
     altered: Mapping[Reference, Alteration] | None = None
     cards: Mapping[str, bytes] | None = None
     now: datetime | None = None

@@ -148,7 +148,7 @@ def _arranged(sheet: Sheet, trial: Trial) -> tuple[Subject, dict[str, Any], str]
         if is_set:
             wrong = _put(facts, path, _as_fact(path, trial.set[text]))
         else:
-            missing |= vocabulary.gathered_for(path)
+            missing |= vocabulary.missing_without(path)
             _take(facts, path)
         problem = problem or wrong
     params = facts.pop("params")

@@ -49,7 +49,7 @@ _VERSION = (
     Fact("metrics", "map(string, double)", {"accuracy": 0.95, "f1": 0.94, "r2": 0.8}, "all metrics it was registered with"),
     Fact("claimed", "list(string)", [], "names of those metrics that somebody gave and nobody measured"),
     Fact("measured", "map(string, double)", {"accuracy": 0.95, "f1": 0.94, "r2": 0.8},
-         "metrics that count: the worst that earlier decisions recorded on the data its model pins; without pinned data, what register measured itself"),
+         "metrics that count: the worst (of a champion the best) that earlier decisions recorded on the data its model pins; without pinned data, what register measured itself"),
     Fact("measured_on", "string", "pinned", "pinned: the model's evaluation data; registered: the author's rows; nothing: not measured"),
     Fact("measured_at", "timestamp | null", _DAY, "when what counts was measured, the oldest of several"),
     Fact("measured_rows", "int | null", 500, "rows it was measured on, the fewest of several"),
@@ -85,7 +85,7 @@ _VERSION = (
     ], "its files"),
     Fact("artifacts.[].name", "string", "model", "its name"),
     Fact("artifacts.[].file", "string", "model.skops", "its file"),
-    Fact("artifacts.[].format", "string", "skops", "skops, onnx, pickle, mlflow, folder, …: what it was recognised as"),
+    Fact("artifacts.[].format", "string", "skops", "skops, onnx, mlflow, folder, …: what version.yaml says it is; a loader refuses a file that is none"),
     Fact("artifacts.[].size", "int", 3_205_120, "bytes"),
     Fact("artifacts.[].files", "int | null", None, "how many files a folder has"),
     Fact("artifacts.[].sha256", "string", _SHA, "its digest"),
@@ -137,7 +137,7 @@ _OTHERS = (
     Fact("change.to", "string", "production", "the stage it goes to or is in"),
     Fact("change.alias", "string", "", "the alias that is set"),
     Fact("change.is_rerun", "bool", False, "whether the version is in the stage already and something about it changes"),
-    Fact("change.is_rollback", "bool", False, "whether an earlier decision had it in that stage", "history"),
+    Fact("change.is_rollback", "bool", False, "whether an earlier decision put it there, of a stage that serves while it served", "history"),
     Fact("change.actor", "record | null", ..., "the verified member who decides", "actor"),
     Fact("change.actor.name", "string", "bob", "their name in access.yaml", "actor"),
     Fact("change.actor.kind", "string", "person", "person or service", "actor"),
@@ -161,7 +161,7 @@ FACTS: tuple[Fact, ...] = (
         "champion",
         "record | null",
         ...,
-        "the last holder of the stage in history, null where there was none",
+        "the last holder of the stage in history, of an alias what it named before; null where there was none",
         "history",
     ),
     *(row._replace(path=f"champion.{row.path}", gathered="history") for row in _VERSION),
@@ -257,6 +257,19 @@ def gathered_for(path: Path) -> set[Gathered]:
             break
         entry = entry.inside[step]
     return set(_sources(entry)) - {""} if entry else set()
+
+
+def missing_without(path: Path) -> set[Gathered]:
+    """Return what nobody found out where a path is not there: who holds the stage without `champion`, nothing without its metrics."""
+    above: _Entry | None = None
+    entry = _TREE
+    for step in path:
+        if step not in entry.inside:
+            return set()
+        above, entry = entry, entry.inside[step]
+    found = entry.fact.gathered if entry.fact else ""
+    is_part = above is not None and above.fact is not None and above.fact.gathered == found
+    return {found} if found and not is_part else set()
 
 
 def _sources(entry: _Entry) -> Iterator[Gathered]:
