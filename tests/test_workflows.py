@@ -78,6 +78,7 @@ class Runner:
         self.upstream = upstream
         self.checkout = folder / "checkout"
         self.installed = folder / "installed"
+        self.summary = folder / "summary.md"
 
     def run(self, event: dict[str, Any]) -> tuple[int, str]:
         """Run the steps until one fails; return its exit code and everything that was printed."""
@@ -111,7 +112,8 @@ class Runner:
         quiet = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_CACHE_DIR": "1"}
         path = f"{self.installed / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         target = str(self.installed)
-        return {**os.environ, **quiet, "PIP_TARGET": target, "PYTHONPATH": target, "PATH": path}
+        summary = {"GITHUB_STEP_SUMMARY": str(self.summary)}
+        return {**os.environ, **quiet, **summary, "PIP_TARGET": target, "PYTHONPATH": target, "PATH": path}
 
 
 def fill(text: str, event: dict[str, Any]) -> str:
@@ -208,6 +210,8 @@ def test_a_bad_pull_request_is_refused_with_the_reason(runner: Runner) -> None:
     code, told = runner.run(pull_request(*proposed(runner, 2)))
     assert code == 1, told
     assert "floors/metrics: fraud@2: accuracy" in told
+    assert "::error file=models/fraud/model.yaml,line=" in told
+    assert "The change is refused" in runner.summary.read_text()
 
 
 def test_what_a_pull_request_does_to_the_rules_and_to_the_check_does_not_matter(runner: Runner, tmp_path: Path) -> None:
