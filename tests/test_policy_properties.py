@@ -153,6 +153,65 @@ def refused_at(text: str) -> int | None:
     return None
 
 
+OPENINGS = {
+    "(": ")",
+    "[": "]",
+    "f(": ")",
+    "{1: ": "}",
+    "a[": "]",
+    "!(": ")",
+    "-(": ")",
+    "a.all(x, ": ")",
+    "true ? (": ") : 1",
+    "[1].map(x, ": ")",
+}
+OPERATORS = (
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&&",
+    "||",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    " in ",
+    "!",
+    "-",
+    " ? 1 : ",
+    ".a",
+    "['a']",
+    "[0]",
+    ".f()",
+    ".map(x, x)",
+    "(",
+    ")",
+    ",",
+)
+chains = st.lists(
+    st.tuples(st.sampled_from(OPERATORS), st.integers(1, 990), st.sampled_from(["", "1", "a"])), min_size=1, max_size=4
+)
+brackets = st.lists(st.tuples(st.sampled_from(sorted(OPENINGS)), st.integers(1, 60)), max_size=3)
+
+
+@given(chains, brackets, brackets)
+@settings(max_examples=200, deadline=None)
+def test_chains_and_brackets_of_any_length_are_understood_or_refused(
+    links: list[tuple[str, int, str]], outside: list[tuple[str, int]], inside: list[tuple[str, int]]
+) -> None:
+    def within(text: str, found: list[tuple[str, int]]) -> str:
+        for opening, times in found:
+            text = opening * times + text + OPENINGS[opening] * times
+        return text
+
+    chain = within("a", inside) + "".join(f"{sign}{operand}" * times for sign, times, operand in links)
+    for text in (within(chain, outside), within(chain, outside)[:2_000], within("a", [*inside, *outside])):
+        if refused_at(text) is None:
+            assert len(list(reads(parse(text)))) + len(shown_parts(parse(text))) > 0
+
+
 @given(expressions)
 @settings(max_examples=400, deadline=None)
 def test_an_expression_is_understood_or_refused_at_a_place_in_it(text: str) -> None:
