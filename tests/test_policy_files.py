@@ -243,7 +243,7 @@ def test_what_may_be_true_or_false_is_taken_though_only_running_it_tells(court: 
         params={"is_strict": True, "word": "x"},
         rules={
             "a": "params.is_strict", "b": "candidate.params.flag", "c": "candidate.training.code.dirty", "d": "model.is_new",
-            "e": "candidate.params['a'] ? model.is_new : params.is_strict", "f": "model.tags.all(k, k != '')",
+            "e": "candidate.params['a'] ? model.is_new : params.is_strict", "f": "keys(model.tags).all(k, k != '')",
         },
     )  # fmt: skip
     assert of(weighed(court, files), "policies/y.yaml") == []

@@ -38,12 +38,12 @@ PIECES = (
     "candidate", "champion", "model", "change", "params", "variables", "registry", "now", ".stage", ".measured", ".accuracy", ".f1", "['f1']",
     "[params.a]", "[0]", ".artifacts", ".exists(a, a.size > 1)", ".all(x, ", ".map(m, m)", ".filter(", ")", "(", "[", "]", "{", "}", "true",
     "null", "1", "0.5", "'a'", '"b"', "r'\\d'", " == ", " != ", " < ", " && ", " || ", " + ", " - ", " / ", " in ", "!", "-", " ? ", " : ", ",",
-    "size(", "has(", "string(", "duration('1h')", "timestamp(", ".matches('(a+)+$')", ".startsWith('a')", ".join(',')", "variables.a",
+    "size(", "keys(", "has(", "string(", "duration('1h')", "timestamp(", ".matches('(a+)+$')", ".startsWith('a')", ".join(',')", "variables.a",
     "params.a", "model.tags", "change.approvals", "\n", "// x", "\\", "'", "日本", "\x7f", "math.greatest(1, 2)", "type(", "dyn(", "b'a'", "1u", "0x1",
 )  # fmt: skip
 GOOD = (
     "candidate.measured.accuracy > 0.5", "champion == null || champion.version > 0", "size(model.owners) > 0", "change.is_rollback", "params.a",
-    "change.approvals.exists(a, a.role == 'admin')", "candidate.params.all(k, k != '')", "model.tags.all(k, model.tags[k] != '')", "variables.a",
+    "change.approvals.exists(a, a.role == 'admin')", "keys(candidate.params).all(k, k != '')", "model.tags.all(k, model.tags[k] != '')", "variables.a",
     "now - candidate.created > duration('1h')", "candidate.card.unfinished.size() == 0", "candidate.metrics[params.a] > 0.0", "'a'", "1 / 0 == 1",
 )  # fmt: skip
 expressions = st.one_of(
@@ -302,8 +302,8 @@ READS_ALL = json.dumps(
         "kind": "Policy", "schema_version": 1, "name": "all", "match": {"events": ["stage_transition", "version_registered", "card_updated"]},
         "validations": [
             {"id": f"r{at}", "expression": text, "message_expression": "string(candidate.version)"}
-            for at, text in enumerate((*GOOD[:6], "candidate.params.all(k, string(candidate.params[k]) != 'x')", "candidate.card.tags.size() < 9",
-                                       "candidate.metrics.all(k, candidate.metrics[k] < 1.0)", "candidate.author.name.matches('^[A-Z]')"))
+            for at, text in enumerate((*GOOD[:6], "keys(candidate.params).all(k, string(candidate.params[k]) != 'x')", "candidate.card.tags.size() < 9",
+                                       "keys(candidate.metrics).all(k, candidate.metrics[k] < 1.0)", "candidate.author.name.matches('^[A-Z]')"))
         ],
         "params": {"a": True},
     }
