@@ -48,7 +48,7 @@ match: {to: [production]}
 params: {floors: {binary-classification: {accuracy: 0.9}, multiclass-classification: {accuracy: 0.9}, regression: {r2: 0.4}}}
 variables:
 - {name: floors, expression: "params.floors[candidate.task]"}
-- {name: missed, expression: "variables.floors.filter(m, candidate.measured[m] < variables.floors[m])"}
+- {name: missed, expression: "keys(variables.floors).filter(m, candidate.measured[m] < variables.floors[m])"}
 validations:
 - id: known-task
   expression: candidate.task in params.floors

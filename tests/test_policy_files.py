@@ -10,8 +10,11 @@ from builder import World, errors
 from rules import ENGINE, Files, policy, proven, said, weighed
 
 from gitops_registry.evidence import gatherer
+from gitops_registry.policy.applying import Work
 from gitops_registry.policy.check import check_whole
 from gitops_registry.policy.report import Finding, Report
+from gitops_registry.policy.rulebook import rulebook
+from gitops_registry.policy.trials import prepare
 from gitops_registry.snapshot import FILE_MODE, PathChange
 
 HEAD = "kind: Policy\nschema_version: 1\nname: {name}\n"
@@ -240,7 +243,7 @@ def test_what_may_be_true_or_false_is_taken_though_only_running_it_tells(court: 
         params={"is_strict": True, "word": "x"},
         rules={
             "a": "params.is_strict", "b": "candidate.params.flag", "c": "candidate.training.code.dirty", "d": "model.is_new",
-            "e": "candidate.params['a'] ? model.is_new : params.is_strict", "f": "model.tags.all(k, k != '')",
+            "e": "candidate.params['a'] ? model.is_new : params.is_strict", "f": "keys(model.tags).all(k, k != '')",
         },
     )  # fmt: skip
     assert of(weighed(court, files), "policies/y.yaml") == []
@@ -290,6 +293,12 @@ def test_a_test_that_is_not_met_says_what_came_and_why(court: World) -> None:
     ]
 
 
+MET = (
+    {"name": "p", "expect": {"titled": "pass"}},
+    {"name": "f", "set": {"model.title": ""}, "expect": {"titled": "fail"}},
+)
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [
@@ -304,14 +313,25 @@ def test_a_test_that_is_not_met_says_what_came_and_why(court: World) -> None:
             {"set": {"champion": None, "champion.version": 1}},
             "champion.version cannot be set: champion has no fields in this test",
         ),
+        ({"set": {"model.tags[model.name]": "x"}}, "'model.tags[model.name]' cannot be set or unset alone"),
+        ({"unset": ["candidate.formats[0]"]}, "'candidate.formats[0]' cannot be set or unset alone"),
+        (
+            {"set": {"candidate.measured.accuracy": 10**400}},
+            "candidate.measured.accuracy cannot be set: the number is larger",
+        ),
+        ({"set": {"change": 5}}, "change is a record and cannot be set to 5"),
+        ({"set": {"candidate": None}}, "candidate is a record and cannot be set to null"),
+        ({"set": {"model.owners": {"a": 1}}}, 'model.owners is a list(string) and cannot be set to {"a": 1}'),
+        ({"set": {"model.tags": ["a"]}}, 'model.tags is a map(string, string) and cannot be set to ["a"]'),
+        ({"set": {"model.stages.production": {"a": 1}}}, "model.stages.production is a list(int) and cannot be set to"),
+        (
+            {"set": {"candidate": {"artifacts": [{"parity": [1]}]}}},
+            "candidate.artifacts.[].parity is a record and cannot",
+        ),
     ],
 )
 def test_a_test_that_sets_what_is_no_fact_says_so(court: World, case: dict[str, object], message: str) -> None:
-    good = [
-        {"name": "p", "expect": {"titled": "pass"}},
-        {"name": "f", "set": {"model.title": ""}, "expect": {"titled": "fail"}},
-    ]
-    found = tests_said(court, tests=[*good, {"name": "t", **case, "expect": {"titled": "pass"}}])
+    found = tests_said(court, tests=[*MET, {"name": "t", **case, "expect": {"titled": "pass"}}])
     assert len(found) == 1
     assert found[0].startswith(f"'t': {message}")
 
@@ -323,6 +343,43 @@ def test_moments_and_numbers_are_set_as_the_facts_would_be(court: World) -> None
         {"name": "f", "set": {"candidate.created": "2025-01-10T00:00:00Z", "candidate.measured.accuracy": 0}, "expect": {"young": "fail", "good": "fail"}},
     ]  # fmt: skip
     assert tests_said(court, rules=rules, tests=cases) == []
+
+
+LIMITS = {"limits": {"low": [1, 2], "high": {"a": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("set_", "message"),
+    [
+        ({"params.limits.low": {"a": 1}}, "params.limits.low is a list in the policy, so it must be one in the test"),
+        ({"params": {"limits": {"high": [1]}}}, "params.limits.high is a mapping in the policy, so it must be one"),
+    ],
+)
+def test_a_parameter_stays_a_list_or_a_mapping_in_a_test(court: World, set_: dict[str, object], message: str) -> None:
+    found = tests_said(court, tests=[*MET, {"name": "t", "set": set_, "expect": {"titled": "pass"}}], params=LIMITS)
+    assert [text[: len(message) + 5] for text in found] == [f"'t': {message}"]
+
+
+def test_what_a_test_sets_is_set_for_it_alone(court: World) -> None:
+    rule = "params.limits.high.a == 1 && candidate.measured.size() < 3"
+    tests = [
+        {"name": "set", "set": {"params.limits.high.a": 2}, "expect": {"titled": "fail"}},
+        {"name": "more", "set": {"candidate.measured": {"f1": 1.0}, "candidate.measured.r2": 1}, "expect": {"titled": "pass"}},
+        {"name": "as it was", "set": {"candidate.measured": {}}, "expect": {"titled": "pass"}},
+    ]  # fmt: skip
+    tests.append({"name": "back", "set": {"params.limits.high.a": 3}, "expect": {"titled": "fail"}})
+    assert tests_said(court, rules={"titled": rule}, tests=tests, params=LIMITS) == []
+    files = proven("y", rules={"titled": rule}, tests=tests, params=LIMITS)
+    (sheet,) = rulebook(court.registry.place.snapshot("main").with_edits(files), frozenset({"policies/y.yaml"})).sheets
+    told = sheet.policy.model_dump_json()
+    assert len(prepare(Work(), sheet)) == 4
+    assert sheet.policy.model_dump_json() == told
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:00-14:00"])
+def test_a_moment_at_the_edge_of_time_is_an_error_of_its_test_alone(court: World, moment: str) -> None:
+    tests = [*MET, {"name": "t", "set": {"candidate.created": moment}, "expect": {"titled": "error"}}]
+    assert tests_said(court, tests=tests) == []
 
 
 def test_the_tests_of_a_policy_that_is_not_about_the_example_run_all_the_same(court: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.policy.engine import Case, Step
-from gitops_registry.policy.grammar import DEEPEST, Node, NotUnderstood, parse, reads, shown_parts
+from gitops_registry.policy.grammar import DEEPEST, HIGHEST, Node, NotUnderstood, parse, reads, shown_parts
 
 
 def paths_of(text: str) -> list[str]:
@@ -92,6 +92,26 @@ def test_nesting_ends_somewhere(opening: str) -> None:
         parse(opening * DEEPEST + "1" + closing * DEEPEST)
     with pytest.raises(NotUnderstood, match="nested deeper"):
         parse("!" * (DEEPEST + 1) + "true")
+
+
+@pytest.mark.parametrize("sign", ["+", "-", "*", "%", "<", "==", " in ", "&&", "||"])
+def test_a_chain_of_operators_of_one_level_is_one_part_however_long(sign: str) -> None:
+    node = parse(f"now{sign}" * 500 + "now")
+    assert (node.height, len(node.children)) == (2, 501)
+    assert len(list(reads(node))) == len(shown_parts(node)) - 1 == 501
+
+
+@pytest.mark.parametrize("link", [".trim()", "[0]", ".a", ".map(x, x)"])
+def test_a_chain_of_calls_ends_somewhere(link: str) -> None:
+    assert len(shown_parts(parse("f(1)" + link * 40))) == 41
+    for length in (HIGHEST, 900):
+        with pytest.raises(NotUnderstood, match="nested deeper than 32 levels"):
+            parse("f(1)" + link * length)
+
+
+def test_a_fact_may_be_read_by_as_many_steps_as_can_be_written() -> None:
+    assert [len(path) for path, _ in reads(parse("a" + ".a" * 900))] == [901]
+    assert [len(path) for path, _ in reads(parse("a" + "[0]" * 600))] == [601]
 
 
 def test_the_parts_that_explain_an_expression_are_shown_from_the_outside_in() -> None:

@@ -40,12 +40,12 @@ PIECES = (
     "candidate", "champion", "model", "change", "params", "variables", "registry", "now", ".stage", ".measured", ".accuracy", ".f1", "['f1']",
     "[params.a]", "[0]", ".artifacts", ".exists(a, a.size > 1)", ".all(x, ", ".map(m, m)", ".filter(", ")", "(", "[", "]", "{", "}", "true",
     "null", "1", "0.5", "'a'", '"b"', "r'\\d'", " == ", " != ", " < ", " && ", " || ", " + ", " - ", " / ", " in ", "!", "-", " ? ", " : ", ",",
-    "size(", "has(", "string(", "duration('1h')", "timestamp(", ".matches('(a+)+$')", ".startsWith('a')", ".join(',')", "variables.a",
+    "size(", "keys(", "has(", "string(", "duration('1h')", "timestamp(", ".matches('(a+)+$')", ".startsWith('a')", ".join(',')", "variables.a",
     "params.a", "model.tags", "change.approvals", "\n", "// x", "\\", "'", "日本", "\x7f", "math.greatest(1, 2)", "type(", "dyn(", "b'a'", "1u", "0x1",
 )  # fmt: skip
 GOOD = (
     "candidate.measured.accuracy > 0.5", "champion == null || champion.version > 0", "size(model.owners) > 0", "change.is_rollback", "params.a",
-    "change.approvals.exists(a, a.role == 'admin')", "candidate.params.all(k, k != '')", "model.tags.all(k, model.tags[k] != '')", "variables.a",
+    "change.approvals.exists(a, a.role == 'admin')", "keys(candidate.params).all(k, k != '')", "model.tags.all(k, model.tags[k] != '')", "variables.a",
     "now - candidate.created > duration('1h')", "candidate.card.unfinished.size() == 0", "candidate.metrics[params.a] > 0.0", "'a'", "1 / 0 == 1",
 )  # fmt: skip
 expressions = st.one_of(
@@ -155,6 +155,65 @@ def refused_at(text: str) -> int | None:
     return None
 
 
+OPENINGS = {
+    "(": ")",
+    "[": "]",
+    "f(": ")",
+    "{1: ": "}",
+    "a[": "]",
+    "!(": ")",
+    "-(": ")",
+    "a.all(x, ": ")",
+    "true ? (": ") : 1",
+    "[1].map(x, ": ")",
+}
+OPERATORS = (
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&&",
+    "||",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    " in ",
+    "!",
+    "-",
+    " ? 1 : ",
+    ".a",
+    "['a']",
+    "[0]",
+    ".f()",
+    ".map(x, x)",
+    "(",
+    ")",
+    ",",
+)
+chains = st.lists(
+    st.tuples(st.sampled_from(OPERATORS), st.integers(1, 990), st.sampled_from(["", "1", "a"])), min_size=1, max_size=4
+)
+brackets = st.lists(st.tuples(st.sampled_from(sorted(OPENINGS)), st.integers(1, 60)), max_size=3)
+
+
+@given(chains, brackets, brackets)
+@settings(max_examples=200, deadline=None)
+def test_chains_and_brackets_of_any_length_are_understood_or_refused(
+    links: list[tuple[str, int, str]], outside: list[tuple[str, int]], inside: list[tuple[str, int]]
+) -> None:
+    def within(text: str, found: list[tuple[str, int]]) -> str:
+        for opening, times in found:
+            text = opening * times + text + OPENINGS[opening] * times
+        return text
+
+    chain = within("a", inside) + "".join(f"{sign}{operand}" * times for sign, times, operand in links)
+    for text in (within(chain, outside), within(chain, outside)[:2_000], within("a", [*inside, *outside])):
+        if refused_at(text) is None:
+            assert len(list(reads(parse(text)))) + len(shown_parts(parse(text))) > 0
+
+
 @given(expressions)
 @settings(max_examples=400, deadline=None)
 def test_an_expression_is_understood_or_refused_at_a_place_in_it(text: str) -> None:
@@ -245,8 +304,8 @@ READS_ALL = json.dumps(
         "kind": "Policy", "schema_version": 1, "name": "all", "match": {"events": ["stage_transition", "version_registered", "card_updated"]},
         "validations": [
             {"id": f"r{at}", "expression": text, "message_expression": "string(candidate.version)"}
-            for at, text in enumerate((*GOOD[:6], "candidate.params.all(k, string(candidate.params[k]) != 'x')", "candidate.card.tags.size() < 9",
-                                       "candidate.metrics.all(k, candidate.metrics[k] < 1.0)", "candidate.author.name.matches('^[A-Z]')"))
+            for at, text in enumerate((*GOOD[:6], "keys(candidate.params).all(k, string(candidate.params[k]) != 'x')", "candidate.card.tags.size() < 9",
+                                       "keys(candidate.metrics).all(k, candidate.metrics[k] < 1.0)", "candidate.author.name.matches('^[A-Z]')"))
         ],
         "params": {"a": True},
     }

@@ -1,25 +1,26 @@
 """The engine of expressions (Common Expression Language): one child process for a whole check, under limits.
 
 Nothing that a policy or a manifest says can stall or end the check: the child has a budget of memory, and of processor time
-for each program and each case. What exceeds it gets an error for an answer, and the rest is worked out by a new child.
+for each program, each case and everything together. What exceeds it gets an error for an answer, and the rest is worked out by
+a new child. Work is done in the order it is asked for, so what comes later takes nothing from what comes first.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
+import site
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.util import find_spec
-from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from signal import Signals
-from typing import IO, Any
+from typing import Any
 
+from gitops_registry.cel.child import talk
 from gitops_registry.errors import RegistryError
 from gitops_registry.policy.engine import Answer, Case, Run, Trouble
 
@@ -33,34 +34,84 @@ _KNOWN_ENDS = {
 }
 _TOO_MUCH = "needed more than {memory} MB of memory"
 _LARGEST_FACTS = 4 << 20
+_NOT_INSTALLED = 3
+_INSTALL = "install it: pip install cel-expr-python"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one piece of work may take: processor seconds, bytes of memory, and how many may fail before all is given up."""
+    """What one piece of work may take, in processor seconds and bytes of memory, and how many may fail before all is given up;
+    and what a whole run may take: processor seconds, seconds of the clock, and bytes of answers.
+    """
 
     seconds: float = 2.0
     memory: int = 1 << 30
     failures: int = 8
+    total: float = 60.0
     wait: float = 120.0
+    answers: int = 32 << 20
 
 
 @dataclass
 class _Work:
-    """A run that is under way: what was answered, and what must not be tried again."""
+    """A run that is under way: what is asked, what was answered, and what must not be tried again.
+
+    `texts` are the sets of facts and of parameters as JSON, each once; `places` says of each case which two are its own.
+    """
 
     programs: Sequence[str]
-    facts: Sequence[str]
     cases: Sequence[Case]
+    limits: Limits
     mark: str
-    types: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    types: dict[int, str] = field(default_factory=dict)
     troubles: dict[int, Trouble] = field(default_factory=dict)
-    answers: list[Sequence[Answer]] = field(default_factory=list)
+    answers: dict[int, Sequence[Answer]] = field(default_factory=dict)
     stuck: dict[int, str] = field(default_factory=dict)
     failures: int = 0
+    seconds: float = 0.0
+    said: int = 0
+    over: str = ""
+    began: float = field(default_factory=time.monotonic)
 
-    def is_too_large(self, case: Case) -> bool:
-        return len(self.facts[case.facts]) > _LARGEST_FACTS
+    @property
+    def is_open(self) -> bool:
+        return len(self.types) < len(self.programs) or len(self.answers) < len(self.cases)
+
+    def plan(self) -> Iterator[tuple[str, int]]:
+        """Yield what is left in order: cases, each after the programs up to its own, and the other programs last."""
+        reached = 0
+        for at, case in enumerate(self.cases):
+            needed = max((step.program + 1 for step in case.steps), default=0)
+            if at not in self.answers:
+                yield from (("program", number) for number in range(reached, needed))
+                reached = max(reached, needed)
+                yield "case", at
+        if reached < len(self.programs) and len(self.types) < len(self.programs):
+            yield from (("program", number) for number in range(reached, len(self.programs)))
+
+    def learn(self, piece: tuple[str, int], line: Any) -> None:
+        """Keep what was told of a piece."""
+        kind, at = piece
+        if kind == "case":
+            self.answers[at] = [Answer(*answer) for answer in line]
+            return
+        self.types[at] = line[0]
+        if not line[0]:
+            self.troubles[at] = Trouble(self.stuck[at]) if at in self.stuck else _trouble(line[1])
+
+    def fail(self, case: int, message: str) -> None:
+        self.answers[case] = [Answer("error", message)] * len(self.cases[case].steps)
+
+    def give_up(self, message: str) -> None:
+        """Answer all that is left with an error."""
+        for at in range(len(self.programs)):
+            if at not in self.types:
+                self.types[at], self.troubles[at] = "", Trouble(self.stuck.get(at, message))
+        for at in range(len(self.cases)):
+            if at not in self.answers:
+                self.fail(at, message)
 
 
 class CommonExpressions:
@@ -72,134 +123,165 @@ class CommonExpressions:
     def run(self, programs: Sequence[str], facts: Sequence[Mapping[str, Any]], cases: Sequence[Case]) -> Run:
         """Return what the programs come to, in one child process as long as none of them exceeds the limits.
 
-        Raises RegistryError where the engine is not installed or cannot be started.
+        Beyond the limits of a whole run, what is left is an error; cases are worked out in their order. Raises RegistryError
+        where the engine is not installed or cannot be started.
         """
         mark = token_hex(16)  # nothing that a manifest says can look like a moment
-        told = [json.dumps(one, default=_told_by(mark), allow_nan=False) for one in facts]
-        work = _Work(programs, told, cases, mark)
-        while programs and (len(work.types) < len(programs) or len(work.answers) < len(cases)):
-            if work.failures > self._limits.failures:
-                self._give_up(work)
+        work = _Work(programs, cases, self._limits, mark)
+        if programs:
+            _hand_in(work, facts)
+        while programs and work.is_open:
+            if work.over or work.failures > self._limits.failures:
+                work.give_up(work.over or f"was not tried: {work.failures} others took too much")
                 break
             self._go_on(work)
-        return Run(work.types, work.troubles, work.answers)
+        types = [work.types[at] for at in range(len(work.types))]
+        return Run(types, work.troubles, [work.answers[at] for at in range(len(work.answers))])
 
     def _go_on(self, work: _Work) -> None:
         """Work on in a new child until all is answered, or something ends it; then answer that with an error."""
-        done, total = len(work.answers), len(work.programs)
-        while done < len(work.cases) and work.is_too_large(work.cases[done]):
-            work.answers.append(_errors(work.cases[done], f"there are more facts than {_LARGEST_FACTS >> 20} MB"))
-            done += 1
-        rest = list(takewhile(lambda case: not work.is_too_large(case), work.cases[done:]))
-        if not rest and len(work.types) == total:
-            return
-        lines, ended = self._child(work, rest, is_careful=False)
-        work.types, work.troubles = [], {}
-        for at, line in enumerate(lines[:total]):
-            work.types.append(line[0])
-            if not line[0]:
-                work.troubles[at] = Trouble(work.stuck[at]) if at in work.stuck else _trouble(line[1])
-        work.answers += [[Answer(*answer) for answer in line] for line in lines[total:]]
-        if len(lines) < total:
-            work.stuck[len(lines)] = ended
-        elif len(lines) - total < len(rest):
-            work.answers += self._carefully(work, rest[len(lines) - total :], ended)
-        else:
+        plan = list(work.plan())
+        lines, ended = self._child(work, plan, is_careful=False)
+        for piece, line in zip(plan, lines, strict=False):
+            work.learn(piece, line)
+        if len(lines) == len(plan):
             return
         work.failures += 1
+        kind, at = plan[len(lines)]
+        if kind == "program":
+            work.stuck[at] = ended
+        elif work.over:
+            work.fail(at, ended)
+        else:
+            work.answers[at] = self._carefully(work, at, ended)
 
-    def _carefully(self, work: _Work, cases: Sequence[Case], ended: str) -> list[list[Answer]]:
-        """Return the answers of cases up to the one that ends a child, and of that those before the step that does it.
+    def _carefully(self, work: _Work, at: int, ended: str) -> list[Answer]:
+        """Return the answers of a case that ends a child: those before the step that does it, and errors.
 
-        A child that is ended takes with it what it had not told yet, so one that tells everything at once goes over them.
+        A child tells a case when it is through with it, so one that tells every step goes over this one.
         """
-        lines, ended_again = self._child(work, cases, is_careful=True)
-        found: list[list[Answer]] = []
-        at = len(work.programs)
-        for case in cases:
-            count = len(case.steps)
-            steps = [Answer(*line) for line in lines[at : at + count]]
-            at += count + 1  # its steps, then all of them once more
-            if at > len(lines):
-                errors = [Answer("error", ended_again or ended)]
-                errors += [Answer("error", "was not tried: a rule before it took too much")] * count
-                return [*found, [*steps, *errors][:count]]
-            found.append(steps)
-        return found
+        steps = work.cases[at].steps
+        programs = [("program", number) for number in sorted({step.program for step in steps})]
+        lines, ended_again = self._child(work, [*programs, ("case", at)], is_careful=True)
+        found = [Answer(*line) for line in lines[len(programs) :]][: len(steps)]  # in the end they are told once more
+        errors = [Answer("error", ended_again or ended)]
+        errors += [Answer("error", "was not tried: a rule before it took too much")] * len(steps)
+        return [*found, *errors][: len(steps)]
 
-    def _give_up(self, work: _Work) -> None:
-        message = f"was not tried: {work.failures} others took too much"
-        while len(work.types) < len(work.programs):
-            work.troubles[len(work.types)] = Trouble(message)
-            work.types.append("")
-        work.answers += [_errors(case, message) for case in work.cases[len(work.answers) :]]
-
-    def _child(self, work: _Work, cases: Sequence[Case], *, is_careful: bool) -> tuple[list[Any], str]:
-        """Run a child over some cases and return the lines it told, and what ended it before its time (empty: nothing)."""
-        needed = sorted({case.facts for case in cases})
-        place = {old: new for new, old in enumerate(needed)}
-        limits = self._limits
-        start = json.dumps({"path": _where(), "memory": limits.memory, "seconds": limits.seconds, "moment": work.mark})
-        head = {
-            "careful": is_careful, "variables": _VARIABLES, "programs": list(work.programs), "skip": sorted(work.stuck),
-            "cases": [{"facts": place[case.facts], "params": case.params, "steps": case.steps} for case in cases],
+    def _child(self, work: _Work, plan: Sequence[tuple[str, int]], *, is_careful: bool) -> tuple[list[Any], str]:
+        """Run a child over a plan and return the lines it told, and what ended it before its time (empty: nothing)."""
+        limits = work.limits
+        start = {
+            "path": _where(), "memory": limits.memory, "seconds": limits.seconds, "total": max(limits.total - work.seconds, 0.01),
+            "moment": work.mark, "variables": _VARIABLES,
         }  # fmt: skip
-        text = (
-            start
-            + "\n"
-            + json.dumps(head, default=_told_by(work.mark))[:-1]
-            + ', "facts": ['
-            + ", ".join(work.facts[at] for at in needed)
-            + "]}"
-        )
-        script = str(Path(__file__).with_name("worker.py"))
+        needed = sorted({place for kind, at in plan if kind == "case" for place in work.places[at]})
+        place = {old: new for new, old in enumerate(needed)}
+        job = {
+            "careful": is_careful, "programs": list(work.programs), "skip": sorted(work.stuck),
+            "plan": [at if kind == "program" else _told_case(work, at, place) for kind, at in plan],
+        }  # fmt: skip
+        told = "\n".join([json.dumps(start), json.dumps(job), *(work.texts[at] for at in needed)])
+        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("worker.py"))]
         try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-S", script],
-                input=text.encode(),
-                capture_output=True,
-                timeout=self._limits.wait,
-                check=False,
-                env={},
+            done = talk(
+                command, told.encode(), until=work.began + limits.wait, longest=max(limits.answers - work.said, 0)
             )
-        except subprocess.TimeoutExpired as late:
-            return _lines(late.stdout or b""), f"did not end within {self._limits.wait:g} s"
         except OSError as error:
             raise RegistryError(
                 f"the engine of policies cannot be started: {error.strerror}", hint="see: gitops-registry doctor"
             ) from error
-        if done.returncode > 0 and b"MemoryError" not in done.stderr:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise RegistryError(
-                f"the engine of policies failed: {' '.join(last) or 'no reason given'}",
-                hint="install it: pip install cel-expr-python",
-            )
-        return _lines(done.stdout), self._end_told(done.returncode)
+        work.seconds, work.said = work.seconds + done.seconds, work.said + len(done.output)
+        is_ready, *lines = _lines(done.output) or [False]
+        words = " ".join(done.errors.decode(errors="replace").strip().splitlines()[-1:]) or "no reason given"
+        if not is_ready and done.code > 0:
+            hint = _INSTALL if done.code == _NOT_INSTALLED else "see: gitops-registry doctor"
+            raise RegistryError(f"the engine of policies failed: {words}", hint=hint)
+        work.over = _over(limits, work, done.is_late, done.is_long, done.code)
+        if work.over or done.code == 0:
+            return lines, work.over
+        if done.code > 0 and b"MemoryError" not in done.errors:
+            return lines, f"cannot be worked out: {words}"
+        ended = _KNOWN_ENDS.get(Signals(-done.code), _TOO_MUCH) if done.code < 0 else _TOO_MUCH
+        return lines, ended.format(seconds=limits.seconds, memory=limits.memory >> 20)
 
-    def _end_told(self, code: int) -> str:
-        if code == 0:
-            return ""
-        told = _KNOWN_ENDS.get(Signals(-code), _TOO_MUCH) if code < 0 else _TOO_MUCH
-        return told.format(seconds=self._limits.seconds, memory=self._limits.memory >> 20)
+
+def _over(limits: Limits, work: _Work, is_late: bool, is_long: bool, code: int) -> str:
+    """Say which limit of a whole run is reached; empty where none is."""
+    if is_late:
+        return f"was not tried: the policies took more than {limits.wait:g} s"
+    if is_long:
+        return f"was not tried: the policies said more than {limits.answers / (1 << 20):g} MB"
+    if work.seconds >= limits.total or code == -Signals.SIGXCPU:
+        return f"was not tried: the policies took more than {limits.total:g} s of processor time"
+    return ""
+
+
+def _hand_in(work: _Work, facts: Sequence[Mapping[str, Any]]) -> None:
+    """Write facts and parameters down as JSON, each once; a case with some that cannot be is answered with an error."""
+    problems: dict[int, str] = {}
+    numbers: dict[int | str, int] = {}
+
+    def number(data: Mapping[str, Any]) -> int:
+        if id(data) not in numbers:
+            text, problem = _written(data, work.mark)
+            numbers[id(data)] = numbers.setdefault(problem or text, len(work.texts))
+            if numbers[id(data)] == len(work.texts):
+                work.texts.append(text)
+            if problem:
+                problems[numbers[id(data)]] = problem
+        return numbers[id(data)]
+
+    for at, case in enumerate(work.cases):
+        work.places.append((number(facts[case.facts]), number(case.params)))
+        problem = next((problems[place] for place in work.places[at] if place in problems), "")
+        if problem:
+            work.fail(at, problem)
+
+
+def _written(data: Mapping[str, Any], mark: str) -> tuple[str, str]:
+    """Return facts as JSON, or why they cannot be handed in."""
+    try:
+        text = json.dumps(data, default=_told_by(mark), allow_nan=False)
+    except (ValueError, TypeError, OverflowError) as error:
+        return "", f"its facts cannot be handed in: {error}"
+    except RecursionError:
+        return "", "its facts are nested too deep"
+    return ("", f"there are more facts than {_LARGEST_FACTS >> 20} MB") if len(text) > _LARGEST_FACTS else (text, "")
+
+
+def _told_case(work: _Work, at: int, place: Mapping[int, int]) -> dict[str, Any]:
+    facts, params = work.places[at]
+    return {"facts": place[facts], "params": place[params], "steps": work.cases[at].steps}
 
 
 def _where() -> list[str]:
-    """The folders that the engine and what it needs are in."""
+    """The folders that the engine and what it needs are in, none of them in the current folder.
+
+    `python -m` looks for packages where it is started, and that may be a checkout with a package of somebody's in it.
+    """
+    entries = [entry for entry in map(Path, sys.path) if not _is_here(entry)]
     found = []
-    for package in ("cel_expr_python", "google.protobuf"):
-        spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise RegistryError(
-                f"the package {package} is not installed", hint="install it: pip install cel-expr-python"
-            )
-        levels = package.count(".") + 1
-        found.append(str(Path(next(iter(spec.submodule_search_locations))).parents[levels - 1]))
+    for package in ("cel_expr_python", "google/protobuf"):
+        place = next((entry for entry in entries if (entry / package).is_dir()), None)
+        if place is None:
+            name = package.replace("/", ".")
+            raise RegistryError(f"the package {name} is not installed", hint=_INSTALL)
+        found.append(str(place))
     return list(dict.fromkeys(found))
 
 
-def _lines(output: bytes | IO[bytes]) -> list[Any]:
+def _is_here(entry: Path) -> bool:
+    """Whether a folder is the current one or in it, and not one that packages are installed in."""
+    here, entry = Path.cwd().resolve(), entry.resolve()
+    if entry == here or here == here.parent or not entry.is_relative_to(here):
+        return entry == here
+    installed = (sys.prefix, *([site.getusersitepackages()] if site.ENABLE_USER_SITE else []))
+    return not any(entry.is_relative_to(Path(folder).resolve()) for folder in installed)
+
+
+def _lines(output: bytes) -> list[Any]:
     """Return the answers that were told whole."""
-    assert isinstance(output, bytes)
     return [json.loads(line) for line in output.split(b"\n")[:-1]]
 
 
@@ -209,10 +291,6 @@ def _trouble(text: str) -> Trouble:
     if match is None:
         return Trouble(text.splitlines()[0] if text else "does not compile")
     return Trouble(match[3].replace(" (in container '')", ""), max(int(match[1]), 1), max(int(match[2]), 1))
-
-
-def _errors(case: Case, message: str) -> list[Answer]:
-    return [Answer("error", message)] * len(case.steps)
 
 
 def _told_by(mark: str) -> Callable[[Any], Any]:

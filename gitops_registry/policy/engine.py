@@ -32,11 +32,15 @@ class Trouble(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One program of a case. `keep` is the variable its answer becomes; it runs unless step `unless` came to true."""
+    """One program of a case. `keep` is the variable its answer becomes; it runs unless step `unless` came to true.
+
+    Of a variable only its type or its error is told, unless it `is_wanted`: it may be large, and few ask.
+    """
 
     program: int
     keep: str = ""
     unless: int | None = None
+    is_wanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Run:
 
 
 class Engine(Protocol):
-    """Compiles and runs expressions within budgets of time and memory."""
+    """Compiles and runs expressions within budgets of time and memory, those that come first first."""
 
     def run(self, programs: Sequence[str], facts: Sequence[Mapping[str, Any]], cases: Sequence[Case]) -> Run:
         """Return what the programs come to. Whatever they are, this ends and raises nothing that they caused."""

@@ -112,7 +112,7 @@ def _trace(work: Work, sheet: Sheet, subject: Subject, facts: int) -> dict[str, 
         variables = sheet.variables_for(expression)
         texts = [expression.text[part.start : part.end] for part in shown_parts(expression.node)]
         texts = list(dict.fromkeys(texts))[:_PARTS]
-        steps = [Step(work.program(one.text), one.name) for one in variables]
+        steps = [Step(work.program(one.text), one.name, is_wanted=True) for one in variables]
         steps += [Step(work.program(text)) for text in texts]
         names = [one.name for one in variables]
         found[rule.id] = (work.add_case(facts, sheet.policy.params, steps), names, texts)

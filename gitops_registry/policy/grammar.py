@@ -2,16 +2,18 @@
 
 The engine decides what an expression means; this says beforehand what it may look at, and afterwards which of its parts to
 show. What is not understood here is refused, though the engine might take it: message literals, and nesting beyond 32 levels.
+A chain of operators of one level is one part, however long, and no tree is higher than 64 parts: the engine compiles less.
 Grammar: the specification of the Common Expression Language, section "Syntax".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 DEEPEST = 32
+HIGHEST = 64
 ITEM = "[]"
 """What stands in a path for an item of a list."""
 UNKNOWN = "*"
@@ -28,7 +30,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _LITERALS = frozenset({"true", "false", "null"})
-_RELATIONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
+_RELATIONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 
 Path = tuple[str, ...]
 
@@ -47,6 +49,7 @@ class Node:
 
     `kind` is `read` for a variable with the fields after it, `literal`, `operator`, `call`, `macro`, `list` or `map`. `path`
     is what a `read` reads; `bound` the variable that a `macro` gives its later children, which stand for items of its first.
+    `name` is that of a call or macro, or the first sign of an operator; `height` is how many parts lie in each other.
     """
 
     kind: str
@@ -55,6 +58,13 @@ class Node:
     children: tuple[Node, ...] = ()
     path: Path = ()
     bound: str = ""
+    name: str = ""
+    height: int = field(init=False, default=1)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "height", 1 + max((child.height for child in self.children), default=0))
+        if self.height > HIGHEST:
+            raise NotUnderstood(f"is nested deeper than {DEEPEST} levels", self.start)
 
     def inside(self) -> Iterator[Node]:
         """Yield this part and all parts of it, from the outside in."""
@@ -166,59 +176,47 @@ class _Reader:
             then = self._either()
             self._take(":")
             other = self.expression()
-            left = Node("operator", left.start, other.end, (left, then, other))
+            left = Node("operator", left.start, other.end, (left, then, other), name="?")
         self._depth -= 1
         return left
 
     def _either(self) -> Node:
-        return self._many("||", self._both)
+        return self._many(("||",), self._both)
 
     def _both(self) -> Node:
-        return self._many("&&", self._relation)
-
-    def _many(self, sign: str, operand: object) -> Node:
-        assert callable(operand)
-        parts = [operand()]
-        while self._is_sign(sign):
-            self._next()
-            parts.append(operand())
-        return Node("operator", parts[0].start, parts[-1].end, tuple(parts)) if len(parts) > 1 else parts[0]
+        return self._many(("&&",), self._relation)
 
     def _relation(self) -> Node:
-        left = self._sum()
-        while self._is_sign(*_RELATIONS):
-            self._next()
-            right = self._sum()
-            left = Node("operator", left.start, right.end, (left, right))
-        return left
+        return self._many(_RELATIONS, self._sum)
 
     def _sum(self) -> Node:
-        left = self._product()
-        while self._is_sign("+", "-"):
-            self._next()
-            right = self._product()
-            left = Node("operator", left.start, right.end, (left, right))
-        return left
+        return self._many(("+", "-"), self._product)
 
     def _product(self) -> Node:
-        left = self._unary()
-        while self._is_sign("*", "/", "%"):
+        return self._many(("*", "/", "%"), self._unary)
+
+    def _many(self, signs: Iterable[str], operand: Callable[[], Node]) -> Node:
+        """Take a chain of operators of one level, which is one part however long it is."""
+        parts, sign = [operand()], ""
+        while self._is_sign(*signs):
+            sign = sign or self.value
             self._next()
-            right = self._unary()
-            left = Node("operator", left.start, right.end, (left, right))
-        return left
+            parts.append(operand())
+        return Node("operator", parts[0].start, parts[-1].end, tuple(parts), name=sign) if sign else parts[0]
 
     def _unary(self) -> Node:
         if not self._is_sign("!", "-"):
             return self._member()
-        start, signs = self.start, 0
+        at, start, signs = self._at, self.start, 0
         while self._is_sign("!", "-"):
             self._next()
             signs += 1
         if signs > DEEPEST:
             raise NotUnderstood(f"is nested deeper than {DEEPEST} levels", start)
         inner = self._member()
-        return Node("literal" if inner.kind == "literal" else "operator", start, inner.end, (inner,))
+        if inner.kind == "literal":
+            return Node("literal", start, inner.end)
+        return Node("operator", start, inner.end, (inner,), name=self._tokens[at][1])
 
     def _member(self) -> Node:
         node = self._primary()
@@ -234,7 +232,7 @@ class _Reader:
         key = self.expression()
         end = self._take("]")
         if node.kind != "read":
-            return Node("call", node.start, end, (node, key))
+            return Node("call", node.start, end, (node, key), name="[]")
         if key.kind == "literal" and key_kind == "string":
             return Node("read", node.start, end, node.children, (*node.path, _unquoted(key_text)))
         step = ITEM if key.kind == "literal" and key_kind == "number" else UNKNOWN
@@ -247,17 +245,17 @@ class _Reader:
             raise NotUnderstood(f"a name is expected after '.', not {name!r}", start)
         if not self._is_sign("("):
             if node.kind != "read":
-                return Node("call", node.start, end, (node,))
+                return Node("call", node.start, end, (node,), name=f".{name}")
             return Node("read", node.start, end, node.children, (*node.path, name))
         arguments, end = self._arguments()
         if node.kind == "read" and len(node.path) == 1 and node.path[0] in _NAMESPACES:
-            return Node("call", node.start, end, arguments)
+            return Node("call", node.start, end, arguments, name=f"{node.path[0]}.{name}")
         if name in _MACROS and len(arguments) >= 2:
             variable = arguments[0]
             if variable.kind != "read" or len(variable.path) != 1 or variable.children:
                 raise NotUnderstood(f"{name}() needs the name of a variable first", variable.start)
-            return Node("macro", node.start, end, (node, *arguments[1:]), bound=variable.path[0])
-        return Node("call", node.start, end, (node, *arguments))
+            return Node("macro", node.start, end, (node, *arguments[1:]), bound=variable.path[0], name=name)
+        return Node("call", node.start, end, (node, *arguments), name=name)
 
     def _arguments(self, closing: str = ")") -> tuple[tuple[Node, ...], int]:
         """Take a list in brackets and return what is in it and where it ends."""
@@ -290,7 +288,7 @@ class _Reader:
         if not self._is_sign("("):
             return Node("read", start, end, (), (text,))
         arguments, end = self._arguments()
-        return Node("call", start, end, arguments)
+        return Node("call", start, end, arguments, name=text)
 
 
 def _unquoted(text: str) -> str:

@@ -15,7 +15,7 @@ from gitops_registry.errors import ManifestError
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.manifest.reading import Parsed
-from gitops_registry.policy import vocabulary
+from gitops_registry.policy import lists, vocabulary
 from gitops_registry.policy.engine import Run, Trouble
 from gitops_registry.policy.grammar import Node, NotUnderstood, Path, parse, reads
 from gitops_registry.policy.report import Finding, Spot
@@ -83,8 +83,16 @@ class Sheet:
         """Return it with what the compiler said of its expressions."""
         found = []
         told = {(problem.line, problem.column) for problem in self.problems}
+        scope = {"params": lists.of_params(self.policy.params)}
         for expression in self.expressions.values():
-            trouble = _trouble_of(expression, run, programs[expression.text])
+            program = programs[expression.text]
+            trouble = _trouble_of(expression, run, program)
+            if trouble is None and (found_map := lists.trouble(expression.node, scope)):
+                trouble = _at(expression.text, *found_map)
+            if expression.use == "variable":
+                value = lists.known(expression.node, scope)
+                is_list = run.types[program].startswith("LIST") and not value.is_list
+                scope[f"variables.{expression.name}"] = lists.Known("list") if is_list else value
             if trouble is not None and self.parsed.position(*expression.place) not in told:
                 found.append(_finding(self.parsed, expression.place, expression.text, trouble))
         return replace(self, problems=(*self.problems, *found))

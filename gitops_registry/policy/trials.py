@@ -6,6 +6,7 @@ Every rule needs a test in which it passes and one in which it fails, for a rule
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from gitops_registry.manifest.policies import Trial
 from gitops_registry.policy import vocabulary
 from gitops_registry.policy.applying import Question, Work, ask, came_of
 from gitops_registry.policy.engine import Run
-from gitops_registry.policy.grammar import NotUnderstood, Path, parse
+from gitops_registry.policy.grammar import ITEM, UNKNOWN, NotUnderstood, Path, parse
 from gitops_registry.policy.report import Finding, Spot
 from gitops_registry.policy.rulebook import Rulebook, Sheet
 from gitops_registry.policy.subjects import Subject
@@ -137,27 +138,30 @@ def _untested(sheet: Sheet) -> list[Finding]:
 
 def _arranged(sheet: Sheet, trial: Trial) -> tuple[Subject, dict[str, Any], str]:
     """Return the version a test is about, the parameters it uses, and what is wrong with what it sets."""
-    facts: dict[str, Any] = {**vocabulary.example(), "params": dict(sheet.policy.params)}
+    facts: dict[str, Any] = {**vocabulary.example(), "params": sheet.policy.params}
     missing: set[Gathered] = set()
-    problem = ""
+    problems: list[str] = []
     for text, is_set in (*((text, True) for text in trial.set), *((text, False) for text in trial.unset)):
         path, wrong = _path(text, sheet)
         if wrong:
-            problem = problem or wrong
+            problems.append(wrong)
             continue
+        if path[0] == "params" and facts["params"] is sheet.policy.params:
+            facts["params"] = deepcopy(facts["params"])  # what a test sets is set for it alone
         if is_set:
-            wrong = _put(facts, path, _as_fact(path, trial.set[text]))
+            problems.append(_put(facts, path, trial.set[text]))
         else:
             missing |= vocabulary.missing_without(path)
             _take(facts, path)
-        problem = problem or wrong
-    params = facts.pop("params")
-    change = facts.get("change") or {}
+    params = facts.pop("params", {})
+    problems += [vocabulary.mistyped(facts), _unlike(params, sheet.policy.params)]
+    change = facts.get("change")
+    stage = str(change.get("to", "")) if isinstance(change, Mapping) else ""
     subject = Subject(
-        Reference("credit-risk", 3), "stage_transition", str(change.get("to", "")), names=("credit-risk",), tags={},
+        Reference("credit-risk", 3), "stage_transition", stage, names=("credit-risk",), tags={},
         facts=facts, base=facts, missing=frozenset(missing),
     )  # fmt: skip
-    return subject, params, problem
+    return subject, params, next(filter(None, problems), "")
 
 
 def _path(text: str, sheet: Sheet) -> tuple[Path, str]:
@@ -167,11 +171,13 @@ def _path(text: str, sheet: Sheet) -> tuple[Path, str]:
         return (), f"{text!r} names no fact: {error.message}"
     if node.kind != "read" or node.path[0] not in vocabulary.ROOTS or node.path[0] == "variables":
         return (), f"{text!r} names no fact; write one like candidate.measured.accuracy"
+    if UNKNOWN in node.path or ITEM in node.path:
+        return (), f"{text!r} cannot be set or unset alone; set what it is part of"
     return node.path, vocabulary.problem(node.path, {"params": tuple(sheet.policy.params), "variables": ()})
 
 
 def _as_fact(path: Path, value: Any) -> Any:
-    """Return a value of a test as the fact would be: moments are written as text."""
+    """Return a value of a test as the fact would be: moments are written as text. Raises OverflowError."""
     if isinstance(value, str) and vocabulary.type_of(path).startswith("timestamp"):
         try:
             moment = datetime.fromisoformat(value)
@@ -179,7 +185,18 @@ def _as_fact(path: Path, value: Any) -> Any:
             return value
         return moment if moment.tzinfo else value
     is_double = vocabulary.type_of(path) == "double"
-    return float(value) if is_double and isinstance(value, int) and not isinstance(value, bool) else value
+    return float(value) if is_double and isinstance(value, int) and not isinstance(value, bool) else deepcopy(value)
+
+
+def _unlike(value: Any, like: Any, path: str = "params") -> str:
+    """Say which parameter is no list or no mapping in a test, though it is one in the policy; empty where none is."""
+    for kind, told in ((list, "a list"), (dict, "a mapping")):
+        if isinstance(like, kind) and isinstance(value, list | dict) and not isinstance(value, kind):
+            return f"{path} is {told} in the policy, so it must be one in the test"
+    if not isinstance(like, dict) or not isinstance(value, dict):
+        return ""
+    found = (_unlike(value[key], like[key], f"{path}.{key}") for key in like if key in value)
+    return next(filter(None, found), "")
 
 
 def _put(facts: dict[str, Any], path: Path, value: Any) -> str:
@@ -191,7 +208,10 @@ def _put(facts: dict[str, Any], path: Path, value: Any) -> str:
         place = place.setdefault(step, {})
     if not isinstance(place, dict):
         return f"{'.'.join(path)} cannot be set: {'.'.join(path[:-1])} has no fields in this test"
-    place[path[-1]] = value
+    try:
+        place[path[-1]] = _as_fact(path, value)
+    except OverflowError:
+        return f"{'.'.join(path)} cannot be set: the number is larger than a double can be"
     return ""
 
 

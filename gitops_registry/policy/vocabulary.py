@@ -247,6 +247,30 @@ def type_of(path: Path) -> str:
     return entry.fact.type if entry and entry.fact else ""
 
 
+def mistyped(facts: Mapping[str, Any]) -> str:
+    """Say which of some facts is no record, list or map though the table says so; empty where all are."""
+    found = (_mistyped(_TREE.inside[root], facts[root], root) for root in _TREE.inside if root in facts)
+    return next(filter(None, found), "")
+
+
+def _mistyped(entry: _Entry, value: Any, path: str) -> str:
+    kind = entry.fact.type if entry.fact else "record"
+    if value is None and ("| null" in kind or "." in path):
+        return ""
+    kind = kind.removesuffix(" | null")
+    shape: Any = list if kind.startswith("list") else dict if kind == "record" or kind.startswith("map") else object
+    if not isinstance(value, shape):
+        return f"{path} is a {kind} and cannot be set to {shown_value(value)}"
+    inside: list[tuple[_Entry, Any, str]] = []
+    if kind == "record":
+        inside = [(entry.inside[name], value[name], f"{path}.{name}") for name in entry.inside if name in value]
+    elif ITEM in entry.inside:
+        inside = [(entry.inside[ITEM], item, f"{path}.{ITEM}") for item in value]
+    elif kind.startswith("map") and "list" in kind:
+        inside = [(_Entry(Fact("", "list(int)", None, "")), item, f"{path}.{key}") for key, item in value.items()]
+    return next(filter(None, (_mistyped(*one) for one in inside)), "")
+
+
 def gathered_for(path: Path) -> set[Gathered]:
     """Return who must have found out what a path reads, that of everything below it too; empty for what files say."""
     entry = _TREE.inside.get(path[0])
@@ -286,7 +310,12 @@ def shown_example(fact: Fact) -> str:
         return ""
     if isinstance(fact.example, datetime):
         return fact.example.isoformat().replace("+00:00", "Z")
-    text = json.dumps(fact.example, ensure_ascii=False)
+    return shown_value(fact.example)
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as the start of one line of text."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST_EXAMPLE else f"{text[: _LONGEST_EXAMPLE - 1]}…"
 
 
