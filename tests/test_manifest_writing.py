@@ -120,7 +120,7 @@ environment:
 def test_fields_at_their_default_are_left_out_but_for_kind_schema_version_and_name() -> None:
     stages = (Stage(name="a"), Stage(name="b"))
     assert dump(Constitution(stages=stages), "registry.yaml").decode().splitlines()[1:] == [
-        "kind: Registry", "schema_version: 1", "name: registry", "stages:", "  - name: a", "  - name: b",
+        "kind: Registry", "schema_version: 2", "name: registry", "stages:", "  - name: a", "  - name: b",
     ]  # fmt: skip
 
 
@@ -254,8 +254,7 @@ evaluations = st.builds(
 constitutions = st.builds(
     Constitution, name=names, title=lines, direct=st.booleans(), approvals=st.integers(0, 10),
     stages=st.just(DEFAULT_STAGES)
-    | st.builds(lambda title, least: (Stage(name="a", title=title), Stage(name="b", minimum_metrics={"other": least})),
-                lines, metrics),
+    | st.builds(lambda title, to: (Stage(name="a", title=title), Stage(name="b", replaced_to=to)), lines, names),
     trusted_types=st.lists(texts, max_size=2).map(tuple), unmanaged=st.lists(texts, max_size=2).map(tuple),
 )  # fmt: skip
 accesses = st.builds(

@@ -123,6 +123,8 @@ CHANGING = {
     "evaluation remove",
     "evaluate",
     "migrate",
+    "policy new",
+    "policy waive",
 }
 
 

@@ -135,7 +135,7 @@ def test_a_decision_that_the_newer_rules_refuse_is_not_put_on_top(two: tuple[Wor
     with Away(bob):
         bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
         bob.cli("promote", "fraud@1", "--to", "production", "--direct")
-    law = alice.root / "registry.yaml"
+    law = alice.root / "policies/floors.yaml"
     law.write_text(law.read_text().replace("accuracy: 0.9", "accuracy: 0.99"))
     alice.git("commit", "--quiet", "--all", "--message", "ask for more")
     alice.git("push", "--quiet")
