@@ -58,11 +58,11 @@ def plain_folder(root: Path) -> str:
     if any(os.path.lexists(file) for file in (folder / "config.local", *shared_files())):
         return ""
     try:
-        said = _read((folder / "config").read_text(encoding="ascii"))
+        said = _read((folder / "config").read_bytes().decode("ascii"))
     except (OSError, ValueError):
         return ""
-    url = said.get((f"""'remote "{said.get(("core", "remote"), "")}"'""", "url"))
-    return os.path.abspath(folder / url) if url else ""  # noqa: PTH100 - as DVC does: symlinks stay
+    url = said.get((f"""'remote "{said.get(("core", "remote"), "")}"'""", "url"), "")
+    return url if not url or os.path.isabs(url) else os.path.abspath(folder / url)  # noqa: PTH100, PTH117 - as DVC does
 
 
 def _read(text: str) -> dict[tuple[str, str], str]:

@@ -32,10 +32,12 @@ def put_off(name: str, *functions: str) -> None:
         return
     stand_in = _Later(name)
     above, _, last = name.rpartition(".")
-    stand_in.__path__ = [f"{folder}/{last}" for folder in import_module(above).__path__]  # asked for by every import
+    parent = import_module(above)
+    stand_in.__path__ = [f"{folder}/{last}" for folder in parent.__path__]  # asked for by every import
     for function in functions:
         setattr(stand_in, function, partial(_call, stand_in, function))
     sys.modules[name] = stand_in
+    setattr(parent, last, stand_in)
 
 
 def _call(stand_in: _Later, function: str, *given: Any, **named: Any) -> Any:
