@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What the end-to-end tests need from Debian, beyond Python and make.
 SYSTEM_PACKAGES := git openssh-server
+# pip compiles what it copies, and an editable package not: where PYTHONDONTWRITEBYTECODE is set, every command would.
+BYTECODE := $(BIN)/python -m compileall -q gitops_registry
 
 .PHONY: demo test check system-packages format clean
 
@@ -39,11 +41,13 @@ system-packages:
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "Installing gitops-registry into .venv (once, a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BYTECODE)
 	@touch $@
 
 .venv/tested: pyproject.toml | .venv/bin/python
 	@echo "Installing gitops-registry and what its tests need into .venv (once, a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BYTECODE)
 	@touch $@ .venv/installed
 
 clean:

@@ -234,7 +234,7 @@ class Store:
 
     @cached_property
     def _remote(self) -> Remote:
-        return Remote(self._root, self._config, committed=self._committed, progress=self._progress)
+        return Remote(self._root, lambda: self._config, committed=self._committed, progress=self._progress)
 
     def _name_of(self, digest: Digest) -> str:
         return self._names.get(digest.md5, "artifact") + f" (md5 {digest.md5})"

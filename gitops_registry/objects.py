@@ -35,6 +35,7 @@ from gitops_registry.digests import (
 from gitops_registry.errors import Damaged, RegistryError
 from gitops_registry.inventory import SPARED, written
 from gitops_registry.paths import EMBEDDED_STORE, store_path
+from gitops_registry.plain_remote import Folder, plain_folder
 
 Progress = Callable[[str, int, int], None]
 """Called with what is moved, the bytes done and the bytes in all."""
@@ -144,9 +145,14 @@ def _make_young(path: Path) -> None:
 
 
 class Remote:
-    """The default remote of a registry whose `.dvc` is in `root`, or the store inside the repository."""
+    """The default remote of a registry whose `.dvc` is in `root`, or the store inside the repository.
 
-    def __init__(self, root: Path, config: dict[str, Any], *, committed: Committed | None, progress: Progress) -> None:
+    `config` returns DVC's configuration, and is asked only where a look into a plain folder does not do.
+    """
+
+    def __init__(
+        self, root: Path, config: Callable[[], dict[str, Any]], *, committed: Committed | None, progress: Progress
+    ) -> None:
         self._root = root
         self._config = config
         self._committed = committed
@@ -155,7 +161,12 @@ class Remote:
     @cached_property
     def url(self) -> str:
         """Where it is, as DVC resolved it; empty when there is none."""
-        return str(storage.default_remote(self._config).get("url", ""))
+        return self._folder or str(storage.default_remote(self._config()).get("url", ""))
+
+    @cached_property
+    def _folder(self) -> str:
+        """The folder that it is, where that can be known without DVC; else empty."""
+        return plain_folder(self._root)
 
     @property
     def is_embedded(self) -> bool:
@@ -170,12 +181,17 @@ class Remote:
     @cached_property
     def odb(self) -> Any:
         """DVC's object database of it."""
-        return storage.remote_objects(self._config)
+        return storage.remote_objects(self._config())
+
+    @cached_property
+    def _seen(self) -> Any:
+        """What objects are looked at through, which is quicker where it is a plain folder."""
+        return Folder(self._folder) if self._folder else self.odb
 
     @property
     def is_folder(self) -> bool:
         """Whether its files are at hand."""
-        return bool(self.odb.fs.protocol == "local")
+        return bool(self._seen.fs.protocol == "local")
 
     def require_folder(self) -> None:
         """Tell a folder that is not there (a disk not mounted) from one that lacks an object."""
@@ -187,9 +203,9 @@ class Remote:
         if self.is_embedded and self._committed:
             data = self._committed(store_path(wanted.md5))
             return "missing" if data is None else judge(io.BytesIO(data), wanted)
-        path = self.odb.oid_to_path(wanted.md5)
+        path = self._seen.oid_to_path(wanted.md5)
         try:
-            info = self.odb.fs.info(path)
+            info = self._seen.fs.info(path)
         except FileNotFoundError as error:
             if storage.is_absent(error):
                 return "missing"
@@ -199,7 +215,7 @@ class Remote:
             return "damaged"
         if not (self.is_folder or deep):
             return "present"
-        with self.odb.fs.open(path, "rb") as file:
+        with self._seen.fs.open(path, "rb") as file:
             return judge(file, wanted)
 
     def read(self, name: str) -> Digest | None:
@@ -208,7 +224,7 @@ class Remote:
             data = self._committed(store_path(name))
             return None if data is None else digested(io.BytesIO(data))
         try:
-            with self.odb.fs.open(self.odb.oid_to_path(name), "rb") as file:
+            with self._seen.fs.open(self._seen.oid_to_path(name), "rb") as file:
                 return digested(file)
         except FileNotFoundError as error:
             if not storage.is_absent(error):
@@ -317,7 +333,7 @@ class Remote:
         except RegistryError:
             raise
         except Exception as error:  # the plug-ins' errors (botocore, aiohttp, asyncssh …) have no root in common
-            why = storage.reason(error, self._config)
+            why = storage.reason(error, self._config())
             plugin = re.search(r"requires '([\w-]+)' to be installed", why) if isinstance(error, ImportError) else None
             hint = f"pip install {plugin[1]}" if plugin else _LOCKED if storage.is_refused(why) else HINT
             raise RegistryError(f"{trouble}: {why}", hint=hint) from error

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.paths import EMBEDDED_STORE
+from gitops_registry.plain_remote import shared_files
 
 _SECRET_OPTION = re.compile(r"password|passphrase|secret|token|key|credential|connection_string|auth|ticket")
 
@@ -162,7 +163,7 @@ def read_config(root: Path) -> dict[str, Any]:
         raise RegistryError(f"{root} has no .dvc folder", hint=hint)
     from dvc.config import Config, ConfigError
 
-    marks = tuple(_mark(file) for file in (folder / "config", folder / "config.local", *_shared_files()))
+    marks = tuple(_mark(file) for file in (folder / "config", folder / "config.local", *shared_files()))
     if root in _READ and _READ[root][0] == marks:
         return _READ[root][1]
     try:
@@ -172,14 +173,6 @@ def read_config(root: Path) -> dict[str, Any]:
         raise RegistryError(f"DVC's configuration cannot be read: {problem}", hint="see .dvc/config") from error
     _READ[root] = (marks, config)
     return config
-
-
-@lru_cache(maxsize=1)
-def _shared_files() -> tuple[Path, ...]:
-    """The user's and the system's file; where they lie does not change while a process runs."""
-    from dvc.config import Config
-
-    return tuple(Path(Config.get_dir(level)) / "config" for level in ("global", "system"))
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, MutableSet
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -148,6 +147,8 @@ def _seal(name: str, held: bytes) -> bytes:
 @lru_cache(maxsize=1)
 def _rules() -> bytes:
     """Return a digest of everything here that makes a verdict: this package to the letter, and what reads and renders."""
+    from importlib.metadata import version
+
     digest = hashlib.sha256(sys.version.encode())
     for name in ("jinja2", "pydantic", "pydantic_core", "PyYAML", "ruamel.yaml"):
         digest.update(f"{name} {version(name)}\n".encode())

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from gitops_registry import __version__
+from gitops_registry.cli.later import put_off
 from gitops_registry.errors import RegistryError
 
 FINDINGS, FAILED, BUG, INTERRUPTED = 1, 2, 3, 130
@@ -131,6 +132,7 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # no package beside us changes what a manifest may hold
+    put_off("importlib.metadata", "entry_points")  # where pydantic looks for plug-ins: it takes longer than to start
     gc.set_threshold(20_000, 20, 20)  # a command lives for seconds and makes little garbage that needs a search
     try:
         result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)

@@ -47,11 +47,14 @@ class Repository:
     @classmethod
     def open(cls, path: Path) -> Repository:
         """Return the repository that `path` is in. Raises RegistryError where there is none."""
-        told = run(
-            path, "rev-parse", "--is-bare-repository", "--absolute-git-dir", "--git-common-dir",
-            "--is-shallow-repository", "--show-object-format",
+        asked = (
+            "--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--is-shallow-repository",
+            "--show-object-format",
         )  # fmt: skip
-        bare, git_dir, common, shallow, names = os.fsdecode(told).removesuffix("\n").split("\n")
+        told = run(path, "rev-parse", *asked, "--show-toplevel", ok=(0, 128))
+        if told.count(b"\n") < len(asked):
+            run(path, "rev-parse", *asked)  # which says why; where there is no work tree, git complains of that alone
+        bare, git_dir, common, shallow, names, top = os.fsdecode(told).split("\n", len(asked))
         if names != "sha1":
             raise RegistryError(
                 f"{path} names its objects by {names}, which is not supported", hint="git init --object-format=sha1"
@@ -59,8 +62,7 @@ class Repository:
         common_dir = Path(common) if Path(common).is_absolute() else (path / common).resolve()
         tree = None
         if bare == "false":
-            top = os.fsdecode(run(path, "rev-parse", "--show-toplevel", ok=(0, 128))).removesuffix("\n")
-            tree = Path(top) if top else None
+            tree = Path(top.removesuffix("\n")) if top else None
             if tree is not None and not (tree / ".git").exists():
                 raise RegistryError(
                     f"{path} keeps its files elsewhere, in {tree} (core.worktree)",
