@@ -41,7 +41,7 @@ def test_every_manifest_of_ours_is_read_without_the_parser() -> None:
 
 
 @given(st.lists(st.sampled_from(BITS), max_size=14).map("".join))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_text_means_what_the_parser_says(text: str) -> None:
     agrees(text + "\n")
     agrees("k: " + text + "\n")
@@ -53,7 +53,7 @@ def test_any_text_means_what_the_parser_says(text: str) -> None:
     st.sampled_from(TEXTS),
     st.lists(st.tuples(st.floats(0, 1), st.sampled_from(BITS), st.integers(0, 3)), min_size=1, max_size=3),
 )
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_manifest_of_ours_with_any_signs_put_in_or_left_out_means_what_the_parser_says(
     text: str, cuts: list[tuple[float, str, int]]
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_manifest_of_ours_with_any_signs_put_in_or_left_out_means_what_the_par
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=12))
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_word_means_what_the_parser_says(word: str) -> None:
     for text in (
         f"k: {word}\n",

@@ -297,14 +297,14 @@ def test_no_bytes_bring_the_reader_down(data: bytes, kind: type[Document]) -> No
     accept_or_refuse(data, kind)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(fragments | st.text(max_size=5), max_size=25), kinds)
 def test_no_yaml_brings_the_reader_down(parts: list[str], kind: type[Document]) -> None:
     text = f"kind: {kind.model_fields['kind'].default}\n" + "".join(parts)
     accept_or_refuse(text.encode("utf-8", "surrogatepass"), kind)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from([(MODEL, Model), (VERSION, Version)]))
 def test_no_mutation_of_a_manifest_brings_the_reader_down(data: st.DataObject, of: tuple[str, type[Document]]) -> None:
     text, kind = of
@@ -322,7 +322,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data(), kinds)
 def test_no_value_in_any_field_brings_the_reader_down(data: st.DataObject, kind: type[Document]) -> None:
     keys = [field.alias or name for name, field in kind.model_fields.items() if name != "kind"]

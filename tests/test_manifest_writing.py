@@ -266,7 +266,7 @@ accesses = st.builds(
 documents = models | versions | cards | evaluations | constitutions | accesses
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(documents)
 @example(Card(description="a\n" * 3, tags={"k" * 2000: "one\ntwo"}))
 @example(Version(created=datetime.min.replace(tzinfo=timezone(timedelta(hours=9))), author=Person(name="A"),
@@ -383,7 +383,7 @@ def test_a_number_that_became_true_is_a_change() -> None:
     assert revise(old.encode(), after, "v").decode() == old.replace("x: 1\n", "x: true\n")
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(models, models)
 def test_any_edit_gives_exactly_the_value_asked_for_and_keeps_the_comments(old: Model, new: Model) -> None:
     text = b"# ours\n" + dump(old, PATH)

@@ -74,7 +74,7 @@ LINES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(LINES), max_size=9))
 def test_it_never_reads_what_dvc_does_not(tmp_path: Path, lines: list[str]) -> None:
     """Whatever lines stand together: where a folder is told, DVC tells the same one, and no option beside it."""

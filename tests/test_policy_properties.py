@@ -199,7 +199,7 @@ brackets = st.lists(st.tuples(st.sampled_from(sorted(OPENINGS)), st.integers(1, 
 
 
 @given(chains, brackets, brackets)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_chains_and_brackets_of_any_length_are_understood_or_refused(
     links: list[tuple[str, int, str]], outside: list[tuple[str, int]], inside: list[tuple[str, int]]
 ) -> None:
@@ -215,7 +215,7 @@ def test_chains_and_brackets_of_any_length_are_understood_or_refused(
 
 
 @given(expressions)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_an_expression_is_understood_or_refused_at_a_place_in_it(text: str) -> None:
     at = refused_at(text)
     if at is not None:

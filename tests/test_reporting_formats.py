@@ -231,7 +231,7 @@ def test_annotations_say_what_is_meant_at_its_line() -> None:
     assert commands(granted()) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @example("a%0A::error::b,c=d:e%25")
 @given(wild)
 def test_whatever_people_write_the_runner_reads_one_command_a_line(said: str) -> None:

@@ -72,7 +72,7 @@ def squeezed(value: Any) -> str:
     return "".join(plain(value).split())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example("|\\|`|")
 @example("1. a")
 @example("- ---")
@@ -82,7 +82,7 @@ def test_nothing_that_people_write_changes_the_elements_of_a_comment(said: str) 
     assert shape(markdown(review_of(said))) == shape(markdown(review_of("a")))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(wild)
 def test_what_people_write_is_shown_as_it_is(said: str) -> None:
     seen = {squeezed(cell) for cell in cells(markdown(review_of(said)))}
@@ -92,7 +92,7 @@ def test_what_people_write_is_shown_as_it_is(said: str) -> None:
     assert in_a_cell & seen
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(wild)
 def test_what_forges_act_on_stands_in_code_only(said: str) -> None:
     for text in (markdown(review_of(said)), plan(review_of(said).report.changes, base=said, head=said)):

@@ -226,7 +226,7 @@ def holds(tree: Any, known: dict[str, Any]) -> bool:
     }[operator]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tree=TREES)
 def test_search_agrees_with_reading_every_manifest(shop: World, tree: Any) -> None:
     snapshot = shop.registry.snapshot
