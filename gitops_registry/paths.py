@@ -107,7 +107,7 @@ def store_path(md5: str) -> str:
     return f"{EMBEDDED_STORE}/files/md5/{md5[:2]}/{md5[2:]}"
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1 << 17)
 def place_of(path: str) -> Place:
     """Return what `path` means in a registry."""
     if path == CONSTITUTION:

@@ -207,7 +207,7 @@ def came_of(question: Question, run: Run, after: Snapshot, book: Rulebook, now: 
     if question.was is not None:
         before = [_verdict(question, rule, run.answers[question.was]) for rule in sheet.policy.validations]
         verdicts = [_ratcheted(now, was) for now, was in zip(verdicts, before, strict=True)]
-    object_id = after.oid(paths.version_path(*subject.reference))
+    object_id = after.oid(paths.version_path(*subject.reference)) if book.waivers else ""
     verdicts = [_waived(verdict, book.waivers, object_id, now) for verdict in verdicts]
     return Applied(question, True, speaks, tuple(verdicts), conditions)
 

@@ -100,7 +100,8 @@ def check_whole(
     fault, and is told what this one does (see `remembered`); without it everything is judged.
     """
     remembered = Remembered(files, set() if clean is None else clean)
-    managed = [path for path in files if not is_unmanaged(path.path, after.constitution.unmanaged)]
+    globs = after.constitution.unmanaged
+    managed = [path for path in files if not is_unmanaged(path.path, globs)] if globs else list(files)
     strangers = [
         Change("unknown_file_changed", place.model, place.version, path.path, None, path.new_oid, (path,))
         for path in managed

@@ -51,8 +51,10 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
     results = trials.tried(prepared, run, judgement.after)
     problems += trials.findings(tuple(checked.values()), results)
     applied: list[Applied] = []
+    asking = {question.sheet.name for question in questions}
+    judging = {sheet.parsed.path: sheet.checked(run, work.programs) for sheet in book.sheets if sheet.name in asking}
     for question in questions:
-        sheet = question.sheet.checked(run, work.programs)
+        sheet = judging[question.sheet.parsed.path]
         if sheet.problems:
             problems.append(_cannot_judge(sheet, question.subject))
         else:
