@@ -83,10 +83,9 @@ def explain(place: Workplace, name: str, version: int | str, to: str, *, from_wo
             hint=f"name where it would go: gitops-registry policy explain {reference} --to STAGE",
         )
     found = explained(judgement, asked[0], book, place.engine)
-    law, is_serving = before.constitution, asked[0].is_serving
-    is_way_out = stage in {law.first_stage, law.stages[-1].name} and not is_serving
+    is_way_out = stage in before.constitution.ways_out
     broken = tuple(one for one in book.broken if paths.place_of(one.path).role == "policy" and not is_way_out)
-    is_closed = is_serving and not is_there and not any(one.speaks for one in found)
+    is_closed = asked[0].is_serving and not is_there and not any(one.speaks for one in found)
     return Explanation(reference, stage, is_there, tuple(found), broken, is_closed)
 
 

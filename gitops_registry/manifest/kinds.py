@@ -101,6 +101,12 @@ class Constitution(Document):
         """The stage of a version that no stage lists."""
         return self.stages[0].name
 
+    @property
+    def ways_out(self) -> frozenset[str]:
+        """The stages that a version goes back or out to, where nothing is served: the first and the last."""
+        ends = (self.stages[0], self.stages[-1])
+        return frozenset(stage.name for stage in ends if not stage.serving)
+
     def stage(self, name: str) -> Stage | None:
         """Return the stage of that name, without regard to case; None where there is none."""
         return next((stage for stage in self.stages if stage.name.lower() == name.lower()), None)

@@ -86,7 +86,7 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
         versions=_touched(after, changes),
     )  # fmt: skip
     report = _run(judgement, {"schema": invariants.schema, **INVARIANTS, **DECISIONS})
-    said = ruling(judgement, subjects(judgement), engine)
+    said = ruling(judgement, engine)
     findings = (*_in_order((*report.findings, *said.findings)), *_left_to_others(changed, managed))
     return replace(report, findings=findings, verdicts=said.verdicts, moves=moves(judgement))
 
@@ -134,7 +134,7 @@ def check_whole(
     rest, _ = remembered.unknown(theirs[""])
     whole = Judgement(None, after, strangers, rest, gather(after, strangers, ()), after.constitution, after.access)
     found += remembered.noted(_run(whole, rules).findings)
-    said = ruling(replace(whole, changed=theirs[""]), asked, engine)
+    said = ruling(replace(whole, changed=theirs[""]), engine, asked)
     return Report(_in_order((*found, *said.findings)), tuple(strangers), tuple(rules), said.verdicts)
 
 

@@ -26,8 +26,7 @@ _SKEW = timedelta(minutes=5)
 
 def origin(judgement: Judgement, reference: Reference) -> Reference:
     """Return what the base calls a version: it is another where this change renames its model."""
-    renamed = {str(change.after): change.model for change in judgement.changes if change.kind == "model_renamed"}
-    return Reference(renamed.get(reference.name, reference.name), reference.number)
+    return Reference(judgement.renamed.get(reference.name, reference.name), reference.number)
 
 
 def stage_before(judgement: Judgement, reference: Reference) -> str:
@@ -106,7 +105,7 @@ def version_facts(
         "created": version.created,
         "params": {key: _bounded(value) for key, value in told["params"].items()},
         "metrics": {key: float(value) for key, value in version.metrics.items()},
-        **_measured(judgement, side if is_champion else None, reference, version),
+        **_measured(judgement, side, reference, version, is_champion=is_champion),
         "formats": sorted({artifact.format for artifact in version.artifacts}),
         "card": {
             **{key: getattr(card, key) for key in PROSE},
@@ -116,12 +115,14 @@ def version_facts(
     }
 
 
-def _measured(judgement: Judgement, grave: Snapshot | None, reference: Reference, version: Version) -> dict[str, Any]:
+def _measured(
+    judgement: Judgement, side: Snapshot, reference: Reference, version: Version, *, is_champion: bool
+) -> dict[str, Any]:
     """Return the metrics that count, and what they were measured on.
 
     Where the base pins data, that is what earlier decisions recorded on it: of several the worst of a candidate and the
-    best of a champion (`grave` is where that is read), for anybody who may write may add one. What the change itself
-    brings counts for nothing.
+    best of a champion, for anybody who may write may add one. What the change itself brings counts for nothing, so a
+    candidate's are read from the base; a champion's from its `side`, for the base may have it no more.
     """
     base = judgement.before or judgement.after
     home = origin(judgement, reference)
@@ -132,15 +133,16 @@ def _measured(judgement: Judgement, grave: Snapshot | None, reference: Reference
         known = version.evaluation.rows if version.evaluation and own else None
         on, when = ("registered", version.created) if own else ("nothing", None)
         return {"measured": own, "measured_on": on, "measured_at": when, "measured_rows": known}
-    new = judgement.after.model(origin_after(judgement, reference))
+    new = judgement.after.model(judgement.renames.get(reference.name, reference.name))
     now = new.evaluation if new else None
     is_still = now is not None and (now.sha256, now.target) == (pinned.sha256, pinned.target)
-    found = _on_pinned(judgement, grave or base, home if grave is None else reference, pinned) if is_still else []
+    there = (side, reference) if is_champion else (base, home)
+    found = _on_pinned(judgement, *there, pinned) if is_still else []
     if not found:
         return {"measured": {}, "measured_on": "nothing", "measured_at": None, "measured_rows": None}
     rows = [one.dataset.rows for one in found if one.dataset.rows is not None]
     return {
-        "measured": _weighed(found, is_champion=grave is not None),
+        "measured": _weighed(found, is_champion=is_champion),
         "measured_on": "pinned",
         "measured_at": min(one.created for one in found),
         "measured_rows": min(*rows, pinned.rows) if len(rows) == len(found) else None,
@@ -156,12 +158,6 @@ def _on_pinned(judgement: Judgement, side: Snapshot, reference: Reference, pinne
         if (one.dataset.sha256, one.dataset.target) == (pinned.sha256, pinned.target)
         and (now is None or one.created <= now + _SKEW)
     ]
-
-
-def origin_after(judgement: Judgement, reference: Reference) -> str:
-    """Return what a version's model is called after the change."""
-    renamed = {change.model: str(change.after) for change in judgement.changes if change.kind == "model_renamed"}
-    return renamed.get(reference.name, reference.name)
 
 
 def _weighed(found: Sequence[Evaluation], *, is_champion: bool) -> dict[str, float]:

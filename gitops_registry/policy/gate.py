@@ -19,27 +19,26 @@ from gitops_registry.policy.facts import champion_of, origin
 from gitops_registry.policy.keeping import stage_named
 from gitops_registry.policy.report import Finding, Judgement, Move, Spot, Verdict
 from gitops_registry.policy.rulebook import Rulebook, Sheet, rulebook
-from gitops_registry.policy.subjects import Subject
+from gitops_registry.policy.subjects import Subject, subjects
 from gitops_registry.reference import Reference, did_you_mean
 from gitops_registry.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the policies say of a change or of a registry: findings, a verdict for each rule, and what applied to whom."""
+    """What the policies say of a change or of a registry: findings, and a verdict for each rule of each that applied."""
 
     findings: tuple[Finding, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    applied: tuple[Applied, ...] = ()
-    tried: tuple[trials.Tried, ...] = ()
 
 
-def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ruling:
+def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None) -> Ruling:
     """Return what the policies of the base say of some versions, and what is wrong with policies that the change writes.
 
-    Of a registry as it stands, all its policies are tried.
+    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried.
     """
     book = rulebook(judgement.before or judgement.after)
+    asked = subjects(judgement, book.events) if asked is None else asked
     new = rulebook(judgement.after, _written(judgement))
     work = Work()
     questions = [question for subject in asked for question in _asked(work, book, subject)]
@@ -66,7 +65,7 @@ def ruling(judgement: Judgement, asked: Sequence[Subject], engine: Engine) -> Ru
         finding for one in meant for verdict in one.verdicts for finding in _told(judgement, verdict, one.question)
     ]
     verdicts = [verdict for one in meant for verdict in one.verdicts]
-    return Ruling(tuple(found), tuple(verdicts), tuple(applied), tuple(results))
+    return Ruling(tuple(found), tuple(verdicts))
 
 
 def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
@@ -75,9 +74,7 @@ def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
         return
     facts, base = work.add_facts(subject.facts), work.add_facts(subject.base)
     was = None if subject.was is None else work.add_facts(subject.was)
-    alone = replace(
-        subject, names=subject.names[-1:]
-    )  # what the base calls it: a new name brings rules that it never met
+    alone = replace(subject, names=subject.names[-1:])  # as the base calls it: a new name brings rules it never met
     for sheet in sheets:
         is_old = not match_problem(sheet, alone)[0]
         yield ask(work, sheet, subject, facts=facts, base=base, was=was if is_old else None)
@@ -105,12 +102,11 @@ def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> I
     """A policy that cannot be read may be about any stage, so nothing passes it but the way back and the way out."""
     if judgement.before is None:
         return  # the rule `schema` tells it
-    ways_out = {judgement.law.first_stage, judgement.law.stages[-1].name}
     for problem in book.broken:
         if paths.place_of(problem.path).role == "waiver":
             continue  # it lifts nothing
         for subject in asked:
-            if subject.is_serving or subject.stage not in ways_out:
+            if subject.stage not in judgement.law.ways_out:
                 message = f"{problem.path} may be about it and cannot be read: {problem.message}"
                 yield Finding.error(
                     "policies",
@@ -157,10 +153,13 @@ def unknown_stages(after: Snapshot, book: Rulebook) -> Iterator[Finding]:
 
 def _unspoken(judgement: Judgement, asked: Sequence[Subject], applied: Sequence[Applied]) -> Iterator[Finding]:
     """A stage that serves takes no version that no policy speaks for: one that can refuse it, matched on the base."""
+    speaking: dict[int, list[Applied]] = {}
+    for one in applied:
+        speaking.setdefault(id(one.question.subject), []).append(one)
     for subject in asked:
         if not subject.is_serving or subject.is_standing or subject.was is not None:
             continue
-        spoken = [a for a in applied if a.question.subject == subject and a.is_about and a.speaks]
+        spoken = [one for one in speaking.get(id(subject), ()) if one.is_about and one.speaks]
         if any(one.question.sheet.policy.is_binding for one in spoken):
             continue
         names = ", ".join(one.question.sheet.name for one in spoken)
@@ -184,6 +183,8 @@ def _spot(judgement: Judgement, subject: Subject) -> Spot:
 
 def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterator[Finding]:
     """What people must read of a verdict; nothing of a rule that passes or is left out."""
+    if verdict.result in {"pass", "skip"}:
+        return
     subject = question.subject
     rule, spot = f"{verdict.policy}/{verdict.rule}", _spot(judgement, subject)
     message = verdict.message
@@ -196,7 +197,7 @@ def _told(judgement: Judgement, verdict: Verdict, question: Question) -> Iterato
         hint = "it is checked where that is known" if verdict.enforcement == "advisory" else "nothing passes unchecked"
         finding = Finding.unchecked(rule, "policies", message, hint, spot)
         yield finding if verdict.is_in_the_way else Finding.warning(rule, f"not checked: {message}", hint, spot)
-    elif verdict.result in {"fail", "error"}:
+    else:
         told = f"cannot be worked out: {message}" if verdict.result == "error" else message
         if verdict.is_in_the_way:
             yield Finding.error(rule, told, _needed(verdict), spot)

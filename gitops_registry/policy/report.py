@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from gitops_registry.changes import Change
@@ -196,6 +197,16 @@ class Judgement:
     access: Access | None
     models: tuple[str, ...] = ()
     versions: tuple[Reference, ...] = ()
+
+    @cached_property
+    def renamed(self) -> Mapping[str, str]:
+        """What the change calls a model → what the base calls it."""
+        return {str(change.after): change.model for change in self.changes if change.kind == "model_renamed"}
+
+    @cached_property
+    def renames(self) -> Mapping[str, str]:
+        """What the base calls a model → what the change calls it."""
+        return {old: new for new, old in self.renamed.items()}
 
 
 Rule = Callable[[Judgement], Iterable[Finding]]

@@ -106,6 +106,13 @@ class Rulebook:
     broken: tuple[Finding, ...] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
+    @property
+    def events(self) -> frozenset[str] | None:
+        """The events that some policy is about; None where that is not known of one."""
+        if any(paths.place_of(problem.path).role == "policy" for problem in self.broken):
+            return None
+        return frozenset(event for sheet in self.sheets for event in sheet.policy.match.events)
+
 
 def judged_stages(snapshot: Snapshot, law: Constitution) -> set[str]:
     """Return the stages whose newcomers are judged by what they are: those that serve, and those that a policy is about."""

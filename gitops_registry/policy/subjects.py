@@ -54,15 +54,18 @@ class Subject:
     missing: frozenset[Gathered] = frozenset()
 
 
-def subjects(judgement: Judgement) -> list[Subject]:
-    """Return what the policies are asked about, in order of version: of a change, or of a registry as it stands."""
+def subjects(judgement: Judgement, events: frozenset[str] | None = None) -> list[Subject]:
+    """Return what the policies are asked about, in order of version: of a change, or of a registry as it stands.
+
+    `events` are those that some policy is about; what serves is asked about in any case, and with None everything.
+    """
     if judgement.before is None:
         found: Iterable[Subject] = _standing(judgement)
     else:
         found = [*_moved(judgement), *_rerun(judgement), *_opened(judgement)]
     distinct = {(one.reference, one.event, one.stage, one.alias): one for one in reversed(list(found))}
     ordered = sorted(distinct.values(), key=lambda one: (one.reference, one.event, one.stage, one.alias))
-    return [_with_facts(judgement, one) for one in ordered]
+    return [_with_facts(judgement, one) for one in ordered if events is None or one.event in events or one.is_serving]
 
 
 def _moved(judgement: Judgement) -> Iterator[Subject]:
