@@ -106,7 +106,7 @@ def _broken(judgement: Judgement, book: Rulebook, asked: Sequence[Subject]) -> I
         if paths.place_of(problem.path).role == "waiver":
             continue  # it lifts nothing
         for subject in asked:
-            if subject.stage not in judgement.law.ways_out:
+            if subject.is_serving or subject.stage not in judgement.law.ways_out:  # it may begin to serve with this
                 message = f"{problem.path} may be about it and cannot be read: {problem.message}"
                 yield Finding.error(
                     "policies",
