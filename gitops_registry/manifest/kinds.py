@@ -12,6 +12,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
+from gitops_registry.manifest.members import Access as Access
+from gitops_registry.manifest.members import Member as Member
 from gitops_registry.manifest.parts import (
     Alias,
     Branch,
@@ -20,7 +22,6 @@ from gitops_registry.manifest.parts import (
     Number,
     Numbers,
     Part,
-    Permission,
     Text,
 )
 from gitops_registry.manifest.policies import Policy, Waiver
@@ -185,51 +186,6 @@ class Card(Document):
     license: Text = ""
     contact: Text = ""
     tags: dict[str, Text] = {}
-
-
-# ── policies/access.yaml
-
-
-class Member(Part):
-    """Somebody who may do something. `models`: patterns of model names; empty means all of them."""
-
-    name: Name
-    kind: Literal["person", "service"] = "person"
-    role: Name
-    email: Text = ""
-    models: tuple[str, ...] = ()
-
-
-DEFAULT_ROLES: dict[str, tuple[Permission, ...]] = {
-    "viewer": ("read",),
-    "data_scientist": ("read", "write"),
-    "ml_engineer": ("read", "write", "deploy"),
-    "admin": ("read", "write", "deploy", "delete", "administer"),
-}
-
-
-class Access(Document):
-    """policies/access.yaml: roles and the members who hold them. Always read from the base of a change."""
-
-    by_people: ClassVar[bool] = True
-    schema_name: ClassVar[str] = "access"
-    kind: Literal["Access"] = "Access"
-    schema_version: Literal[1] = 1
-    roles: dict[Name, tuple[Permission, ...]] = DEFAULT_ROLES
-    members: tuple[Member, ...] = ()
-    protected_aliases: tuple[Alias, ...] = ("champion",)
-
-    @model_validator(mode="after")
-    def _members_agree(self) -> Access:
-        names = [member.name.lower() for member in self.members]
-        if len(set(names)) != len(names):
-            raise ValueError("two members have the same name")
-        for member in self.members:
-            if member.role not in self.roles:
-                raise ValueError(f"member {member.name!r} has the role {member.role!r}, which is not listed")
-            if member.models and "administer" in self.roles[member.role]:
-                raise ValueError(f"member {member.name!r} is limited to some models and cannot administer")
-        return self
 
 
 KINDS: dict[str, type[Document]] = {
