@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,9 +156,13 @@ class Forge:
         signature = signer.sign(data if payload is None else payload, namespace)
         return self.put("commit", with_header(data, "gpgsig", signature))
 
-    def read(self, oid: str) -> bytes:
-        """Return the bytes of a commit, as it lies in the store."""
-        return self.git("cat-file", "commit", oid)
+    def altered(self, commit: str, change: Callable[[bytes], bytes]) -> str:
+        """Write a commit anew with its bytes changed, whatever its signature says, and return its id."""
+        return self.put("commit", change(self.git("cat-file", "commit", commit)))
+
+    def unsigned(self, commit: str) -> str:
+        """Write a commit anew without its signature and return its id."""
+        return self.altered(commit, lambda data: re.sub(rb"\ngpgsig [^\n]*(\n [^\n]*)*", b"", data))
 
     def git(self, *arguments: str) -> bytes:
         """Run git here and return what it printed."""

@@ -81,7 +81,9 @@ class Workshop:
         before = self.at(base)
         return dict(edits.promote(before, before.resolve(of), to))
 
-    def registration(self, name: str, *, base: str = "", payload: bytes = b"", **facts: Any) -> dict[str, Content | None]:
+    def registration(
+        self, name: str, *, base: str = "", payload: bytes = b"", **facts: Any
+    ) -> dict[str, Content | None]:
         """Return what registering the next version of a model writes, its bytes in the store included."""
         before = self.at(base)
         number = edits.next_number(before, name)
@@ -116,7 +118,15 @@ class Workshop:
         return plan_digest(diff(before, after, changed))
 
     def approval(
-        self, by: Actor, head: str, *, base: str = "", word: str = "Approves", plan: str = "", message: str = "", **how: Any
+        self,
+        by: Actor,
+        head: str,
+        *,
+        base: str = "",
+        word: str = "Approves",
+        plan: str = "",
+        message: str = "",
+        **how: Any,
     ) -> str:
         """Return a commit on top of a proposal's that approves (or `Rejects`) what it would change on a base."""
         base = base or self.tip
@@ -133,12 +143,19 @@ class Workshop:
         draft = {"parents": [base, head], "message": f"land\n\nProposal: {branch or 'change/x'}", **how}
         return self.forge.commit(by, Draft(**draft))
 
-    def landed(self, by: Actor, changes: Edits, *, approved: Actor | None = None, decided: Actor | None = None, base: str = "") -> str:
+    def landed(
+        self, by: Actor, changes: Edits, *, approved: Actor | None = None, decided: Actor | None = None, base: str = ""
+    ) -> str:
         """Return the merge of one commit of somebody's, approved by another and decided by a third (or by whoever made it)."""
         head = self.commit(by, changes, base=base)
         if approved:
             head = self.approval(approved, head, base=base)
         return self.landing(decided or by, head, base=base)
+
+    def pushes(self, head: str, *decisions: str, branch: str = "") -> list[str]:
+        """Return what is pushed to propose a commit and to decide: its branch, and the last of the decisions as main."""
+        proposed = [f"{head}:refs/heads/{branch or f'change/{head[:12]}'}"] if head else []
+        return [*proposed, *(f"{decision}:refs/heads/main" for decision in decisions[-1:])]
 
 
 def raw(changes: Edits | Change) -> dict[str, bytes | tuple[str, str] | None]:
@@ -156,7 +173,7 @@ def make(folder: Path) -> None:
     churn: 1 serves, 2 waits in staging.
     """
     keys = folder / "keys"
-    keys.mkdir()
+    keys.mkdir(parents=True)
     cast = {name: actor(keys, name) for name in (*ROLES, "mallory", "bob_laptop")}
     root = folder / "registry"
     _init(root, cast["alice"])
@@ -221,8 +238,12 @@ def _team(shop: Workshop, access: Access) -> Access:
         keys += [Key(key=shop.bob_laptop.public)] if name == "bob" else []
         members.append(
             Member(
-                name=name, role=role, email=f"{name}@example.com", keys=tuple(keys),
-                kind="service" if name == "rob" else "person", models=("churn*",) if name == "eve" else (),
+                name=name,
+                role=role,
+                email=f"{name}@example.com",
+                keys=tuple(keys),
+                kind="service" if name == "rob" else "person",
+                models=("churn*",) if name == "eve" else (),
             )  # fmt: skip
         )
     return access.model_copy(update={"members": tuple(members)})
