@@ -244,7 +244,7 @@ def _team(shop: Workshop, access: Access) -> Access:
                 keys=tuple(keys),
                 kind="service" if name == "rob" else "person",
                 models=("churn*",) if name == "eve" else (),
-            )  # fmt: skip
+            )
         )
     return access.model_copy(update={"members": tuple(members)})
 
