@@ -17,7 +17,7 @@ from gitops_registry.manifest.members import Access
 from gitops_registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from gitops_registry.signing import Keyring, State
+    from gitops_registry.signing.verdict import Keyring, State
 
 _KEPT = 64
 
@@ -67,7 +67,7 @@ class Witnesses:
         return self._known(side)[0]
 
     def _known(self, side: Snapshot) -> tuple[Access, Keyring]:
-        from gitops_registry.signing import keyring
+        from gitops_registry.signing.verdict import keyring
 
         oid = side.oid(paths.ACCESS)
         if oid not in self._rings:
@@ -82,7 +82,7 @@ class Witnesses:
 
         Whether a key has expired is judged at `now`; without it, at the moment the commit itself names.
         """
-        from gitops_registry.signing import verify
+        from gitops_registry.signing.verdict import verify
 
         _, ring = self._known(side)
         found = self.repository.objects.get(oid)

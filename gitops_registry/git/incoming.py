@@ -15,8 +15,8 @@ def new_commits(repository: Repository, tips: Sequence[str]) -> list[str]:
     """Return the commits that no ref of this repository has yet, oldest first."""
     if not tips:
         return []
-    stdin = "".join(f"{tip}\n" for tip in tips) + "--not\n--all\n"
-    return repository.run("rev-list", "--topo-order", "--reverse", "--stdin", stdin=stdin.encode()).split()
+    stdin = "".join(f"{tip}\n" for tip in tips).encode()
+    return repository.run("rev-list", "--topo-order", "--reverse", "--stdin", "--not", "--all", stdin=stdin).split()
 
 
 def brought(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, list[PathChange]]]:

@@ -190,7 +190,6 @@ def _start(place: Workplace, court: Court, oid: str, parent: str, root: str) -> 
         before = Snapshot(place.repository.source(parent or EMPTY_TREE, "nothing"))
         changed = place.repository.changed_paths(parent or EMPTY_TREE, oid)
 
-        gather = gatherer(place, None, said=lambda _: Facts(actor=found.member, approvals=()), now=court.now)
+        gather = gatherer(place, oid, said=lambda _: Facts(actor=found.member, approvals=()), now=court.now)
         report = check(before, after, changed, gather, place.engine)
-        wanted = court.required - {"history"}
-        yield from (Refusal(f.rule, f.message, f.hint, f.where, oid) for f in report.refusals(wanted))
+        yield from (Refusal(f.rule, f.message, f.hint, f.where, oid) for f in report.refusals(court.required))
