@@ -19,6 +19,7 @@ from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.history import past
+from gitops_registry.identity import Signature, Witnesses
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 
@@ -28,11 +29,16 @@ _LAST_SECOND = 253_402_300_799
 
 @dataclass(frozen=True)
 class Event:
-    """One decision. `problem` says why its changes could not be read, where they could not."""
+    """One decision. `problem` says why its changes could not be read, where they could not.
+
+    `signature` is judged by the keys of the registry it was made on (of the first one, by its own); None where nothing was
+    signed and nobody has a key.
+    """
 
     commit: Commit
     changes: tuple[Change, ...]
     problem: str = ""
+    signature: Signature | None = None
 
     @property
     def proposal(self) -> str:
@@ -58,6 +64,7 @@ class Event:
             "subject": self.commit.subject,
             "reason": self.reason or None,
             "proposal": self.proposal or None,
+            "signature": self.signature.to_json() if self.signature else None,
             "changes": [to_json(change) for change in self.changes],
         }
         return data | ({"problem": self.problem} if self.problem else {})
@@ -79,15 +86,26 @@ def events(repository: Repository, tip: str, *, name: str = "", limit: int | Non
     else:
         found = past(repository, tip, name, lambda called: (f"{paths.MODELS}/{called}", f"cards/{called}"))
         steps = islice(((oid, changed) for _, oid, changed in found), limit)
+    witnesses = Witnesses(repository)
     for oid, changed in steps:
         commit = repository.commit(oid)
         parent = commit.parents[0] if commit.parents else EMPTY_TREE
         before, after = Snapshot(repository.source(parent)), Snapshot(repository.source(oid))
         try:
-            changes = tuple(diff(before, after, changed)) if _is_registry(before, after) else ()
-            yield Event(commit, changes)
+            changes, problem = tuple(diff(before, after, changed)) if _is_registry(before, after) else (), ""
         except (ManifestError, NotFound) as error:
-            yield Event(commit, (), error.message)
+            changes, problem = (), error.message
+        yield Event(commit, changes, problem, _signature(witnesses, oid, before, after))
+
+
+def _signature(witnesses: Witnesses, oid: str, before: Snapshot, after: Snapshot) -> Signature | None:
+    side = before if before.read(paths.CONSTITUTION) is not None else after
+    try:
+        found = witnesses.signature(oid, side)
+        has_keys = any(member.keys for member in witnesses.members(side).members)
+    except ManifestError as error:
+        return Signature("unknown", problem=error.message)
+    return found if has_keys or found.state != "unsigned" else None
 
 
 def life(repository: Repository, tip: str, reference: Reference) -> Iterator[Event]:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gitops_registry.changes import Change, plan_digest, to_json
 from gitops_registry.edits import Edit
 from gitops_registry.errors import Conflict, Moved, RegistryError
-from gitops_registry.evidence import gatherer
+from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.mirror import PATIENCE
 from gitops_registry.git.remote import Caught
@@ -108,11 +108,17 @@ def message_of(*parts: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text) + "\n"
 
 
-def judge(place: Workplace, intent: Intent, tip: str, *, dry_run: bool) -> tuple[Snapshot, Report]:
-    """Return the registry as the edit makes it on the commit `tip`, and what the check says of it."""
+def judge(
+    place: Workplace, intent: Intent, tip: str, *, dry_run: bool, is_decision: bool = False
+) -> tuple[Snapshot, Report]:
+    """Return the registry as the edit makes it on the commit `tip`, and what the check says of it.
+
+    A decision is asked who makes it; a proposal waits for those who will approve it.
+    """
     before = place.snapshot(tip)
     after = before.with_edits(intent.edit(before))
-    gather = gatherer(place, tip, brings=intent.brings if dry_run else frozenset())
+    said = said_by(place, tip) if is_decision else None
+    gather = gatherer(place, tip, brings=intent.brings if dry_run else frozenset(), said=said)
     return after, check(before, after, after.changed_paths(), gather, place.engine)
 
 
@@ -144,7 +150,10 @@ def deciding(place: Workplace, *, dry_run: bool, is_caught_up: bool = False) -> 
         yield [note for note in (caught.done, offline, relanded) if note]
 
 
-def again(place: Workplace, once: Callable[[], Outcome]) -> Outcome:
+T = TypeVar("T")
+
+
+def again(place: Workplace, once: Callable[[], T]) -> T:
     """Return what became of a change, made again on what the branch holds by now as long as somebody else is first.
 
     Called within `deciding`. Raises Moved where that does not end.
@@ -173,7 +182,7 @@ def decide(place: Workplace, intent: Intent, *, dry_run: bool = False) -> Outcom
         def once() -> Outcome:
             tip = place.tip()
             before = place.snapshot(tip)
-            after, report = judge(place, intent, tip, dry_run=dry_run)
+            after, report = judge(place, intent, tip, dry_run=dry_run, is_decision=True)
             subject, refusals = intent.subject(before), report.refusals(DECISION)
             if refusals or dry_run or not after.changed_paths():
                 return Outcome(subject, report, refusals, notes=tuple(notes))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitops_registry import paths
+from gitops_registry.approving import consent
 from gitops_registry.changes import Change
+from gitops_registry.git.parsing import Commit
 from gitops_registry.history import Past, altered, departed, tenures
+from gitops_registry.identity import deciding_member
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
 from gitops_registry.policy.report import Alteration, Facts, Presence, Tenures, needing_bytes, serving_versions
@@ -43,13 +47,63 @@ class Rendered(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
 
+Said = Callable[[Sequence[Change]], Facts]
+"""Finds out who decides and who approved a change; of the facts it returns, only those are set."""
+
+
+def said_by(place: Workplace, base: str, head: str = "", *, is_decision: bool = True) -> Said:
+    """Return what finds out who decides here and now on the commit `base`, and who approved the proposal `head`.
+
+    A change without a proposal was approved by nobody. Who decides is asked where somebody does: whoever has the key that
+    signs here.
+    """
+
+    def said(changes: Sequence[Change]) -> Facts:
+        before = place.snapshot(base)
+        actor, signer = deciding_member(place.repository, before.access) if is_decision else (None, "")
+        return agreed(place, base, head, changes, Facts(actor=actor, signer=signer))
+
+    return said
+
+
+def agreed(
+    place: Workplace, base: str, head: str, changes: Sequence[Change], facts: Facts,
+    *, now: datetime | None = None, also: Sequence[Commit] = (),
+) -> Facts:  # fmt: skip
+    """Return facts with who approved the landing of `head` on `base`; `also` are rejections on other branches."""
+    if not head:
+        return replace(facts, approvals=())
+    before = place.snapshot(base)
+    found = consent(
+        place.witnesses,
+        place.repository,
+        before,
+        changes,
+        tip=base,
+        head=head,
+        law=before.constitution,
+        now=now,
+        also=also,
+    )
+    return replace(
+        facts,
+        approvals=found.given, objections=found.objections, discounted=found.discounted, contributors=found.contributors,
+    )  # fmt: skip
+
+
 def gatherer(
-    place: Workplace, base: str | None, *, brings: frozenset[str] = frozenset(), past: Past | None = None
+    place: Workplace,
+    base: str | None,
+    *,
+    brings: frozenset[str] = frozenset(),
+    past: Past | None = None,
+    said: Said | None = None,
+    now: datetime | None = None,
 ) -> Gather:
     """Return what gathers the facts of a change made on the commit `base` (of a whole registry, without one).
 
     `brings` are the SHA-256 of bytes that will be in the store by then. `past` is what its history said of a whole
-    registry, where somebody read it already.
+    registry, where somebody read it already. `said` finds out who decides and who approved; without it nobody asked.
     """
 
     history: list[Mapping[Reference, Alteration] | None] = [past.altered] if past else []
@@ -59,7 +113,8 @@ def gatherer(
         bytes_of = needing_bytes(after, changes, law) if models is None else serving_versions(after, law, models)
         if base is None and not history:  # of a whole registry it is read once, whatever part is asked for
             history.append(_altered(place, base, law, changes))
-        return Facts(
+        return replace(
+            said(changes) if said else Facts(),
             presence={
                 **_presence(place, after, bytes_of, brings),
                 **_data_presence(place, after, changes, brings, models),
@@ -68,7 +123,7 @@ def gatherer(
             history=_history(place, base, law, changes) if base else None,
             altered=history[0] if base is None else _altered(place, base, law, changes),
             cards=Rendered(place, after),
-            now=datetime.now(UTC),
+            now=now or datetime.now(UTC),
         )
 
     return gather

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gitops_registry.approving import contribution
 from gitops_registry.audit import reason_of
 from gitops_registry.changes import Change, meaning, to_json
 from gitops_registry.deciding import Outcome, about_branch, about_kept, again, deciding, message_of
 from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, NotFound, RegistryError
-from gitops_registry.evidence import gatherer
+from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.worktree import is_checked_out
@@ -96,7 +97,7 @@ def _open_branches(place: Workplace) -> list[str]:
 def proposal(place: Workplace, branch: str) -> Proposal:
     """Return one proposal with the plan it would land as. Raises NotFound."""
     _, head = locate(place, branch)
-    commit = place.repository.commit(head)
+    commit = contribution(place.repository, head)
     try:
         return Proposal(branch, commit, examine(place, place.tip(), head))
     except RegistryError as error:  # one that cannot even be judged hides no other
@@ -147,7 +148,9 @@ def close(place: Workplace, branch: str, *, dry_run: bool = False) -> str:
 def examine(place: Workplace, base: str, head: str) -> Report:
     """Return what the check says of `head` as it would land on `base`. Raises Conflict where it cannot land."""
     before, after, changed = place.landed(base, head)
-    return check(before, after, changed, gatherer(place, place.commit(base)), place.engine)
+    tip = place.commit(base)
+    said = said_by(place, tip, place.commit(head), is_decision=False)
+    return check(before, after, changed, gatherer(place, tip, said=said), place.engine)
 
 
 def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
@@ -168,10 +171,11 @@ def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_
     if place.repository.is_ancestor(head, tip):
         raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
     before, after, changed = place.landed(tip, head)
-    subject = place.repository.commit(head).subject
-    report = check(before, after, changed, gatherer(place, tip), place.engine)
+    proposed = contribution(place.repository, head)
+    subject = proposed.subject
+    report = check(before, after, changed, gatherer(place, tip, said=said_by(place, tip, head)), place.engine)
     refusals = report.refusals(DECISION)
-    if not refusals and meaning(report.changes) != meaning(_plan(place, tip, head)):
+    if not refusals and meaning(report.changes) != meaning(own_plan(place, tip, head)):
         raise Conflict(
             f"{branch} would land as something else than it says",
             hint=f"make it again: gitops-registry proposals close {branch}",
@@ -180,7 +184,7 @@ def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_
         return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes))
     if not report.changes and not changed:
         raise Conflict(f"{branch} changes nothing any more", hint=f"gitops-registry proposals close {branch}")
-    why = (reason_of(place.repository.commit(head)), reason)
+    why = (reason_of(proposed), reason)
     message = message_of(subject, *why, f"Proposal: {branch}")
     commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
     moves = {place.ref: (tip, commit)}
@@ -190,7 +194,7 @@ def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_
     return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
 
 
-def _plan(place: Workplace, tip: str, head: str) -> list[Change]:
+def own_plan(place: Workplace, tip: str, head: str) -> list[Change]:
     """What a proposal says: its own changes, against where it was made."""
     origin = place.repository.merge_base(tip, head)
     return diff(place.snapshot(origin), place.snapshot(head), place.repository.changed_paths(origin, head))

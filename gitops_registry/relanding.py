@@ -14,7 +14,7 @@ from gitops_registry import paths
 from gitops_registry.difference import diff
 from gitops_registry.edits import next_number
 from gitops_registry.errors import Conflict
-from gitops_registry.evidence import gatherer
+from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit
 from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.manifest.kinds import Model
@@ -137,11 +137,12 @@ def _land_again(
         raise Conflict(f"{why}: both changed the wording of {min(both)}", hint=hint)
     edits = {path: _content(new, path, content) for path, content in landed.items()}
     after = now.with_edits(edits)
-    report = check(now, after, landed_paths(after, ours, theirs), gatherer(place, tip), place.engine)
+    others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
+    gather = gatherer(place, tip, said=said_by(place, tip, others[0] if others else ""))
+    report = check(now, after, landed_paths(after, ours, theirs), gather, place.engine)
     refusals = report.refusals(DECISION) if is_judged else ()
     if refusals:
         raise Conflict(f"{why}: {refusals[0].message}", hint=hint)
-    others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
     message = _said(commit.body, numbers)
     parents = [tip, *(others if is_judged else ())]
     return write_commit(repository, edits, parents=parents, message=message, author=commit.author_line)

@@ -12,7 +12,10 @@ from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, 
 from gitops_registry.git.process import run
 from gitops_registry.git.remote import start
 from gitops_registry.git.repository import EMPTY_TREE, Repository, signature
-from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, CardSettings, Constitution, Member
+from gitops_registry.git.signing import public_of, signs_with
+from gitops_registry.manifest.keys import PublicKey
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, CardSettings, Constitution
+from gitops_registry.manifest.members import Access, Key, Member
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
 from gitops_registry.shipped import policies
@@ -55,8 +58,9 @@ _ATTRIBUTES = """\
 
 @dataclass(frozen=True)
 class Start:
-    """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git. `policies`: path →
-    bytes of its policies; without them, those that come with the package.
+    """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git. `key`: the SSH key (a
+    file or the key itself) that commits made there are signed with; without one, whichever git has configured.
+    `policies`: path → bytes of its policies; without them, those that come with the package.
     """
 
     name: str = ""
@@ -64,17 +68,19 @@ class Start:
     language: str = "en"
     bare: bool = False
     team: bool = False
+    key: str = ""
     policies: Mapping[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
 class Started:
-    """A registry that was made: where, which commit, and which files it added."""
+    """A registry that was made: where, which commit, which files it added, and the key that signed it, if one did."""
 
     path: Path
     commit: str | None
     branch: str
     files: tuple[str, ...]
+    key: PublicKey | None = None
 
 
 def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
@@ -85,10 +91,10 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     """
     if how.name and (problem := paths.name_problem(how.name)):
         raise RegistryError(f"name {how.name!r} {problem}", hint="try letters, digits and '-', like credit-models")
+    key = _key(how.key, Path.cwd()) if how.key else None
     repository = _repository(path, bare=how.bare, dry_run=dry_run)
     if repository is None:
-        files = tuple(sorted(_files(how, path, branch="main", access=None)))
-        return Started(path, None, "main", files)
+        return Started(path, None, "main", tuple(sorted(_files(how, path, branch="main", access=None))))
     branch = repository.head_branch
     if branch is None:
         raise RegistryError("HEAD is detached: no branch would hold the registry", hint="git switch main")
@@ -97,19 +103,22 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     if before.read(paths.CONSTITUTION) is not None:
         raise Conflict(f"{path} is a registry already", hint="look at it: gitops-registry list")
     _refuse_strangers(repository, tip)
-    edits = _joined(
-        before, how, _files(how, path, branch=branch, access=_access(repository, team=how.team)), repository, tip
-    )
+    key = key or signs_with(repository)
+    files = _files(how, path, branch=branch, access=_access(repository, key) if how.team else None)
+    edits = _joined(before, how, files, repository, tip)
     _refuse_overwriting(repository, edits)
     if dry_run:
-        return Started(path, None, branch, tuple(sorted(edits)))
+        return Started(path, None, branch, tuple(sorted(edits)), key)
     ref = f"refs/heads/{branch}"
     with writer(repository):
+        if how.key:
+            repository.run("config", "gpg.format", "ssh")
+            repository.run("config", "user.signingKey", _named(how.key, Path.cwd()))
         message = f"init registry {_name(how, path)}\n"
         commit, scratch = write_commit(repository, edits, parents=[tip] if tip else [], message=message)
         repository.run("config", ANCHOR, branch)  # first: a registry without it would let a proposal name the branch
         move_branches(repository, {ref: (tip or NO_COMMIT, commit)}, scratch=scratch, follow=ref)
-    return Started(path, commit, branch, tuple(sorted(edits)))
+    return Started(path, commit, branch, tuple(sorted(edits)), key)
 
 
 def _repository(path: Path, *, bare: bool, dry_run: bool) -> Repository | None:
@@ -140,13 +149,26 @@ def _name(how: Start, path: Path) -> str:
     return raw if not paths.name_problem(raw) else "registry"
 
 
-def _access(repository: Repository, *, team: bool) -> Access | None:
+def _key(told: str, folder: Path) -> PublicKey:
+    """Return the public half of the key that somebody names. Raises RegistryError."""
+    try:
+        return public_of(told, folder)
+    except ValueError as error:
+        raise RegistryError(f"{told[:80]}: {error}", hint="name a file: --key ~/.ssh/id_ed25519.pub") from error
+
+
+def _named(told: str, folder: Path) -> str:
+    """Return the key as git's configuration names it, from wherever git is run."""
+    is_key = told.startswith(("key::", "ssh-", "ecdsa-")) and " " in told
+    return told if is_key else str((folder / Path(told).expanduser()).absolute())
+
+
+def _access(repository: Repository, key: PublicKey | None) -> Access:
     """Return the first members of a team's registry: whoever makes it administers it."""
-    if not team:
-        return None
     name, email = repository.identity()
     login = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name.lower()).strip("-") or "admin"
-    return Access(members=(Member(name=login, role="admin", email=email),))
+    keys = (Key(key=f"{key.line} {login}"),) if key else ()
+    return Access(members=(Member(name=login, role="admin", email=email, keys=keys),))
 
 
 def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_registry.proposals import Proposal
     from gitops_registry.publishing import Published
     from gitops_registry.registering import Registered
+    from gitops_registry.reviewing import Review
 
 
 class Verbs:
@@ -155,6 +156,18 @@ class Verbs:
         from gitops_registry import proposals
 
         return proposals.merge(self._place, branch, reason=reason, dry_run=dry_run)
+
+    def approve(
+        self, branch: str, *, reject: bool = False, comment: str = "", plan: str = "", dry_run: bool = False
+    ) -> Review:
+        """Sign that a proposal should land (or with `reject`, that it should not) as the plan it is now.
+
+        Raises RegistryError where the key that signs here is nobody's who may approve it.
+        """
+        from gitops_registry import reviewing
+
+        verb: reviewing.Verb = "reject" if reject else "approve"
+        return reviewing.approve(self._place, branch, verb=verb, comment=comment, plan=plan, dry_run=dry_run)
 
     def push(self, *, dry_run: bool = False) -> Published:
         """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""

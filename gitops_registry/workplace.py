@@ -29,6 +29,7 @@ from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkingSource
+from gitops_registry.identity import Witnesses
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
 from gitops_registry.reference import Reference
@@ -55,8 +56,11 @@ class Workplace:
         revision: str | None = None,
         progress: Progress | None = None,
         mirror: Mirror | None = None,
+        decided: str | None = None,
     ) -> None:
         self.repository = repository
+        self.decided = decided
+        """The last decision, where no ref says so: in the middle of a push."""
         self.mirror = mirror
         self.revision = revision
         self.progress = progress
@@ -146,6 +150,8 @@ class Workplace:
 
         Not as HEAD says where anything else is known: a proposal that somebody has checked out would name itself.
         """
+        if self.decided is not None:
+            return self._anchor
         anchors = (f"refs/heads/{self._anchor}", "refs/remotes/origin/HEAD")
         for commit in filter(None, map(self.repository.tip, anchors)):
             if self.snapshot(commit).read(paths.CONSTITUTION) is not None:
@@ -164,6 +170,8 @@ class Workplace:
 
     def tip(self) -> str:
         """Return the last decision. Raises NotFound where the branch does not exist here."""
+        if self.decided is not None:
+            return self.decided
         branch = self.branch
         tip = self.repository.tip(f"refs/heads/{branch}")
         if tip is None:
@@ -184,6 +192,11 @@ class Workplace:
         tips = (self.repository.tip(f"refs/{side}/{branch}") for side in ("heads", "remotes/origin"))
         tip = next(filter(None, tips), None)
         return self.snapshot(tip).constitution.trusted_types if tip else ()
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """What reads signatures."""
+        return Witnesses(self.repository)
 
     @cached_property
     def engine(self) -> CommonExpressions:
@@ -266,7 +279,7 @@ class Workplace:
         """
         if self.repository.work_tree is not None:
             return self.repository.work_tree
-        tip = self.repository.tip(self.ref) or self.commit("HEAD")
+        tip = self.decided or self.repository.tip(self.ref) or self.commit("HEAD")
         state = landing.state_folder(self.repository) / "dvc"
         wanted = detached_config(self.snapshot(tip).read(paths.DVC_CONFIG) or b"", cache=state / "cache")
         folder = state / hashlib.sha256(wanted).hexdigest()[:16]

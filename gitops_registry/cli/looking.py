@@ -194,7 +194,9 @@ def log_command(ctx: click.Context, name: str | None, limit: int | None, as_json
     for event in found:
         head = f"{event.time:%Y-%m-%d %H:%M}  {click.style(event.commit.oid[:9], fg='yellow')}  {clean(event.commit.author)}"
         through = event.proposal
-        click.echo(head + (f"  (through {clean(through)})" if through else ""))
+        signed = event.signature
+        word = f"  {click.style(clean(signed), fg='green' if signed.is_good else 'red')}" if signed else ""
+        click.echo(head + (f"  (through {clean(through)})" if through else "") + word)
         for change in event.changes or ():
             click.echo(f"    {clean(change)}")
         if event.reason:

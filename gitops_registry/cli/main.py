@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate": ("evaluating", "measure a version and append what was measured"),
         "rename": ("labelling", "give a model another name"),
         "delete": ("labelling", "take a version or a model away"),
+        "approve": ("reviewing", "sign that a proposal should land, or reject it"),
         "merge": ("judging", "land a proposal"),
         "push": ("judging", "bring decisions and proposals to the remote"),
         "proposals": ("judging", "list, show or close proposals"),
@@ -60,6 +61,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "check": ("judging", "judge a change, or the whole registry"),
         "policy": ("policies", "the rules: list, test, explain, write and waive them"),
         "verify": ("using", "look at the bytes of versions: cache, store, digests"),
+        "hook": ("serving", "let a server's repository judge every push"),
+        "audit": ("serving", "read what a server recorded of pushes"),
     },
     "Use": {
         "pull": ("using", "get the verified files of a version"),

@@ -38,6 +38,12 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @click.option(
     "--team", is_flag=True, help="Stage changes come as proposals only, and serving needs another person's approval."
 )
+@click.option(
+    "--key",
+    default="",
+    metavar="FILE",
+    help="The SSH key that signs what you commit there; without it, the one git has.",
+)
 @click.option("--bare", is_flag=True, help="Make a bare repository.")
 @json_option
 @dry_run_option
@@ -49,6 +55,7 @@ def init_command(
     storage: str,
     language: str,
     team: bool,
+    key: str,
     bare: bool,
     as_json: bool,
     dry_run: bool,
@@ -64,7 +71,8 @@ def init_command(
             hint="gitops-registry init FOLDER, then in it: git remote add origin URL; git push -u origin main",
         )
     folder = Path(where) / folder
-    started = init(folder, Start(name=name, storage=storage, language=language, bare=bare, team=team), dry_run=dry_run)
+    how = Start(name=name, storage=storage, language=language, bare=bare, team=team, key=key)
+    started = init(folder, how, dry_run=dry_run)
     if as_json:
         print_json(
             {
@@ -72,6 +80,7 @@ def init_command(
                 "commit": started.commit,
                 "branch": started.branch,
                 "files": list(started.files),
+                "key": started.key.fingerprint if started.key else None,
             }
         )
         return
@@ -84,21 +93,23 @@ def init_command(
     if dry_run:
         click.echo("dry run: nothing was written")
         return
-    _say_who_decides(team)
+    _say_who_decides(started.key.fingerprint if started.key else "", team=team)
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
     click.echo("next: gitops-registry promote NAME 1 --to staging")
 
 
-def _say_who_decides(team: bool) -> None:
-    if team:
-        click.echo(
-            "note: production waits for another person's approval, and none can be verified in this release; until then, an administrator sets approvals: 0 in registry.yaml"
-        )
+def _say_who_decides(key: str, *, team: bool) -> None:
+    """Say what the registry asks of people, and what is missing before anybody can prove who they are."""
+    if not team:
+        note = "this is one person's registry: approvals: 0 and direct: true in registry.yaml; --team asks for a second person"
+    elif key:
+        note = "production waits for another person's approval; give them a place first: gitops-registry access add NAME --role ml_engineer --key FILE"
     else:
-        click.echo(
-            "note: this is one person's registry: approvals: 0 and direct: true in registry.yaml; --team asks for a second person"
-        )
+        note = "production waits for another person's approval, and an approval is a signature: git config --global gpg.format ssh; git config --global user.signingKey ~/.ssh/id_ed25519.pub; then put that key into policies/access.yaml"
+    click.echo(f"note: {note}")
+    if key:
+        click.echo(f"note: commits here are signed with {key}")
 
 
 @click.command("doctor")

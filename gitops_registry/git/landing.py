@@ -21,6 +21,7 @@ from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git import journal, worktree
 from gitops_registry.git.process import complaint, environment, quoted, run
 from gitops_registry.git.repository import Repository, is_safe_path
+from gitops_registry.git.signing import signed, signing_key
 from gitops_registry.snapshot import Content, LocalFile, Stored
 
 NO_COMMIT = journal.NO_COMMIT
@@ -121,8 +122,10 @@ def write_commit(
 ) -> tuple[str, str]:
     """Write one commit and return its id and the scratch ref that keeps it.
 
-    `author` is who wrote it and when, as git spells it; whoever works here, without one. The tree is the first parent's with the edits applied (an empty tree without parents). Its cost does not grow
-    with the tree. No branch moves. Raises RegistryError where a local file is not what was promised any more.
+    `author` is who wrote it and when, as git spells it; whoever works here, without one. The tree is the first parent's
+    with the edits applied (an empty tree without parents). It is signed where git has an SSH key to sign with. Its cost
+    does not grow with the tree. No branch moves. Raises RegistryError where a local file is not what was promised any
+    more, or nothing could be signed.
     """
     for path in edits:
         if not is_safe_path(path):
@@ -140,6 +143,9 @@ def write_commit(
     if commit is None:
         raise RegistryError("git wrote no commit", hint="see: gitops-registry doctor")
     _require_same(repository, commit, {path: told for path, told in edits.items() if isinstance(told, LocalFile)})
+    if signing_key(repository):
+        commit = signed(repository, commit)
+        run(repository.folder, "update-ref", scratch, commit, held=repository.held)
     return commit, scratch
 
 

@@ -19,6 +19,9 @@ class Commit(NamedTuple):
     author: str
     email: str
     author_line: str
+    committer: str
+    committer_email: str
+    tree: str
     time: int
     subject: str
     body: str
@@ -62,6 +65,7 @@ def parse_commit(oid: str, data: bytes) -> Commit:
     fields = [line.split(" ", 1) for line in head.split("\n") if not line.startswith(" ")]
     first = dict(reversed([(f[0], f[1]) for f in fields if len(f) == 2]))
     author = re.match(r"(.*?) ?<([^>]*)>", first.get("author", ""))
+    committer = re.match(r"(.*?) ?<([^>]*)>", first.get("committer", ""))
     when = re.search(r"> (\d+) ", first.get("committer", ""))
     return Commit(
         oid=oid,
@@ -69,6 +73,9 @@ def parse_commit(oid: str, data: bytes) -> Commit:
         author=author[1] if author else "",
         email=author[2] if author else "",
         author_line=first.get("author", ""),
+        committer=committer[1] if committer else "",
+        committer_email=committer[2] if committer else "",
+        tree=first.get("tree", ""),
         time=int(when[1]) if when else 0,
         subject=text.split("\n", 1)[0],
         body=text,

@@ -255,6 +255,14 @@ class Repository:
         plain = {"GIT_LITERAL_PATHSPECS": "0"}
         return bool(run(self.folder, "check-ignore", "--no-index", path, extra=plain, ok=(0, 1)).strip())
 
+    def first_step(self, tip: str, base: str, *paths: str) -> str:
+        """Return the newest first-parent step after `base` that changed one of the paths; empty where none did."""
+        return (
+            self.run("rev-list", "--first-parent", "--max-count=1", tip, f"^{base}", "--", *paths).strip()
+            if paths
+            else ""
+        )
+
     def own_steps(self, tip: str, other: str) -> list[str]:
         """Return the first-parent steps to `tip` that `other` does not contain, oldest first."""
         limits = () if other == "0" * 40 else (f"^{other}",)

@@ -47,6 +47,8 @@ DECISIONS: dict[str, Rule] = {
     "emptied": keeping.emptied,
     "stage-order": decisions.stage_order,
     "approvals": decisions.approvals,
+    "objections": decisions.objections,
+    "second-administrator": decisions.second_administrator,
     "permissions": decisions.permissions,
     "strangers": decisions.strangers,
     "governance": decisions.governance,

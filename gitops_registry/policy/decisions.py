@@ -50,17 +50,47 @@ def approvals(judgement: Judgement) -> Iterator[Finding]:
                 "approvals",
                 "approvals",
                 f"{stage.name} asks for {wanted} approval(s), and nobody verified any",
-                "verifying approvals comes in a later release; until then, an administrator sets approvals: 0 in registry.yaml",
+                "approvals are gathered where a proposal lands: gitops-registry check --head BRANCH",
                 Spot(paths.model_path(change.model), 1, 1, change.model, change.version),
             )
         elif len(set(given)) < wanted:
-            yield _refused(
-                judgement,
-                "approvals",
-                change,
-                f"{stage.name} asks for {wanted} approval(s); there are {len(set(given))}",
-                "ask another member to approve",
-            )
+            message = f"{stage.name} asks for {wanted} approval(s); {len(set(given)) or 'none'} of them holds"
+            hint = "another member who may deploy it looks and approves: gitops-registry approve BRANCH"
+            yield _refused(judgement, "approvals", change, message, hint)
+
+
+def objections(judgement: Judgement) -> Iterator[Finding]:
+    """A rejection stays until whoever rejected approves; an approval that does not count is told with the reason."""
+    about = Spot(paths.ACCESS)
+    for member, comment in judgement.facts.objections:
+        told = f": {comment.splitlines()[0]}" if comment else ""
+        hint = f"answer it, and ask {member} to look again: gitops-registry approve BRANCH"
+        yield Finding.error("objections", f"{member} rejected it{told}", hint, about)
+    for reason in judgement.facts.discounted:
+        yield Finding.warning("objections", reason, "ask them to look at the plan as it is now", about)
+
+
+def second_administrator(judgement: Judgement) -> Iterator[Finding]:
+    """Who rules the registry is changed by two administrators, where there are two."""
+    access, facts = judgement.access, judgement.facts
+    if access is None or judgement.before is None or facts.approvals is None or facts.actor is None:
+        return
+    asked = [
+        pair for pair in needed(judgement.changes, judgement.before, judgement.law, access) if pair[0] == "administer"
+    ]
+    people = {m.name for m in access.members if m.kind == "person" and m.keys and holds(access, m.name, "administer")}
+    if not asked or len(people) < 2:
+        return
+    alone = set(facts.contributors) if len(facts.contributors) == 1 else set()
+    agreed = people & {facts.actor, *facts.approvals, *alone}
+    if len(agreed) < 2:
+        others = " or ".join(sorted(people - agreed))
+        yield Finding.error(
+            "second-administrator",
+            f"this changes who or what rules the registry, and {'one administrator' if agreed else 'no administrator'} of {len(people)} agreed",
+            f"propose it, and let {others} approve it: gitops-registry approve BRANCH",
+            Spot(paths.ACCESS),
+        )
 
 
 def permissions(judgement: Judgement) -> Iterator[Finding]:
@@ -82,8 +112,8 @@ def permissions(judgement: Judgement) -> Iterator[Finding]:
         elif not holds(access, actor, permission, model):
             yield Finding.error(
                 "permissions",
-                f"{actor} may not {permission} {about}",
-                f"see {paths.ACCESS}",
+                f"{actor} may not {permission} {about}" if actor else f"{judgement.facts.signer} belongs to no member",
+                f"see who may: gitops-registry access who-can {permission} {model}".rstrip(),
                 Spot(paths.ACCESS, 1, 1, model),
             )
 

@@ -1,0 +1,212 @@
+"""Approvals without a forge: signed empty commits on a proposal's branch, and which of them hold.
+
+One binds to the digest of the plan and to the decision it was judged on. It holds as long as the plan is that one, nobody
+decided about the same things since, and whoever gave it may decide such a plan, is a person and wrote none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from gitops_registry import paths
+from gitops_registry.access import holds, needed
+from gitops_registry.changes import Change, plan_digest
+from gitops_registry.errors import RegistryError
+from gitops_registry.git.parsing import Commit
+from gitops_registry.git.repository import Repository
+from gitops_registry.identity import Witnesses, deciding_member
+from gitops_registry.manifest.kinds import Constitution
+from gitops_registry.snapshot import Snapshot
+
+_MOST = 500
+"""Commits of one proposal that are looked at: more are no proposal that anybody could read."""
+_TRAILERS = {"Approves": "approve", "Rejects": "reject"}
+
+
+class Word(NamedTuple):
+    """One approval or rejection: the plan's digest and the decision it was judged on, as the commit says."""
+
+    oid: str
+    kind: Literal["approve", "reject"]
+    plan: str
+    base: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What members say of one plan. `given`: whose approval holds; `objections`: who rejected it, and why; `discounted`:
+    approvals that do not hold, each with the reason; `contributors`: who wrote it.
+    """
+
+    given: tuple[str, ...] = ()
+    objections: tuple[tuple[str, str], ...] = ()
+    discounted: tuple[str, ...] = ()
+    contributors: tuple[str, ...] = ()
+
+
+def message(verb: Literal["approve", "reject"], subject: str, plan: str, base: str) -> tuple[str, str]:
+    """Return the subject and the trailers of the commit that approves or rejects."""
+    word = "Approves" if verb == "approve" else "Rejects"
+    return f"{verb} {subject}", f"{word}-Plan: {plan}\n{word}-Base: {base}"
+
+
+def word(repository: Repository, commit: Commit) -> Word | None:
+    """Return the approval or rejection that a commit is; None for one that changes anything or says neither."""
+    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
+        return None
+    for name, kind in _TRAILERS.items():
+        plan, base = commit.trailer(f"{name}-Plan"), commit.trailer(f"{name}-Base")
+        if plan and base:
+            told = commit.body.strip().split("\n\n")[1:-1]
+            return Word(commit.oid, "approve" if kind == "approve" else "reject", plan, base, "\n\n".join(told).strip())
+    return None
+
+
+def own_commits(repository: Repository, tip: str, head: str) -> list[Commit]:
+    """Return the commits of a proposal that no decision has, oldest first. Raises RegistryError for more than anybody reads."""
+    told = repository.run("rev-list", "--topo-order", "--reverse", f"--max-count={_MOST + 1}", head, f"^{tip}").split()
+    if len(told) > _MOST:
+        raise RegistryError(
+            f"the proposal has more than {_MOST} commits", hint="make it again from the newest decision, in fewer"
+        )
+    return [repository.commit(oid) for oid in told]
+
+
+def contribution(repository: Repository, head: str) -> Commit:
+    """Return the newest commit of a proposal that is no approval and no rejection."""
+    commit = repository.commit(head)
+    for _ in range(_MOST):
+        if not commit.parents or word(repository, commit) is None:
+            break
+        commit = repository.commit(commit.parents[0])
+    return commit
+
+
+def consent(
+    witnesses: Witnesses, repository: Repository, before: Snapshot, changes: Sequence[Change],
+    *, tip: str, head: str, law: Constitution, now: datetime | None = None, also: Sequence[Commit] = (),
+) -> Consent:  # fmt: skip
+    """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
+
+    `also` are rejections that other branches carry. A member's last word counts.
+    """
+    now = now or datetime.now(UTC)
+    said: list[Word] = []
+    contributors: set[str] = set()
+    commits = own_commits(repository, tip, head)
+    elsewhere = [found for commit in also if (found := word(repository, commit)) and found.kind == "reject"]
+    for commit in commits:
+        found = word(repository, commit)
+        if found is not None:
+            said.append(found)
+        else:
+            signature = witnesses.signature(commit.oid, before, now=now)
+            contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
+    case = _Case(witnesses, repository, before, changes, tip, law, frozenset(contributors), now)
+    last: dict[str, Word] = {}
+    discounted: list[str] = []
+    for one in (*said, *elsewhere):
+        member, problem = case.speaker(one)
+        if problem:
+            discounted.append(problem)
+        else:
+            last[member] = one
+    given, objections = [], []
+    for member, one in last.items():
+        if one.kind == "reject":
+            objections.append((member, one.comment))
+        elif problem := case.void(member, one):
+            discounted.append(problem)
+        else:
+            given.append(member)
+    return Consent(tuple(given), tuple(objections), tuple(dict.fromkeys(discounted)), tuple(sorted(contributors)))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One plan, and what an approval of it is measured by."""
+
+    witnesses: Witnesses
+    repository: Repository
+    before: Snapshot
+    changes: Sequence[Change]
+    tip: str
+    law: Constitution
+    contributors: frozenset[str]
+    now: datetime
+
+    def speaker(self, one: Word) -> tuple[str, str]:
+        """Return the member whose word it is, and why it is nobody's that counts."""
+        what = "approval" if one.kind == "approve" else "rejection"
+        signature = self.witnesses.signature(one.oid, self.before, now=self.now)
+        if not signature.is_good:
+            return "", f"the {what} {one.oid[:12]} does not count: {signature.problem or 'it is unsigned'}"
+        member = signature.member
+        problem = may_approve(self.before, self.changes, self.law, member)
+        return member, f"the {what} of {member} does not count: {problem}" if problem else ""
+
+    def void(self, member: str, one: Word) -> str:
+        """Say why an approval does not hold for this plan; empty where it does."""
+        if member in self.contributors:
+            return f"the approval of {member} does not count: {member} wrote part of it"
+        if one.plan != plan_digest(self.changes):
+            return f"the approval of {member} does not count: it approves another plan than what would land now"
+        if not self.repository.follows(self.tip, one.base):
+            return (
+                f"the approval of {member} does not count: it was judged on {one.base[:12]}, which is no decision here"
+            )
+        if newer := self._decided_since(one.base):
+            return f"the approval of {member} does not count: {newer[:12]} decided about the same since"
+        return ""
+
+    def _decided_since(self, base: str) -> str:
+        """Return a decision after `base` that touched what this plan touches; empty where none did."""
+        return self.repository.first_step(self.tip, base, *touched(self.changes))
+
+
+def touched(changes: Sequence[Change]) -> list[str]:
+    """Return the folders and files a plan is about: of a model everything, of anything else the files it changes."""
+    found: set[str] = set()
+    for change in changes:
+        names = {change.model, str(change.after) if change.kind == "model_renamed" else ""} - {""}
+        found |= {folder for name in names for folder in (f"{paths.MODELS}/{name}", f"cards/{name}")}
+        found |= {p.path for p in change.paths if not names or paths.place_of(p.path).role == "unknown"}
+    return sorted(found)
+
+
+def may_approve(before: Snapshot, changes: Sequence[Change], law: Constitution, name: str) -> str:
+    """Say why a member may not approve a plan: it takes a person who holds every permission that it needs. Empty if so."""
+    access = before.access
+    member = access.member(name) if access else None
+    if access is None or member is None:
+        return f"{name} is no member"
+    if member.kind != "person":
+        return f"{name} is a service"
+    for permission, model in needed(changes, before, law, access):
+        if not holds(access, name, permission, model):
+            return f"{name} may not {permission} {f'for {model}' if model else 'for the registry itself'}"
+    return ""
+
+
+def who_approves(repository: Repository, before: Snapshot, changes: Sequence[Change], law: Constitution) -> str:
+    """Return the member whose key signs here. Raises RegistryError where that is nobody who may approve the plan."""
+    member, key = deciding_member(repository, before.access)
+    if member is None:
+        raise RegistryError(
+            "an approval is a signature, and no key that signs is configured here",
+            hint="git config gpg.format ssh; git config user.signingKey ~/.ssh/id_ed25519.pub; an administrator adds that key: gitops-registry access add",
+        )
+    if not member:
+        raise RegistryError(
+            f"{key} belongs to no member",
+            hint="an administrator adds it: gitops-registry access add, or access rotate-key",
+        )
+    if problem := may_approve(before, changes, law, member):
+        raise RegistryError(
+            f"this approval would not count: {problem}", hint="see who may: gitops-registry access list"
+        )
+    return member

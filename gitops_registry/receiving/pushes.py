@@ -1,0 +1,144 @@
+"""A whole push: every ref it moves, in the order in which each can be judged. One refusal refuses all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitops_registry.approving import own_commits
+from gitops_registry.errors import RegistryError
+from gitops_registry.git import incoming
+from gitops_registry.git.landing import NO_COMMIT
+from gitops_registry.policy.report import Fact
+from gitops_registry.receiving import signers, tags
+from gitops_registry.receiving.contents import contents
+from gitops_registry.receiving.steps import REQUIRED, Court, first, step
+from gitops_registry.receiving.updates import Refusal, Update, sort_of, unknown
+from gitops_registry.workplace import ANCHOR, Workplace
+
+ROOT = "gitops-registry.root"
+"""The key of the server's git configuration that names whose key starts the registry."""
+UNSEEN_BYTES = "gitops-registry.unseenBytes"
+"""Set to true on a server that cannot reach the store: it then does not ask whether bytes are there."""
+_MOST_UPDATES = 100
+
+
+@dataclass(frozen=True)
+class Pusher:
+    """Who is connected, as the server knows it: the fingerprint of the SSH key that a forced command names, and the account."""
+
+    key: str = ""
+    account: str = ""
+
+
+def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: datetime) -> Iterator[Refusal]:
+    """Yield every reason to refuse a push to a server's repository. Nothing is written."""
+    repository = place.repository
+    branch = repository.config(ANCHOR)
+    unreadable = list(_unreadable(place, moves, branch))
+    yield from unreadable
+    tip = repository.tip(f"refs/heads/{branch}") or NO_COMMIT
+    if tip != NO_COMMIT:
+        yield from _connected(place, tip, pusher)
+    if unreadable:
+        return
+    new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
+    court = Court(now, frozenset(new), _required(place))
+    refused = list(contents(repository, new))
+    yield from refused
+    decided = next((update for update in moves if sort_of(update.ref, branch) == "decisions"), None)
+    if decided and not refused:
+        yield from _decisions(place, court, decided, repository.config(ROOT))
+    place.decided = decided.new if decided and not decided.is_deletion else tip
+    if place.decided == NO_COMMIT:
+        yield Refusal("root", "there is no registry here yet", f"push {branch} first: git push -u origin {branch}")
+        return
+    for update in moves:
+        sort = sort_of(update.ref, branch)
+        if sort == "proposal":
+            yield from _proposal(place, court, update, place.decided)
+        elif sort == "tag":
+            yield from tags.tag(place, update, place.decided)
+
+
+def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Iterator[Refusal]:
+    """Why a push is not even looked at: it is for no ref of a registry, or for nothing that is a commit."""
+    if not branch:
+        hint = "on the server: gitops-registry hook install REPOSITORY"
+        yield Refusal("refs", "this repository does not say where decisions land", hint)
+    elif len(moves) > _MOST_UPDATES:
+        yield Refusal("sizes", f"moves {len(moves)} refs; {_MOST_UPDATES} are taken at once", "push fewer")
+    else:
+        for update in moves:
+            if sort_of(update.ref, branch) == "unknown":
+                yield unknown(update, branch)
+            elif not update.is_deletion and incoming.commit_of(place.repository, update.new) is None:
+                yield Refusal("refs", "names no commit", "push a commit", update.ref)
+
+
+def _required(place: Workplace) -> frozenset[Fact]:
+    is_blind = place.repository.config(UNSEEN_BYTES) == "true"
+    return REQUIRED - {"presence"} if is_blind else REQUIRED
+
+
+def _connected(place: Workplace, tip: str, pusher: Pusher) -> Iterator[Refusal]:
+    """Whoever is connected, where the server knows it, is a member who may write: `read` lets nobody push."""
+    if not pusher.key:
+        return
+    place.decided = tip
+    access = place.witnesses.members(place.snapshot(tip))
+    member = next((m for m in access.members for key in m.keys if key.public.fingerprint == pusher.key), None)
+    if member is None:
+        yield Refusal(
+            "pusher", f"the key {pusher.key} is no member's", "an administrator adds it: gitops-registry access add"
+        )
+    elif not access.may(member, "write"):
+        yield Refusal(
+            "pusher", f"{member.name} may read here and not push", "see who may: gitops-registry access who-can write"
+        )
+
+
+def _decisions(place: Workplace, court: Court, update: Update, root: str) -> Iterator[Refusal]:
+    repository = place.repository
+    if update.is_deletion:
+        yield Refusal(
+            "history", "the branch of decisions is never taken away", "decisions are undone by new ones", update.ref
+        )
+    elif update.is_new:
+        yield from first(place, court, update.new, root)
+    elif not repository.follows(update.new, update.old):
+        hint = "put yours on top of what was decided meanwhile: gitops-registry push"
+        yield Refusal("history", "does not follow the last decision: history is never rewritten", hint, update.ref)
+    else:
+        parent = update.old
+        for oid in repository.own_steps(update.new, update.old):
+            yield from step(place, court, oid, parent)
+            parent = oid
+
+
+def _proposal(place: Workplace, court: Court, update: Update, tip: str) -> Iterator[Refusal]:
+    """A proposal grows and is never rewritten, by members who may write; its branch goes when it has landed."""
+    repository = place.repository
+    if update.is_deletion:
+        if not repository.is_ancestor(update.old, tip):
+            hint = "it stays, with what was said of it; whoever runs the server may take it away"
+            yield Refusal("append-only", "is a proposal that has not landed, and is not taken away", hint, update.ref)
+        return
+    if not update.is_new and not repository.is_ancestor(update.old, update.new):
+        hint = "add commits on top of it: git pull; or propose under another name"
+        yield Refusal("append-only", "is a proposal, and its commits are never rewritten", hint, update.ref)
+        return
+    try:
+        repository.merge_base(tip, update.new)
+        own = own_commits(repository, tip, update.new)
+    except RegistryError as error:
+        yield Refusal("history", error.message, error.hint, update.ref)
+        return
+    yield from signers.contributions(
+        place.witnesses,
+        [commit for commit in own if commit.oid in court.new],
+        place.snapshot(tip),
+        new=court.new,
+        now=court.now,
+    )

@@ -1,0 +1,59 @@
+"""Tags on a server: made once, where what they say is true, and never moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitops_registry import paths
+from gitops_registry.git import incoming
+from gitops_registry.git.repository import EMPTY_TREE
+from gitops_registry.receiving.updates import Refusal, TagName, Update, tag_name
+from gitops_registry.snapshot import Snapshot
+from gitops_registry.workplace import Workplace
+
+_FIX = "tag the decision that registered it: gitops-registry log NAME shows which"
+
+
+def tag(place: Workplace, update: Update, tip: str) -> Iterator[Refusal]:
+    """Yield why a tag is refused: it moves, it marks no decision, or the registry says something else by now."""
+    if not update.is_new:
+        yield Refusal("tags", "is a tag, and tags are never moved or taken away", "make another one", update.ref)
+        return
+    named = tag_name(update.ref)
+    commit = incoming.commit_of(place.repository, update.new)
+    if named is None or commit is None or not place.repository.follows(tip, commit):
+        yield Refusal("tags", "marks no decision", _FIX, update.ref)
+    elif problem := _problem(place, named, commit, place.snapshot(tip)):
+        yield Refusal("tags", problem, _FIX, update.ref)
+
+
+def _problem(place: Workplace, named: TagName, commit: str, now: Snapshot) -> str:
+    numbers = _registered(place, commit, named.model)
+    if not numbers:
+        return f"marks a decision that registered no version of {named.model}"
+    there = [number for number in numbers if now.version(named.model, number) is not None]
+    if named.version:
+        spelled = {_numbered(named.version)} | {n for n in there if _release(now, named.model, n) == named.version}
+        return "" if spelled & set(there) else f"marks a decision that registered another version than {named.version}"
+    held = now.in_stage(named.model, named.stage) if now.model(named.model) else ()
+    return "" if set(there) & set(held) else f"says {named.stage}, and model.yaml does not"
+
+
+def _numbered(text: str) -> int:
+    """Return the number that `3` or `3.0.0` stands for; 0 for any other."""
+    number = text.removesuffix(".0.0")
+    return int(number) if number.isdigit() and len(number) < 10 else 0
+
+
+def _release(now: Snapshot, name: str, number: int) -> str:
+    version = now.version(name, number)
+    return (version.release or "") if version else ""
+
+
+def _registered(place: Workplace, commit: str, name: str) -> set[int]:
+    """Return the numbers of the versions of a model that a decision registered."""
+    parents = place.repository.commit(commit).parents
+    folder = f"{paths.MODELS}/{name}/versions"
+    changed = place.repository.changed_paths(parents[0] if parents else EMPTY_TREE, commit, folder)
+    places = [paths.place_of(change.path) for change in changed if change.new_oid and not change.old_oid]
+    return {at.version for at in places if at.role == "version"}
