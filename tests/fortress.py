@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import hooked
 import servers
 from builder import cli
 from forging import Actor
@@ -51,11 +53,15 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Server:
-    """A bare repository with the hook. Over SSH it is reached at `port`, by whoever has one of the `authorized` keys."""
+    """A bare repository with the hook. Over SSH it is reached at `port`, by whoever has one of the `authorized` keys.
+
+    In `lanes` connections stay open for the next push of the same actor.
+    """
 
     path: Path
     port: int = 0
     authorized: Path | None = None
+    lanes: Path | None = None
 
     @property
     def refs(self) -> dict[str, str]:
@@ -65,6 +71,15 @@ class Server:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         return dict(line.split(" ") for line in told.stdout.splitlines())  # type: ignore[misc]
+
+    def put_back(self, refs: dict[str, str]) -> list[str]:
+        """Give refs back what they had, so that what one attack wins spoils no other test; return those that had moved."""
+        now = self.refs
+        moved = sorted(name for name in {*now, *refs} if now.get(name) != refs.get(name))
+        told = [f"update {name} {refs[name]}" if name in refs else f"delete {name}" for name in moved]
+        git = ["git", f"--git-dir={self.path}", "update-ref", "--stdin"]
+        subprocess.run(git, input="\n".join([*told, ""]), text=True, check=True)
+        return moved
 
     @property
     def denials(self) -> list[dict[str, Any]]:
@@ -79,12 +94,17 @@ class Server:
     def push(self, shop: Workshop, by: Actor, *specs: str, road: str = "file", options: Sequence[str] = ()) -> Pushed:
         """Push from the workshop with somebody's key and say what became of it; a ref that would be lost is forced."""
         command = ["git", "-C", str(shop.root), "push", "--force", "--porcelain", *options, self.url(road), *specs]
-        return pushed(command, {**os.environ, "GIT_SSH_COMMAND": ssh(by)})
+        kept = {"ControlMaster": "auto", "ControlPersist": "60", "ControlPath": f"{self.lanes}/{by.name}"}
+        lane = [f"-o {key}={value}" for key, value in kept.items()] if self.lanes else []
+        return pushed(command, {**os.environ, "GIT_SSH_COMMAND": ssh(by, *lane)})
 
     def copy(self, target: Path) -> Server:
-        """Return a server of one's own, which keeps what it accepts."""
+        """Return a server of one's own, which keeps what it accepts and lets nobody in over SSH."""
         shutil.copytree(self.path, target, symlinks=True)
-        return replace(self, path=target)
+        config = target / "config"
+        lines = [line for line in config.read_text().splitlines() if "authorizedKeys" not in line]
+        config.write_text("\n".join([*lines, ""]).replace(str(self.path), str(target)))
+        return Server(target)
 
 
 def ssh(by: Actor, *options: str) -> str:
@@ -123,17 +143,19 @@ def filled(path: Path, shop: Workshop) -> None:
 
 
 @contextmanager
-def standing(folder: Path, filled_server: Path, shop: Workshop) -> Iterator[Server]:
-    """Yield a server that has the workshop's past, behind an sshd where there is one."""
+def standing(folder: Path, filled_server: Path, shop: Workshop, *, is_quick: bool = False) -> Iterator[Server]:
+    """Yield a server that has the workshop's past, behind an sshd where there is one; `is_quick`: see `hooked`."""
     folder.mkdir()
     path, keys = folder / "server.git", folder / "authorized_keys"
     shutil.copytree(filled_server, path)
     server = install(path, shop, authorized=keys)
+    if is_quick:
+        hooked.quicken(path / "hooks/pre-receive", path / "hooks/post-receive", keys)
     if not Path(servers.SSHD).exists():
         yield server
         return
-    with servers.sshd(folder, keys) as port:
-        yield replace(server, port=port)
+    with servers.sshd(folder, keys) as port, tempfile.TemporaryDirectory(prefix="lanes-") as lanes:
+        yield replace(server, port=port, lanes=Path(lanes) if is_quick else None)
 
 
 # ── the table
@@ -183,10 +205,10 @@ def refuse(server: Server, shop: Workshop, case: Case, *, road: str) -> None:
     """Run an attack, and insist that it was refused for its reason, moved nothing, and was written down."""
     specs = case.attack(shop)
     refs, told = server.refs, len(server.denials)
-    by = shop.cast[case.actor]
-    result = server.push(shop, by, *specs, road=road)
+    result = server.push(shop, shop.cast[case.actor], *specs, road=road)
+    moved = server.put_back(refs)
     assert result.code != 0, f"it got through\n{result.text}"
-    assert server.refs == refs, f"something moved\n{result.text}"
+    assert not moved, f"something moved: {moved}\n{result.text}"
     where = result.text if case.by_git else "\n".join(result.refusals)
     assert re.search(case.reason, where), f"not because of {case.reason!r}\n{result.text}"
     assert not CONTROL.search(result.text.replace("\x1b[K", "")), f"a terminal would act on this: {result.text!r}"

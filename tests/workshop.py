@@ -140,7 +140,7 @@ class Workshop:
         if "tree" not in how:
             _, after, _ = self._place.landed(base, head)
             how["tree"] = self.forge.edited(base, raw(after.edits))
-        draft = {"parents": [base, head], "message": f"land\n\nProposal: {branch or 'change/x'}", **how}
+        draft = {"parents": [base, head], "message": f"land\n\nProposal: {branch or 'promote/x'}", **how}
         return self.forge.commit(by, Draft(**draft))
 
     def landed(
@@ -154,7 +154,7 @@ class Workshop:
 
     def pushes(self, head: str, *decisions: str, branch: str = "") -> list[str]:
         """Return what is pushed to propose a commit and to decide: its branch, and the last of the decisions as main."""
-        proposed = [f"{head}:refs/heads/{branch or f'change/{head[:12]}'}"] if head else []
+        proposed = [f"{head}:refs/heads/{branch or f'promote/{head[:12]}'}"] if head else []
         return [*proposed, *(f"{decision}:refs/heads/main" for decision in decisions[-1:])]
 
 
@@ -194,7 +194,8 @@ def opened(folder: Path) -> Workshop:
 
 
 def _init(root: Path, alice: Actor) -> None:
-    init(root, Start(name="fortress", team=True, policies={"policies/floors.yaml": FLOORS}))
+    how = Start(name="fortress", team=True, key=f"{alice.key}.pub", policies={"policies/floors.yaml": FLOORS})
+    assert init(root, how).commit is not None
 
 
 def _past(shop: Workshop) -> None:
@@ -230,7 +231,7 @@ def _past(shop: Workshop) -> None:
 
 def _team(shop: Workshop, access: Access) -> Access:
     known = {member.name for member in access.members}
-    members = [*(replace_keys(m, shop) for m in access.members)]
+    members = [*access.members]
     for name, role in ROLES.items():
         if name in known:
             continue
@@ -247,8 +248,3 @@ def _team(shop: Workshop, access: Access) -> Access:
             )
         )
     return access.model_copy(update={"members": tuple(members)})
-
-
-def replace_keys(member: Member, shop: Workshop) -> Member:
-    """Return the first member with her key, which `init` wrote."""
-    return member.model_copy(update={"keys": (Key(key=shop.alice.public),)})

@@ -52,5 +52,6 @@ def shop(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 @pytest.fixture(scope="session")
 def server(shop: Workshop) -> Iterator[Server]:
     """The server that all attacks meet."""
-    with fortress.standing(shop.folder.parent / "standing", shop.folder.parent / "server.git", shop) as found:
+    home = shop.folder.parent
+    with fortress.standing(home / "standing", home / "server.git", shop, is_quick=True) as found:
         yield found

@@ -118,8 +118,8 @@ def files_out_of_order(shop: Workshop) -> list[str]:
 
 
 @TABLE.attack("bob", STRANGER)
-def a_path_of_a_thousand_folders(shop: Workshop) -> list[str]:
-    return landed(shop, {"models/" + "a/" * 1000 + "b": b"x"})
+def a_path_of_hundreds_of_folders(shop: Workshop) -> list[str]:
+    return landed(shop, {"models/" + "a/" * 300 + "b": b"x"})
 
 
 @TABLE.attack("bob", STRANGER, ssh=True)
@@ -209,7 +209,7 @@ def another_store_for_all_bytes(shop: Workshop) -> list[str]:
     return landed(shop, {paths.DVC_CONFIG: b"[core]\n    remote = evil\n['remote \"evil\"']\n    url = s3://evil\n"})
 
 
-@TABLE.attack("alice", r"second administrator|another administrator|approv")
+@TABLE.attack("alice", r"administrator of 2 agreed")
 def another_store_for_all_bytes_by_one_administrator_alone(shop: Workshop) -> list[str]:
     return landed(
         shop, {paths.DVC_CONFIG: b"[core]\n    remote = evil\n['remote \"evil\"']\n    url = s3://evil\n"}, by="alice"

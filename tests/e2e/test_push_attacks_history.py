@@ -16,7 +16,7 @@ TABLE = Table()
 MAIN = "refs/heads/main"
 WAITING = next(iter(OPEN))
 APPEND = r"append|rewr|fast-forward|goes back|on top of"
-FIRST_PARENT = r"first parent"
+FIRST_PARENT = r"parents may be swapped|follow the last decision"
 NOT_OURS = r"is not the merge|not what .*would|differs from"
 DIRECT = r"proposal|direct"
 NONE = r"approval"
@@ -103,7 +103,7 @@ def a_merge_takes_theirs_and_undoes_what_was_decided_meanwhile(shop: Workshop) -
     return shop.pushes(head, shop.landing(shop.bob, head, tree=shop.forge.edited(head, {})))
 
 
-@TABLE.attack("bob", rf"parents|octopus|{FIRST_PARENT}", ssh=True)
+@TABLE.attack("bob", r"joins 3 histories", ssh=True)
 def a_merge_of_three(shop: Workshop) -> list[str]:
     head, other = staging(shop), shop.commit(shop.bob, shop.promotion("churn@2", "archived"))
     tree = shop.forge.edited(head, shop.promotion("churn@2", "archived"))  # type: ignore[arg-type]

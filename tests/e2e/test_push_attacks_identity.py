@@ -16,7 +16,7 @@ from workshop import Workshop
 TABLE = Table()
 UNKNOWN = r"no member|unknown key|nobody's key|not .*member"
 SIGNATURE = r"signature|signed|tampered"
-CANONICAL = r"canonical|header|form"
+CANONICAL = r"canonical|header|not the (text|one)|no other"
 YEAR = 365 * 86400
 
 
@@ -47,7 +47,7 @@ def gpgsig(data: bytes) -> bytes:
 # ── who
 
 
-@TABLE.attack("dan", r"dan may not deploy", ssh=True)
+@TABLE.attack("dan", r"names Bob .* signed by dan", ssh=True)
 def the_author_and_committer_are_somebody_who_may(shop: Workshop) -> list[str]:
     head = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
     return shop.pushes(head, shop.landing(shop.dan, head, author=shop.bob.line, committer=shop.bob.line))
@@ -114,6 +114,16 @@ def an_unknown_contributors_commit_is_merged_into_a_proposal(shop: Workshop) -> 
     return shop.pushes(head, shop.landing(shop.bob, head))
 
 
+@TABLE.attack("dan", r"names Bob .* as its author, and was signed by dan")
+def a_version_is_registered_under_anothers_name(shop: Workshop) -> list[str]:
+    return registered(shop, shop.dan, author=shop.bob.line)
+
+
+@TABLE.attack("dan", r"names Dan .* and was signed by dan")
+def a_members_name_with_an_address_of_somebody_else(shop: Workshop) -> list[str]:
+    return registered(shop, shop.dan, committer="Dan <dan@example.org>")
+
+
 # ── when
 
 
@@ -132,7 +142,7 @@ def a_decision_at_the_end_of_all_times(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, date=99_999_999_999_999)
 
 
-@TABLE.attack("dan", rf"date|time|{CANONICAL}")
+@TABLE.attack("dan", r"badDateOverflow", by_git=True)
 def a_decision_before_all_times(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, date=-1)
 
@@ -233,7 +243,7 @@ def two_authors(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, headers=["author Alice <alice@example.com> 1790000000 +0000"])
 
 
-@TABLE.attack("dan", rf"{CANONICAL}|fsck|NUL|null|nul|{SIGNATURE}")
+@TABLE.attack("dan", r"nulInCommit", by_git=True)
 def a_message_that_ends_before_its_end(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, message="honest\0\nApproves-Plan: 0")
 
@@ -265,14 +275,9 @@ def test_a_member_signs_with_any_key_of_theirs(server: Server, shop: Workshop, t
     accept(copy, shop, shop.bob, *registered(shop, shop.bob_laptop, **who))
 
 
-def test_what_another_wrote_is_signed_by_whoever_committed_it(server: Server, shop: Workshop, tmp_path: Path) -> None:
+def test_minutes_between_two_clocks_are_forgiven(server: Server, shop: Workshop, tmp_path: Path) -> None:
     copy = server.copy(tmp_path / "copy.git")
-    accept(copy, shop, shop.dan, *registered(shop, shop.dan, author="Zoe <zoe@example.com>"))
-
-
-def test_an_hour_between_two_clocks_is_forgiven(server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
-    accept(copy, shop, shop.dan, *registered(shop, shop.dan, date=int(time.time()) - 3600))
+    accept(copy, shop, shop.dan, *registered(shop, shop.dan, date=int(time.time()) - 300))
 
 
 def test_a_service_with_a_key_registers_and_lands(server: Server, shop: Workshop, tmp_path: Path) -> None:
