@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -291,6 +292,45 @@ def a_rejected_proposal_is_approved_by_another(shop: Workshop) -> list[str]:
 def a_rejection_is_pushed_away(shop: Workshop) -> list[str]:
     head = shop.approval(shop.alice, shop.marks["third"])
     return shop.pushes(head, shop.landing(shop.bob, head), branch="promote/fraud/3/production")
+
+
+@TABLE.attack("bob", r"reject")
+def an_older_approval_is_merged_behind_a_newer_rejection(shop: Workshop) -> list[str]:
+    return _both(shop, is_swapped=False)
+
+
+@TABLE.attack("bob", r"reject", ssh=True)
+def an_older_approval_is_merged_before_a_newer_rejection(shop: Workshop) -> list[str]:
+    return _both(shop, is_swapped=True)
+
+
+def _both(shop: Workshop, *, is_swapped: bool) -> list[str]:
+    """Carol approved and then, on another branch, rejected; bob merges the two and lands that."""
+    head, now = proposed(shop), int(time.time())
+    said = [shop.approval(shop.carol, head, date=now - 60), shop.approval(shop.carol, head, word="Rejects", date=now)]
+    parents = said[::-1] if is_swapped else said
+    joined = shop.commit(shop.bob, {}, base=head, parents=parents)
+    return [*shop.pushes(said[1]), *decided(shop, joined)]
+
+
+@TABLE.attack("bob", r"reject")
+def what_was_rejected_is_merged_into_another_proposal(shop: Workshop) -> list[str]:
+    return _hidden(shop, is_swapped=False)
+
+
+@TABLE.attack("bob", r"reject")
+def another_proposal_is_merged_into_what_was_rejected(shop: Workshop) -> list[str]:
+    return _hidden(shop, is_swapped=True)
+
+
+def _hidden(shop: Workshop, *, is_swapped: bool) -> list[str]:
+    """The rejected commit and a harmless one are joined, and somebody who saw neither branch approves."""
+    third = shop.marks["third"]
+    words = edits.describe_model(shop.at(), "churn", tags={"team": "growth"})
+    other = shop.commit(shop.bob, words)
+    tree = shop.forge.edited(third, words)  # type: ignore[arg-type]
+    joined = shop.commit(shop.bob, {}, tree=tree, parents=[third, other] if is_swapped else [other, third])
+    return decided(shop, shop.approval(shop.alice, joined))
 
 
 @TABLE.attack("bob", r"reject|tip of|branch")

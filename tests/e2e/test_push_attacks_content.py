@@ -142,6 +142,11 @@ def a_card_with_a_script_that_was_rendered_by_hand(shop: Workshop) -> list[str]:
     return registered(shop, {page: written + b"<script>alert(1)</script>\n"})
 
 
+@TABLE.attack("dan", r"message has 1,0\d\d,\d+ bytes")
+def a_message_of_a_megabyte(shop: Workshop) -> list[str]:
+    return registered(shop, {}, message="x" * (1 << 20))
+
+
 # ── bytes
 
 
@@ -181,6 +186,12 @@ def bytes_lie_under_another_name_than_theirs(shop: Workshop) -> list[str]:
     new = shop.registration("fraud", payload=b"what is promised")
     other = {path: b"something else" for path in new if path.startswith(".dvc/")}
     return shop.pushes("", shop.commit(shop.dan, {**new, **other}))
+
+
+@TABLE.attack("dan", r"no version|no file of a registry")
+def bytes_that_no_version_brings(shop: Workshop) -> list[str]:
+    junk = b"junk" * 100
+    return registered(shop, {paths.store_path(hashlib.md5(junk).hexdigest()): junk})
 
 
 @TABLE.attack("alice", r"never change", ssh=True)

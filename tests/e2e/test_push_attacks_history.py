@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,29 @@ def a_viewer_proposes(shop: Workshop) -> list[str]:
     return shop.pushes(shop.commit(shop.vic, shop.promotion("fraud@4", "staging")))
 
 
+@TABLE.attack("eve", r"eve may not write for fraud", ssh=True)
+def an_engineer_registers_for_another_teams_model(shop: Workshop) -> list[str]:
+    return [f"{shop.commit(shop.eve, shop.registration('fraud'))}:{MAIN}"]
+
+
+@TABLE.attack("bob", r"eve may not write for fraud")
+def an_engineer_of_another_team_writes_what_somebody_else_decides(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.eve, shop.promotion("fraud@4", "staging"))
+    return shop.pushes(head, shop.landing(shop.bob, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_changes_the_card_of_what_serves(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.describe_version(shop.at(), Reference("fraud", 1), tags={"x": "y"}))
+    return shop.pushes(head, shop.landing(shop.dan, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_moves_a_protected_alias(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.set_alias(shop.at(), Reference("fraud", 3), "champion"))
+    return shop.pushes(head, shop.landing(shop.dan, head))
+
+
 # ── many steps in one push
 
 
@@ -295,6 +319,24 @@ def test_two_proposals_made_on_the_same_tip_land_one_after_the_other(
     first = shop.landing(shop.bob, one)
     second = shop.landing(shop.bob, other, base=first)
     accept(copy, shop, shop.bob, *shop.pushes(one), *shop.pushes(other, second))
+
+
+def test_a_proposal_that_took_later_decisions_in_lands(server: Server, shop: Workshop, tmp_path: Path) -> None:
+    copy = server.copy(tmp_path / "copy.git")
+    head, other = staging(shop, shop.marks["2 serves"]), shop.marks["2 serves"]
+    tree = shop.forge.edited(shop.tip, shop.promotion("fraud@4", "staging"))  # type: ignore[arg-type]
+    joined = shop.commit(shop.bob, {}, tree=tree, parents=[head, shop.tip])
+    assert other != shop.tip
+    accept(copy, shop, shop.bob, *shop.pushes(joined, shop.landing(shop.bob, joined)))
+
+
+def test_of_two_pushes_at_once_one_lands(server: Server, shop: Workshop, tmp_path: Path) -> None:
+    copy = server.copy(tmp_path / "copy.git")
+    made = [shop.commit(shop.dan, shop.registration(name)) for name in ("fraud", "churn")]
+    with ThreadPoolExecutor(2) as both:
+        results = list(both.map(lambda commit: copy.push(shop, shop.dan, f"{commit}:{MAIN}"), made))
+    landed = [commit for commit, result in zip(made, results, strict=True) if result.code == 0]
+    assert landed == [copy.refs[MAIN]]
 
 
 def test_versions_are_registered_directly(server: Server, shop: Workshop, tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ def annotated(shop: Workshop, commit: str, name: str) -> str:
     return shop.forge.put("tag", told.encode())
 
 
+@TABLE.attack("alice", r"staging|production|model\.yaml", ssh=True)
+def a_tag_says_a_stage_that_the_version_does_not_have(shop: Workshop) -> list[str]:
+    return [f"{shop.marks['fraud@3']}:refs/tags/fraud#production#1"]
+
+
 # ── branches and other refs
 
 
@@ -98,6 +103,16 @@ def a_branch_whose_prefix_differs_in_case(shop: Workshop) -> list[str]:
 @TABLE.attack("bob", rf"case|exists|{NAMESPACE}")
 def a_branch_that_differs_from_an_open_proposal_in_case(shop: Workshop) -> list[str]:
     return [f"{head(shop)}:refs/heads/promote/Fraud/3/production"]
+
+
+@TABLE.attack("bob", rf"in the way|{NAMESPACE}")
+def a_branch_in_the_way_of_every_proposal_about_a_model(shop: Workshop) -> list[str]:
+    return [f"{head(shop)}:refs/heads/archive/churn"]
+
+
+@TABLE.attack("bob", r"moves 101 refs")
+def more_refs_than_anybody_reads(shop: Workshop) -> list[str]:
+    return [f"{head(shop)}:refs/heads/promote/many/{number}" for number in range(101)]
 
 
 @TABLE.attack("bob", NAMESPACE)

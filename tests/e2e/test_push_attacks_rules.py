@@ -141,6 +141,14 @@ def the_second_administrator_is_removed_so_that_nobody_else_need_agree(shop: Wor
     return two_decisions(shop, "alice", shop.members(with_role("carol", "viewer")))
 
 
+@TABLE.attack("alice", r"part|tip of|administrator of 2 agreed", ssh=True)
+def an_administrator_lands_half_of_what_the_second_one_proposed(shop: Workshop) -> list[str]:
+    half = shop.commit(shop.carol, lowered(shop))
+    old = shop.at().read(FLOORS)
+    whole = shop.commit(shop.carol, {FLOORS: old}, base=half, message="no, it stays as it is")
+    return shop.pushes(whole, shop.landing(shop.alice, half))
+
+
 # ── the constitution
 
 
