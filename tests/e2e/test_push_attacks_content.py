@@ -59,7 +59,7 @@ def a_manifest_that_expands_to_billions(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop) + bomb.encode()})
 
 
-@TABLE.attack("bob", r"twice|duplicate", ssh=True)
+@TABLE.attack("bob", r"twice|duplicate")
 def a_key_that_stands_there_twice(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop) + b"stages:\n  production: [5]\n"})
 
@@ -104,7 +104,7 @@ def a_manifest_of_another_model(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop).replace(b"name: fraud", b"name: churn")})
 
 
-@TABLE.attack("dan", r"finite|number|nan", ssh=True)
+@TABLE.attack("dan", r"finite|number|nan")
 def a_metric_that_is_no_number(shop: Workshop) -> list[str]:
     return registered(shop, {NEW: facts(shop).replace(b"accuracy: 0.95", b"accuracy: .nan")})
 
@@ -160,7 +160,7 @@ def bytes_are_taken_away(shop: Workshop) -> list[str]:
     return landed(shop, {_object(shop): None}, by="alice")
 
 
-@TABLE.attack("bob", r"removed or replaced|damaged", ssh=True)
+@TABLE.attack("bob", r"removed or replaced|damaged")
 def bytes_with_the_same_md5_take_the_place_of_others(shop: Workshop) -> list[str]:
     brought = shop.commit(shop.dan, shop.registration("fraud", payload=GOOD))
     head = shop.commit(shop.bob, {paths.store_path(_md5()): EVIL}, base=brought)
@@ -208,7 +208,7 @@ def a_pointer_is_changed_after_it_was_registered(shop: Workshop) -> list[str]:
     return landed(shop, {one: shop.at().read(other)})
 
 
-@TABLE.attack("bob", r"never change|dan may not|evaluation", ssh=True)
+@TABLE.attack("bob", r"never change|dan may not|evaluation")
 def bytes_of_a_serving_version_are_swapped_with_all_that_speaks_of_them(shop: Workshop) -> list[str]:
     before = shop.at()
     mine, theirs = (paths.version_folder("fraud", n) for n in (1, 5))

@@ -27,7 +27,7 @@ def a_tag_is_moved(shop: Workshop) -> list[str]:
     return [f"{shop.marks['churn@2']}:refs/tags/churn@v1"]
 
 
-@TABLE.attack("alice", TAG, ssh=True)
+@TABLE.attack("alice", TAG)
 def a_tag_is_deleted(shop: Workshop) -> list[str]:
     return [":refs/tags/churn@v1"]
 
@@ -57,7 +57,7 @@ def a_tag_names_a_version_that_does_not_exist(shop: Workshop) -> list[str]:
     return [f"{shop.tip}:refs/tags/fraud@v99"]
 
 
-@TABLE.attack("alice", rf"{TAG}|{NAMESPACE}", ssh=True)
+@TABLE.attack("alice", rf"{TAG}|{NAMESPACE}")
 def a_tag_with_a_name_of_ones_own(shop: Workshop) -> list[str]:
     return [f"{shop.tip}:refs/tags/v1.0"]
 
@@ -77,7 +77,7 @@ def annotated(shop: Workshop, commit: str, name: str) -> str:
     return shop.forge.put("tag", told.encode())
 
 
-@TABLE.attack("alice", r"staging|production|model\.yaml", ssh=True)
+@TABLE.attack("alice", r"staging|production|model\.yaml")
 def a_tag_says_a_stage_that_the_version_does_not_have(shop: Workshop) -> list[str]:
     return [f"{shop.marks['fraud@3']}:refs/tags/fraud#production#1"]
 
@@ -120,7 +120,7 @@ def a_branch_below_main_of_another_namespace(shop: Workshop) -> list[str]:
     return [f"{head(shop)}:refs/heads/refs/heads/main"]
 
 
-@TABLE.attack("bob", NAMESPACE, ssh=True)
+@TABLE.attack("bob", NAMESPACE)
 def a_branch_that_starts_with_a_hyphen(shop: Workshop) -> list[str]:
     return [f"{head(shop)}:refs/heads/-f"]
 
