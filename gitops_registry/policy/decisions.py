@@ -49,14 +49,22 @@ def approvals(judgement: Judgement) -> Iterator[Finding]:
             yield Finding.unchecked(
                 "approvals",
                 "approvals",
-                f"{stage.name} asks for {wanted} approval(s), and nobody verified any",
+                f"{stage.name} asks for {_counted(wanted)}, and nobody verified any",
                 "approvals are gathered where a proposal lands: gitops-registry check --head BRANCH",
                 Spot(paths.model_path(change.model), 1, 1, change.model, change.version),
             )
         elif len(set(given)) < wanted:
-            message = f"{stage.name} asks for {wanted} approval(s); {len(set(given)) or 'none'} of them holds"
+            message = f"{stage.name} asks for {_counted(wanted)}, and {_holding(len(set(given)))}"
             hint = "another member who may deploy it looks and approves: gitops-registry approve BRANCH"
             yield _refused(judgement, "approvals", change, message, hint)
+
+
+def _counted(count: int) -> str:
+    return f"{count} approval{'' if count == 1 else 's'}"
+
+
+def _holding(count: int) -> str:
+    return f"{count or 'none'} {'hold' if count > 1 else 'holds'}"
 
 
 def objections(judgement: Judgement) -> Iterator[Finding]:
