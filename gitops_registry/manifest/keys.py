@@ -81,7 +81,7 @@ def _problem(kind: str, blob: bytes) -> str:
         curve, size = CURVES[kind]
         is_point = len(fields) == 3 and len(fields[2]) == size and fields[2][:1] == b"\x04"
         return "" if is_point and fields[1] == curve.encode() else "is damaged"
-    if len(fields) != 3 or any(not _is_positive(number) for number in fields[1:]):
+    if len(fields) != 3 or any(not is_positive(number) for number in fields[1:]):
         return "is damaged"
     bits = int.from_bytes(fields[2], "big").bit_length()
     if bits not in _RSA_BITS:
@@ -89,7 +89,7 @@ def _problem(kind: str, blob: bytes) -> str:
     return ""
 
 
-def _is_positive(number: bytes) -> bool:
+def is_positive(number: bytes) -> bool:
     """Say whether bytes are a positive mpint as RFC 4251, section 5, writes it: the shortest way."""
     if not number or number[0] & 0x80:
         return False
