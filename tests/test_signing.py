@@ -106,6 +106,45 @@ def test_a_commit_made_by_git_commit_is_good(ground: Ground, tmp_path: Path) -> 
     assert verified(repository, [oid], [Signer(*signer) for signer in ring.signers])[oid].letter == "G"
 
 
+def test_whatever_git_signs_is_canonical(ground: Ground) -> None:
+    """Messages of any form, names in any letters, any number of parents, times of any zone."""
+    texts = (
+        b"",
+        b"\n\n",
+        b"no newline",
+        b"lines\r\nof Windows\r\n",
+        b"\xff\xfe",
+        "登録".encode(),
+        b" indented\n\n\ngpgsig x\n",
+        b"a\n" * 5000,
+    )
+    other = ground.store(ground.payload("another root"))
+    parents: tuple[list[str], ...] = ([], [ground.unsigned], [ground.unsigned, other])
+    people = ("Alice", "アリス", "A. B. (C) O'D", "\udcff", 'say "hi", \\ and %G?')
+    made = []
+    for number, text in enumerate(texts):
+        words = [word for parent in parents[number % 3] for word in ("-p", parent)]
+        who = {"GIT_AUTHOR_NAME": people[number % 5], "GIT_COMMITTER_NAME": people[(number + 2) % 5], "GIT_COMMITTER_EMAIL": "" if number == 3 else "alice@example.com"}  # fmt: skip
+        who["GIT_COMMITTER_DATE"] = f"@{WHEN * (number % 2) + number + 1} {'+0930' if number % 2 else '-1100'}"
+        command = [
+            "git",
+            "-c",
+            "gpg.format=ssh",
+            "-C",
+            str(ground.root),
+            "commit-tree",
+            f"-S{ground.keys / 'ed25519'}",
+            ground.tree,
+            *words,
+        ]
+        done = subprocess.run(command, input=text, capture_output=True, check=True, env={**os.environ, **who})
+        made.append(done.stdout.decode().strip())
+    ring = keyring(ground.alice)
+    told = verified(Repository.open(ground.root), made, [Signer(*signer) for signer in ring.signers])
+    assert [verify(ground.raw(oid), ring).state for oid in made] == ["good"] * len(texts)
+    assert [told[oid].letter for oid in made] == ["G"] * len(texts)
+
+
 # ── what was signed
 
 
