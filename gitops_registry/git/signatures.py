@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,8 +55,8 @@ def verified(
 
     Whether a key had expired is judged `at` an aware time, and without one at the committer's. A revoked key is
     revoked, expired or not. Works in a bare repository and on commits that a push brings. Raises RegistryError where an id
-    is no commit's or git does not answer for each; a member's name or a key that would mean something else to OpenSSH raises
-    ValueError.
+    is no commit's, OpenSSH is missing or git does not answer for each; a member's name or a key that would mean something
+    else to OpenSSH raises ValueError.
     """
     allowed = "".join(line for signer in signers if (line := _line(signer, at)))
     revoked = "".join(f"{signer.key}\n" for signer in signers if signer.revoked)
@@ -63,12 +64,16 @@ def verified(
     asked = [oid for oid in found if _is_for_git(repository, oid)]
     if not asked:
         return found
+    if shutil.which("ssh-keygen") is None:  # git would call every signature bad
+        raise RegistryError(
+            "ssh-keygen is not installed, and git checks signatures with it", hint="install OpenSSH's client"
+        )
     with _file(allowed) as allowed_file, _file(revoked) as revoked_file:
         told = run(
             repository.folder,
             *_settings(allowed_file, revoked_file),
             "log", "--no-walk=unsorted", "--stdin", "--no-show-signature", "--no-patch", "--no-color", "--no-notes",
-            "--no-mailmap", "--format=tformat:%H %G? %GF %GS",
+            "--no-mailmap", "--encoding=UTF-8", "--format=tformat:%H %G? %GF %GS",
             stdin="".join(f"{oid}\n" for oid in asked).encode(),
             extra={"TZ": "UTC0"},  # OpenSSH reads times without a zone, and git writes them in the local one
         ).decode(errors="replace")  # fmt: skip
