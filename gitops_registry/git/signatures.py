@@ -75,6 +75,7 @@ def verified(
             "log", "--no-walk=unsorted", "--stdin", "--no-show-signature", "--no-patch", "--no-color", "--no-notes",
             "--no-mailmap", "--encoding=UTF-8", "--format=tformat:%H %G? %GF %GS",
             stdin="".join(f"{oid}\n" for oid in asked).encode(),
+            is_patient=True,  # ssh-keygen reads nothing of what it refuses at once
             extra={"TZ": "UTC0"},  # OpenSSH reads times without a zone, and git writes them in the local one
         ).decode(errors="replace")  # fmt: skip
     answers = {oid: GitVerdict(*rest) for oid, *rest in (line.split(" ", 3) for line in told.splitlines())}
