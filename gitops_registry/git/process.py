@@ -58,13 +58,12 @@ def run(
     ok: Sequence[int] = (0,),
     held: Sequence[int] = (),
     both: bool = False,
-    is_patient: bool = False,
 ) -> bytes:
     """Run git in `folder` and return its standard output.
 
     Raises RegistryError with git's own first complaint when it exits with a code that is not in `ok`. `held` are
     open files, such as a lock, that git keeps open until it ends, even when we die before it. With `both` what it
-    printed to standard error comes along. A `patient` git outlives a program of its own that stops listening to it.
+    printed to standard error comes along.
     """
     try:
         done = subprocess.run(
@@ -73,7 +72,6 @@ def run(
             capture_output=True,
             env=environment(**(extra or {})),
             pass_fds=tuple(held),
-            restore_signals=not is_patient,  # Python ignores SIGPIPE, and what it starts then does too
             check=False,
         )
     except FileNotFoundError as error:
