@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_registry.errors import RegistryError
+from gitops_registry.later import start_lean
 
 if TYPE_CHECKING:
     from gitops_registry.receiving.pushes import Pusher
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: dict[str, Callable[[], int]] = {"pre-receive": pre_receive, "post-receive": post_receive}
     try:
         os.umask(0o027)
+        start_lean(os.environ)
         if len(words) == 3 and words[0] == "serve":
             return serve(Path(words[1]), words[2])
         if len(words) == 1 and words[0] in runs:
