@@ -22,6 +22,7 @@ ROOT = "gitops-registry.root"
 UNSEEN_BYTES = "gitops-registry.unseenBytes"
 """Set to true on a server that cannot reach the store: it then does not ask whether bytes are there."""
 _MOST_UPDATES = 100
+_LARGEST_TAG = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,17 @@ def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Itera
         for update in moves:
             if sort_of(update.ref, branch) == "unknown":
                 yield unknown(update, branch)
-            elif not update.is_deletion and incoming.commit_of(place.repository, update.new) is None:
+            elif not update.is_deletion and not _names_commit(place, update):
                 yield Refusal("refs", "names no commit", "push a commit", update.ref)
+
+
+def _names_commit(place: Workplace, update: Update) -> bool:
+    """Say whether what a ref is to name is a commit; for a tag, also a small object that names one."""
+    found = place.repository.objects.get(update.new, limit=0)
+    if found is None or found.type == "commit":
+        return found is not None
+    is_tag = update.ref.startswith("refs/tags/") and found.type == "tag" and found.size <= _LARGEST_TAG
+    return is_tag and incoming.commit_of(place.repository, update.new) is not None
 
 
 def _required(place: Workplace) -> frozenset[Fact]:

@@ -103,9 +103,8 @@ def contributions(
         yield from refusals
         if is_new:
             yield from dates(commit, now=now)
-        member = access.member(found.member) if found.is_good else None
-        if member and not access.may(member, "write"):
-            message = f"{member.name} may not write, and made {_called(commit)}"
+        if found.is_good and not access.may_write(found.member):
+            message = f"{found.member} may not write, and made {_called(commit)}"
             yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
 
 

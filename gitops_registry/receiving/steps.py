@@ -64,6 +64,9 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
     yield from _kind(place, before, report, commit, head)
+    if not place.witnesses.members(before).may_write(found.member):
+        message = f"{found.member} may not write"
+        yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
 
 
 def _shape(commit: Commit) -> Iterator[Refusal]:
