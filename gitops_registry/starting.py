@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops_registry import paths
+from gitops_registry.codeowners import codeowners
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
 from gitops_registry.git.process import run
@@ -191,6 +192,7 @@ def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dic
     }
     if access is not None:
         files[paths.ACCESS] = dump(access, paths.ACCESS)
+        files |= {paths.CODEOWNERS: owners} if (owners := codeowners(access)) else {}
     return files
 
 
