@@ -10,7 +10,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import authority, data, decisions, invariants, keeping
+from gitops_registry.policy import authority, data, decisions, invariants, keeping, owners
 from gitops_registry.policy.engine import Engine
 from gitops_registry.policy.gate import moves, ruling
 from gitops_registry.policy.remembered import Remembered
@@ -53,6 +53,7 @@ DECISIONS: dict[str, Rule] = {
     "permissions": authority.permissions,
     "strangers": decisions.strangers,
     "governance": decisions.governance,
+    "codeowners": owners.owners,
 }
 """Rules about a change, by the name that findings carry."""
 
@@ -115,7 +116,8 @@ def check_whole(
     for path in managed:
         theirs.get(paths.place_of(path.path).model, theirs[""]).append(path)
     unreadable = list(_unreadable(after, theirs[""]))
-    rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
+    of_change = {name: DECISIONS[name] for name in ("intact", "strangers", "codeowners")}
+    rules = {"schema": invariants.schema, **INVARIANTS, **of_change}
     found: list[Finding] = []
     asked: list[Subject] = []
     for some in _in_parts(after, models):
