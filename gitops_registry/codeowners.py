@@ -35,11 +35,12 @@ def codeowners(access: Access) -> bytes | None:
     lines = _lines(("*",), rulers)
     deployers = [member for member in people if access.may(member, "deploy")]
     everywhere = _owners(access, [member for member in deployers if not member.models], "deploy")
-    lines += _lines(("/models/", "/cards/"), everywhere)
+    folders = ("models", "cards") if rulers else ("models",)  # with nobody for cards/templates, nobody owns cards
+    lines += _lines([f"/{folder}/" for folder in folders], everywhere)
     for pattern in _general_first({pattern for member in deployers for pattern in member.models}):
         own = [member for member in deployers if any(_covers(wider, pattern) for wider in member.models)]
         owners = _owners(access, own, "deploy")
-        lines += _lines((f"/models/{pattern}/", f"/cards/{pattern}/"), owners and owners | everywhere)
+        lines += _lines([f"/{folder}/{pattern}/" for folder in folders], owners and owners | everywhere)
     if not lines:
         return None
     lines += _lines([f"/{path}" for path in GOVERNED], rulers)

@@ -86,7 +86,8 @@ def act(snapshot: Snapshot, access: Access, word: str, target: str = "") -> Act:
     name, wanted = split_reference(target) if target else ("", "")
     if name and (problem := paths.name_problem(name)):
         raise RegistryError(f"model {name!r} {problem}", hint="see: gitops-registry list")
-    if word in PERMISSIONS or word in _LOOKING:
+    is_there = bool(name) and snapshot.model(snapshot.present_name(name)) is not None
+    if (word in PERMISSIONS or word in _LOOKING) and not (word == "delete" and is_there):  # that one is a verb too
         permission = next((one for one in PERMISSIONS if one == word), PERMISSIONS[0])
         return Act(word, name, ((permission, name),), _about_new(snapshot, name))
     if word in _OF_THE_REGISTRY:
