@@ -79,19 +79,27 @@ def folder_site(folder: Path) -> Iterator[Site]:
 def ssh_site(folder: Path) -> Iterator[Site]:
     """Yield a folder behind Debian's sshd, which runs as the user of the tests with keys of its own."""
     (folder / "remote").mkdir(parents=True)
+    for key in ("user", "stranger"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    with sshd(folder, folder / "user.pub") as port:
+        options = {"port": str(port), "user": getpass.getuser(), "keyfile": str(folder / "user"), "timeout": "20"}
+        yield Site("ssh", f"ssh://127.0.0.1{folder}/remote", port, options)
+
+
+@contextmanager
+def sshd(folder: Path, authorized_keys: Path) -> Iterator[int]:
+    """Yield the port of Debian's sshd, which lets the user of the tests in with the keys of a file, read at each connection."""
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # the package's service makes it at boot
-    for key in ("host", "user", "stranger"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host")], check=True)
     port = free_port()
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder / 'host'}\nPidFile none\nUsePAM no\nStrictModes no\n"
-        f"AuthorizedKeysFile {folder / 'user.pub'}\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+        f"AuthorizedKeysFile {authorized_keys}\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
         "MaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\n"
     )
     with _serving([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log", port):
-        options = {"port": str(port), "user": getpass.getuser(), "keyfile": str(folder / "user"), "timeout": "20"}
-        yield Site("ssh", f"ssh://127.0.0.1{folder}/remote", port, options)
+        yield port
 
 
 @contextmanager

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import fortress
 import pytest
+import workshop
 from builder import World
+from fortress import Server
 from story import Lived, Said, Trained, live, once, train
+from workshop import Workshop
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +34,24 @@ def lived(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     world.root = folder / "registry"
     story = json.loads((folder / "story.json").read_text())
     return Lived(world, {step: Said(**said) for step, said in story.items()})
+
+
+@pytest.fixture(scope="session")
+def shop(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Everybody's keys and commits; each process of tests has a copy to forge in."""
+
+    def make(folder: Path) -> None:
+        workshop.make(folder / "workshop")
+        fortress.filled(folder / "server.git", workshop.opened(folder / "workshop"))
+
+    mine = tmp_path_factory.mktemp("fortress")
+    shutil.copytree(once(tmp_path_factory, "fortress", make), mine, dirs_exist_ok=True)
+    return workshop.opened(mine / "workshop")
+
+
+@pytest.fixture(scope="session")
+def server(shop: Workshop) -> Iterator[Server]:
+    """The server that all attacks meet."""
+    home = shop.folder.parent
+    with fortress.standing(home / "standing", home / "server.git", shop, is_quick=True) as found:
+        yield found
