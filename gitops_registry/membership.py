@@ -56,12 +56,11 @@ def _line_of(given: str | Path) -> str:
     text = str(given).strip()
     if isinstance(given, str) and (_A_LINE.match(text) or "\n" in text or any(sign in text for sign in _PRIVATE)):
         return _one_line(text, "what was given")
-    file = Path(given).expanduser()
     shown = text if len(text) <= 200 else "what was given"
     try:
-        with file.open("rb") as stream:
+        with Path(given).expanduser().open("rb") as stream:
             content = stream.read(_LARGEST_KEY_FILE + 1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last one: a home that nobody has
         why = getattr(error, "strerror", None) or "it cannot be opened"
         raise RegistryError(
             f"no key in {shown}: {why}", hint="give the .pub file or its line; make one with: ssh-keygen -t ed25519"
@@ -165,6 +164,10 @@ def _refuse_member(access: Access, member: Member) -> None:
             f"the first member must administer, and the role {member.role} does not",
             hint=f"first whoever leads: gitops-registry access add NAME --role {ruling}",
         )
+    if not access.members and member.kind != "person":
+        raise RegistryError(
+            f"the first member must be a person, and {member.name} is a service", hint="leave out --service"
+        )
     if administers and member.models:
         raise RegistryError(
             f"the role {member.role} administers, which is never for some models only", hint="leave out --model"
@@ -200,18 +203,15 @@ def removal(name: str, *, reason: str = "") -> Intent:
         member = known_member(before.access, name)
         access = before.access or Access()
         left = tuple(one for one in access.members if one.name != name)
-        rulers = [one for one in left if access.may(one, "administer")]
-        if access.may(member, "administer") and not rulers:
+        rulers = [one for one in left if one.kind == "person" and access.may(one, "administer")]
+        is_ruler = member.kind == "person" and access.may(member, "administer")
+        if is_ruler and not rulers:
             raise RegistryError(
                 f"{name} is the last one who administers",
                 hint="first add another: gitops-registry access add NAME --role " + member.role,
             )
         now = datetime.now(UTC)
-        if (
-            _has_good_key(member, now)
-            and access.may(member, "administer")
-            and not any(_has_good_key(r, now) for r in rulers)
-        ):
+        if is_ruler and _has_good_key(member, now) and not any(_has_good_key(one, now) for one in rulers):
             others = ", ".join(one.name for one in rulers)
             raise RegistryError(
                 f"{name} has the last key of anybody who administers",

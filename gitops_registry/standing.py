@@ -87,6 +87,7 @@ def act(snapshot: Snapshot, access: Access, word: str, target: str = "") -> Act:
     if name and (problem := paths.name_problem(name)):
         raise RegistryError(f"model {name!r} {problem}", hint="see: gitops-registry list")
     is_there = bool(name) and snapshot.model(snapshot.present_name(name)) is not None
+    name = snapshot.present_name(name) if is_there else name
     if (word in PERMISSIONS or word in _LOOKING) and not (word == "delete" and is_there):  # that one is a verb too
         permission = next((one for one in PERMISSIONS if one == word), PERMISSIONS[0])
         return Act(word, name, ((permission, name),), _about_new(snapshot, name))
@@ -100,7 +101,7 @@ def act(snapshot: Snapshot, access: Access, word: str, target: str = "") -> Act:
         raise RegistryError(f"{word} is about a model", hint="name it behind the verb")
     note = _about_new(snapshot, name)
     if word not in _NEW:
-        name, note = snapshot.present_name(name), ""
+        note = ""
         snapshot.known_model(name)
     changes, more = _changes(snapshot, access, word, name, wanted)
     needs = needed(changes, snapshot, snapshot.constitution, access)

@@ -75,6 +75,7 @@ def test_the_first_member_administers_and_makes_the_file_and_its_owners(world: W
     message, hint = refused(lambda: world.registry.add_member("alice", "ml_engineer"))
     assert message == "the first member must administer, and the role ml_engineer does not"
     assert hint.endswith("--role admin")
+    assert "must be a person" in refused(lambda: world.registry.add_member("bot", "admin", kind="service"))[0]
     outcome = world.registry.add_member(
         "alice", "admin", email="alice@example.com", keys=[key_line("alice")], reason="She leads."
     )
@@ -204,6 +205,12 @@ def test_a_private_key_that_is_pasted_is_refused_and_never_shown(world: World) -
         assert SECRET not in "".join(told)
 
 
+def test_a_home_that_nobody_has_is_an_error_of_one_line(world: World) -> None:
+    assert refused(lambda: world.registry.add_member("alice", "admin", keys=["~nobody-here/id.pub"]))[0].startswith(
+        "no key in ~"
+    )
+
+
 @pytest.mark.parametrize("name", ["nothing.pub", "", ".", "x\0y", "n" * 5000])
 def test_a_file_that_cannot_be_read_is_an_error_of_one_line(world: World, tmp_path: Path, name: str) -> None:
     message, hint = refused(lambda: world.registry.add_member("alice", "admin", keys=[tmp_path / name]))
@@ -312,13 +319,15 @@ def test_the_last_one_who_can_administer_stays(world: World) -> None:
     message, hint = refused(lambda: world.registry.remove_member("alice"))
     assert message == "alice is the last one who administers"
     assert "access add NAME --role admin" in hint
+    world.registry.add_member("bot", "admin", kind="service", keys=[key_line("bot")])
+    assert refused(lambda: world.registry.remove_member("alice"))[0] == "alice is the last one who administers"
     world.registry.add_member("carol", "admin")
     message, hint = refused(lambda: world.registry.remove_member("alice"))
     assert message == "alice has the last key of anybody who administers"
     assert "rotate-key carol" in hint
     world.registry.rotate_key("carol", key_line("carol"))
     world.registry.remove_member("alice")
-    assert [one.name for one in access(world).members] == ["bob", "carol"]
+    assert [one.name for one in access(world).members] == ["bob", "bot", "carol"]
 
 
 def test_owners_go_with_the_last_of_them(world: World) -> None:
@@ -426,12 +435,22 @@ def test_what_no_answer_can_be_given_about_is_said(court: World) -> None:
     assert asking("promote")[0] == "promote is about a model"
     assert asking("promote", "frud")[1] == "did you mean fraud?"
     assert asking("describe", "fraud@99")[0].startswith("no version 99")
+    assert asking("promote", "spent")[0].startswith("no model 'spent'")
     assert asking("deploy", "no name")[0].startswith("model 'no name'")
 
 
 def test_every_verb_of_the_list_can_be_asked_about(court: World) -> None:
     for word in VERBS:
         assert act(court.registry.snapshot, Access(members=TEAM), word, "churn").needs
+
+
+def test_a_model_that_was_renamed_is_asked_about_by_its_present_name(world: World) -> None:
+    world.model("old").version().commit()
+    hired(world, ALICE, member("eve", "ml_engineer", models=("new*",), login="eve"))
+    world.registry.rename("old", "newer")
+    assert world.registry.standing("eve", "promote", "old").may
+    assert world.registry.standing("eve", "deploy", "old").may
+    assert [one.member.name for one in world.registry.who_can("deploy", "old")] == ["alice", "eve"]
 
 
 @pytest.mark.parametrize(
