@@ -94,14 +94,14 @@ def post_receive() -> int:
     return 0
 
 
-def serve(folder: Path, key: str) -> int:
-    """Let one connection of a member's key read or push this repository, and nothing else."""
+def serve(door: Path, key: str) -> int:
+    """Let one connection of a member's key read or push a repository behind a file of keys, and nothing else."""
     from gitops_registry.receiving import doors
     from gitops_registry.receiving.serving import admit
 
     command = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        service = admit(folder, key, command, account=_account(), now=datetime.now(UTC))
+        service, folder = admit(door, key, command, account=_account(), now=datetime.now(UTC))
     except RegistryError as error:
         _say(f"refused: {error.message}", error.hint)
         return 1

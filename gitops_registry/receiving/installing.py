@@ -107,7 +107,7 @@ def open_doors(repository: Repository) -> None:
         access = Snapshot(repository.source(tip)).access if tip else None
         root = "" if tip else repository.config(ROOT_KEY)
         where = repository.common_dir.resolve()
-        doors.write(Path(told), where, doors.lines(access, where, sys.executable, root=root))
+        doors.write(Path(told), where, doors.lines(access, Path(told), sys.executable, root=root))
 
 
 def _root(told: str) -> tuple[str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.approving import contribution, own_commits, word
-from gitops_registry.changes import meaning
+from gitops_registry.changes import Change, meaning
 from gitops_registry.difference import diff
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
@@ -85,8 +85,7 @@ def _report(
     before, after = place.snapshot(tip), place.snapshot(commit.oid)
     also = _elsewhere(place, court, tip, head) if head else []
 
-    def said(changes: object) -> Facts:
-        assert isinstance(changes, list | tuple)
+    def said(changes: Sequence[Change]) -> Facts:
         return agreed(place, tip, head, changes, Facts(actor=member), now=court.now, also=also)
 
     gather = gatherer(place, tip, said=said, now=court.now)
