@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.step = 0
+        self.who = ""
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -78,6 +80,12 @@ class Demo:
             for who in ("AUTHOR", "COMMITTER"):
                 self.environment |= {f"GIT_{who}_NAME": "alice", f"GIT_{who}_EMAIL": "alice@example.com"}
 
+    def become(self, name: str) -> None:
+        """Type as somebody else from now on."""
+        self.who = name
+        for role in ("AUTHOR", "COMMITTER"):
+            self.environment |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": f"{name}@example.com"}
+
     def say(self, text: str) -> None:
         """Print a heading."""
         self.step += 1
@@ -85,7 +93,7 @@ class Demo:
 
     def type(self, command: str, *, code: int = 0, head: int = 0, shown: str = "") -> None:
         """Run one command in the folder, print it and its result, and insist on its exit code."""
-        print(_cyan(f"$ {shown or command}"), flush=True)
+        print(_cyan(f"{self.who}$ {shown or command}"), flush=True)
         words = shlex.split(command)
         done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
         lines = (done.stdout + done.stderr).splitlines()
@@ -96,6 +104,11 @@ class Demo:
         sys.stdout.flush()
         if done.returncode != code:
             sys.exit(f"the demo expected exit code {code} here and got {done.returncode}")
+
+    def newest(self, start: str) -> str:
+        """Return the branch whose name begins so."""
+        words = ["git", "-C", self.folder, "branch", "--format=%(refname:short)", "--list", f"{start}*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1]
 
     def propose(self, verb: str, branch: str) -> None:
         """Propose a change, judge the proposal, land it."""
@@ -121,6 +134,10 @@ def main() -> None:
     (folder / "card.yaml").write_text(CARD)
     print(f"Everything happens in {folder}, and stays there.")
     life(demo, folder)
+    if shutil.which("ssh-keygen"):
+        team(demo, folder)
+    else:
+        print("\nTwo people and a server would follow: they sign with SSH, and ssh-keygen is not installed here.")
     print(
         f"\nDone in {time.monotonic() - began:.0f} s. Look around: cd {folder / 'registry'} && git log --graph --oneline"
     )
@@ -183,6 +200,68 @@ def life(demo: Demo, folder: Path) -> None:
     demo.say("The whole registry, judged and examined")
     demo.type("gitops-registry check")
     demo.type("gitops-registry doctor")
+
+
+def team(demo: Demo, folder: Path) -> None:
+    """Two people with keys of their own, and a server that takes nothing that is not signed, approved and right."""
+    demo.folder, home = folder, "gitops-registry"
+    (folder / "keys").mkdir()
+    demo.say("Two people: each has an SSH key (thrown away with this folder)")
+    for name in ("alice", "bob"):
+        demo.type(f"ssh-keygen -q -t ed25519 -N '' -C {name} -f keys/{name}")
+
+    demo.say("A registry for both, and a bare repository that judges every push")
+    demo.become("alice")
+    demo.type(f"{home} init team --team --key keys/alice.pub", head=1)
+    demo.type("git init --quiet --bare --initial-branch=main server.git")
+    demo.type(f"{home} hook install server.git --root keys/alice.pub")
+    demo.folder = folder / "team"
+    demo.type(
+        f"git remote add origin {shlex.quote(str(folder / 'server.git'))}", shown="git remote add origin ../server.git"
+    )
+    demo.type("git push --quiet -u origin main")
+    demo.type(f"{home} access add bob --role ml_engineer --email bob@example.com --key ../keys/bob.pub", head=2)
+    demo.type(f"{home} merge access/add/bob", head=1)
+    demo.type(f"{home} access who-can deploy breast-cancer")
+
+    demo.say("A model on its way: each step is signed by whoever takes it")
+    demo.type(
+        f"{home} register breast-cancer ../forest-3.skops --data ../holdout.csv --target benign --trained-on ../train.csv --card ../card.yaml",
+        head=1,
+    )
+    for verb, branch in (
+        ("describe breast-cancer --owner alice", "describe/breast-cancer/model"),
+        ("evaluation set breast-cancer ../holdout.csv --target benign", "evaluation/breast-cancer/data"),
+        ("evaluate breast-cancer 1", ""),
+        ("promote breast-cancer 1 --to staging", "promote/breast-cancer/1/staging"),
+    ):
+        demo.type(f"{home} {verb}", head=1)
+        demo.type(f"{home} merge {branch or demo.newest('evaluation/breast-cancer/1')}", head=1)
+    demo.type(f"{home} push")
+
+    demo.say("Nobody reaches production alone: not with the tool, and not past it with plain git")
+    branch = "promote/breast-cancer/1/production"
+    demo.type(f"{home} promote breast-cancer 1 --to production", head=2)
+    demo.type(f"{home} merge {branch}", code=1, head=4)
+    demo.type(f"git merge --quiet --no-ff -S -m 'just this once' {branch}")
+    demo.type("git push origin main", code=1)
+    demo.type("git reset --quiet --keep origin/main")
+    demo.type(f"{home} push")
+
+    demo.say("Bob looks, and approves with his signature; then it lands")
+    demo.folder = folder
+    demo.become("bob")
+    demo.type("git clone --quiet server.git bob")
+    demo.folder = folder / "bob"
+    for words in ("gpg.format ssh", "user.signingKey ../keys/bob"):
+        demo.type(f"git config {words}".replace("../keys", str(folder / "keys")), shown=f"git config {words}")
+    demo.type(f"{home} approve {branch} --comment 'measured on our own rows'")
+    demo.type(f"{home} merge {branch}", head=2)
+    demo.type(f"{home} push")
+    demo.type(f"{home} log -n 1")
+
+    demo.say("What the server remembers: who was let in, and who was turned away")
+    demo.type(f"{home} -C ../server.git audit pushes")
 
 
 if __name__ == "__main__":

@@ -21,16 +21,17 @@ from gitops_registry.identity import Witnesses, deciding_member
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.snapshot import Snapshot
 
+Verb = Literal["approve", "reject"]
 _MOST = 500
 """Commits of one proposal that are looked at: more are no proposal that anybody could read."""
-_TRAILERS = {"Approves": "approve", "Rejects": "reject"}
+_WORDS: tuple[tuple[str, Verb], ...] = (("Approves", "approve"), ("Rejects", "reject"))
 
 
 class Word(NamedTuple):
     """One approval or rejection: the plan's digest and the decision it was judged on, as the commit says."""
 
     oid: str
-    kind: Literal["approve", "reject"]
+    kind: Verb
     plan: str
     base: str
     comment: str
@@ -48,22 +49,23 @@ class Consent:
     contributors: tuple[str, ...] = ()
 
 
-def message(verb: Literal["approve", "reject"], subject: str, plan: str, base: str) -> tuple[str, str]:
+def message(verb: Verb, subject: str, plan: str, base: str) -> tuple[str, str]:
     """Return the subject and the trailers of the commit that approves or rejects."""
     word = "Approves" if verb == "approve" else "Rejects"
     return f"{verb} {subject}", f"{word}-Plan: {plan}\n{word}-Base: {base}"
 
 
 def word(repository: Repository, commit: Commit) -> Word | None:
-    """Return the approval or rejection that a commit is; None for one that changes anything or says neither."""
+    """Return the approval or rejection that a commit is; None for one that changes anything, or says neither or both."""
     if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
         return None
-    for name, kind in _TRAILERS.items():
-        plan, base = commit.trailer(f"{name}-Plan"), commit.trailer(f"{name}-Base")
-        if plan and base:
-            told = commit.body.strip().split("\n\n")[1:-1]
-            return Word(commit.oid, "approve" if kind == "approve" else "reject", plan, base, "\n\n".join(told).strip())
-    return None
+    said = [(kind, commit.trailers(f"{name}-Plan"), commit.trailers(f"{name}-Base")) for name, kind in _WORDS]
+    spoken = [(kind, plans, bases) for kind, plans, bases in said if plans or bases]
+    if len(spoken) != 1 or len(spoken[0][1]) != 1 or len(spoken[0][2]) != 1:
+        return None
+    kind, (plan,), (base,) = spoken[0]
+    told = commit.body.strip().split("\n\n")[1:-1]
+    return Word(commit.oid, kind, plan, base, "\n\n".join(told).strip())
 
 
 def own_commits(repository: Repository, tip: str, head: str) -> list[Commit]:

@@ -16,6 +16,7 @@ from gitops_registry.changes import Change, Kind
 from gitops_registry.errors import ManifestError
 from gitops_registry.listing import committed_objects
 from gitops_registry.manifest.kinds import Model
+from gitops_registry.manifest.members import Key, Member
 from gitops_registry.manifest.parts import Document, plain
 from gitops_registry.manifest.policies import Policy, Waiver
 from gitops_registry.paths import Place, place_of
@@ -142,7 +143,11 @@ def _fields_of(side: Snapshot, place: Place, oid: str) -> dict[str, Any] | None:
     if not oid or place.role not in {"constitution", "access", "policy", "waiver"}:
         return None
     if place.role in {"constitution", "access"}:
-        document: Document | None = side.constitution if place.role == "constitution" else side.access
+        access = side.access if place.role == "access" else None
+        if access is not None:
+            told = {**plain(access), "members": {one.name: _told(one) for one in access.members}}
+            return dict(_flat({field: value for field, value in told.items() if value or field != "members"}))
+        document: Document | None = side.constitution if place.role == "constitution" else None
         return dict(_flat(plain(document))) if document else None
     kind, path = (
         (Policy, paths.policy_path(place.file)) if place.role == "policy" else (Waiver, paths.waiver_path(place.file))
@@ -152,6 +157,25 @@ def _fields_of(side: Snapshot, place: Place, oid: str) -> dict[str, Any] | None:
     except ManifestError:  # a base that holds a broken policy must be mended by a change
         return None
     return dict(_flat(plain(parsed.document))) if parsed else None
+
+
+def _told(member: Member) -> dict[str, Any]:
+    """Return a member as a reviewer reads them: what they may do first, each key by its fingerprint, nothing that is empty."""
+    keys = {key.public.fingerprint: _counts(key) for key in member.keys}
+    called = [":".join(str(part) for part in (one.forge, one.login, one.id) if part) for one in member.identities]
+    told = {
+        "role": member.role,
+        "keys": keys,
+        "models": list(member.models),
+        "kind": member.kind,
+        "email": member.email,
+        "identities": called,
+    }
+    return {field: value for field, value in told.items() if value}
+
+
+def _counts(key: Key) -> str:
+    return "revoked" if key.revoked else f"until {plain(key)['not_after']}" if key.not_after else "counts"
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

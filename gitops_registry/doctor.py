@@ -12,6 +12,7 @@ from gitops_registry import paths
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.remote import remotes, unreachable, upstream
 from gitops_registry.governing import book_of, tested
+from gitops_registry.identity import deciding_member
 from gitops_registry.migrating import outdated
 from gitops_registry.policy.report import serving_versions
 from gitops_registry.starting import IGNORED
@@ -43,6 +44,7 @@ def examine(place: Workplace) -> list[Symptom]:
     for look in (
         _git,
         _identity,
+        _signing,
         _objects,
         _history,
         _branch,
@@ -76,6 +78,19 @@ def _git(place: Workplace) -> Iterator[Symptom]:
 def _identity(place: Workplace) -> Iterator[Symptom]:
     name, email = place.repository.identity()
     yield Symptom("identity", "ok", f"{name} <{email}>")
+
+
+def _signing(place: Workplace) -> Iterator[Symptom]:
+    access = place.snapshot(place.tip()).access
+    member, key = deciding_member(place.repository, access)
+    if member:
+        yield Symptom("signing", "ok", f"commits here are signed with a key of {member}")
+    elif key:
+        repair = "an administrator adds it: gitops-registry access add, or access rotate-key"
+        yield Symptom("signing", "warning", f"{key} signs here and is no member's", repair)
+    elif access is not None and any(member.keys for member in access.members):
+        repair = "git config gpg.format ssh; git config user.signingKey ~/.ssh/id_ed25519.pub"
+        yield Symptom("signing", "warning", "members sign what they decide, and no key is configured here", repair)
 
 
 def _objects(place: Workplace) -> Iterator[Symptom]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_registry.errors import RegistryError
+from gitops_registry.later import start_lean
 
 if TYPE_CHECKING:
     from gitops_registry.receiving.pushes import Pusher
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: dict[str, Callable[[], int]] = {"pre-receive": pre_receive, "post-receive": post_receive}
     try:
         os.umask(0o027)
+        start_lean(os.environ)
         if len(words) == 3 and words[0] == "serve":
             return serve(Path(words[1]), words[2])
         if len(words) == 1 and words[0] in runs:
@@ -92,14 +94,14 @@ def post_receive() -> int:
     return 0
 
 
-def serve(folder: Path, key: str) -> int:
-    """Let one connection of a member's key read or push this repository, and nothing else."""
+def serve(door: Path, key: str) -> int:
+    """Let one connection of a member's key read or push a repository behind a file of keys, and nothing else."""
     from gitops_registry.receiving import doors
     from gitops_registry.receiving.serving import admit
 
     command = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        service = admit(folder, key, command, account=_account(), now=datetime.now(UTC))
+        service, folder = admit(door, key, command, account=_account(), now=datetime.now(UTC))
     except RegistryError as error:
         _say(f"refused: {error.message}", error.hint)
         return 1

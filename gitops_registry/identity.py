@@ -94,19 +94,18 @@ class Witnesses:
         members = self.members(side).members
         return [Signer(m.name, k.public.line, k.not_after, k.revoked) for m in members for k in m.keys]
 
+    def named(self, name: str, email: str, side: Snapshot) -> set[str]:
+        """Return the members that a name or an e-mail is of."""
+        known, mail = name.lower(), email.lower()
+        return {
+            m.name for m in self.members(side).members if m.name.lower() == known or (mail and m.email.lower() == mail)
+        }
+
     def authors(self, oid: str, side: Snapshot) -> set[str]:
         """Return the members that a commit names as its author or committer, by their e-mail or name: a claim, no proof."""
         commit = self.repository.commit(oid)
-        claimed = {
-            (commit.author.lower(), commit.email.lower()),
-            (commit.committer.lower(), commit.committer_email.lower()),
-        }
-        return {
-            member.name
-            for member in self.members(side).members
-            for name, email in claimed
-            if member.name.lower() == name or (member.email and member.email.lower() == email)
-        }
+        by, through = (commit.author, commit.email), (commit.committer, commit.committer_email)
+        return self.named(*by, side) | self.named(*through, side)
 
 
 def deciding_member(repository: Repository, access: Access | None) -> tuple[str | None, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
+from gitops_registry.team import Team
 from gitops_registry.verbs import Verbs
 from gitops_registry.workplace import Workplace, place_at
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gitops_registry.using import RegisteredModel
 
 
-class Registry(Verbs):
+class Registry(Verbs, Team):
     """One registry, read at a revision or at its newest state."""
 
     @classmethod

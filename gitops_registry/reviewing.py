@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from gitops_registry.approving import contribution, message, who_approves
+from gitops_registry.approving import Verb, contribution, message, who_approves
 from gitops_registry.changes import plan_digest
 from gitops_registry.deciding import about_remote, again, deciding, message_of
 from gitops_registry.errors import Conflict, RegistryError
@@ -15,8 +15,6 @@ from gitops_registry.policy.check import check
 from gitops_registry.policy.report import Report
 from gitops_registry.proposals import locate
 from gitops_registry.workplace import PREFIXES, Workplace
-
-Verb = Literal["approve", "reject"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops_registry import paths
+from gitops_registry.codeowners import owned
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit, writer
 from gitops_registry.git.process import run
@@ -104,8 +105,9 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
         raise Conflict(f"{path} is a registry already", hint="look at it: gitops-registry list")
     _refuse_strangers(repository, tip)
     key = key or signs_with(repository)
-    files = _files(how, path, branch=branch, access=_access(repository, key) if how.team else None)
-    edits = _joined(before, how, files, repository, tip)
+    access = _access(repository, key) if how.team else None
+    edits = _joined(before, how, _files(how, path, branch=branch, access=access), repository, tip)
+    edits |= dict(owned(before, access)) if access else {}
     _refuse_overwriting(repository, edits)
     if dry_run:
         return Started(path, None, branch, tuple(sorted(edits)), key)

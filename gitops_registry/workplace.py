@@ -38,9 +38,9 @@ from gitops_registry.storage import detached_config
 
 Progress = Callable[[str, int, int], None]
 PREFIXES = (
-    "promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation", "migrate", "waive",
+    "promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation", "migrate", "waive", "access", "change",
 )  # fmt: skip
-"""The first word of a proposal's branch: the verb it stands for."""
+"""The first word of a proposal's branch: the verb it stands for; `change` where people wrote it by hand."""
 ANCHOR = "gitops-registry.branch"
 """The key of git's configuration, which no proposal can write, that says where a registry was started."""
 _KEPT = 8

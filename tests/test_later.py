@@ -8,7 +8,7 @@ import pytest
 from builder import World
 from test_layers import command, loaded_by
 
-START = "from gitops_registry.cli.later import put_off\nput_off('importlib.metadata', 'entry_points')\nimport sys\n"
+START = "from gitops_registry.later import put_off\nput_off('importlib.metadata', 'entry_points')\nimport sys\n"
 NAME = "importlib.metadata"
 
 

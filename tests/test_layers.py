@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(gitops_registry.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-HEAVY = ("dvc", "dvc_data", "dvc_objects", "sklearn", "onnxruntime", "onnx", "skl2onnx", "skops", "pandas", "numpy", "git", "mlflow", "sqlalchemy", "rich.progress")  # fmt: skip
+HEAVY = ("dvc", "dvc_data", "dvc_objects", "sklearn", "onnxruntime", "onnx", "skl2onnx", "skops", "pandas", "numpy", "git", "mlflow", "sqlalchemy", "rich.progress", "cryptography")  # fmt: skip
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 50
 

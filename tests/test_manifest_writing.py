@@ -260,7 +260,11 @@ constitutions = st.builds(
 accesses = st.builds(
     Access,
     members=st.lists(
-        st.builds(Member, name=names, role=st.just("viewer"), email=texts), max_size=3, unique_by=lambda m: m.name
+        st.builds(Member, name=names, role=st.just("viewer")).flatmap(
+            lambda m: st.sampled_from([m, m.model_copy(update={"email": f"{m.name}@x.example"})])
+        ),
+        max_size=3,
+        unique_by=lambda m: m.name.lower(),
     ).map(tuple),
 )  # fmt: skip
 documents = models | versions | cards | evaluations | constitutions | accesses
@@ -331,6 +335,48 @@ def test_a_key_that_went_leaves_with_its_line_only() -> None:
 
 def test_a_default_that_somebody_wrote_out_stays() -> None:
     assert "deleted: []     # never reused\n" in edited(PEOPLE, title="x")
+
+
+STAGED = """\
+kind: Registry
+schema_version: 2
+name: x
+stages:
+# first
+- name: development
+- name: staging   # half way
+  from: [development]  # only
+# last
+- {name: production, serving: true}  # customers
+- name: archived
+unmanaged: []  # nothing
+"""
+
+
+def restaged(*stages: Stage, old: str = STAGED) -> str:
+    document = parse(old.encode(), "registry.yaml", Constitution).document
+    after = document.model_copy(update={"stages": (*stages, ARCHIVED)})
+    result = revise(old.encode(), after, "registry.yaml")
+    assert parse(result, "registry.yaml", Constitution).document == after
+    return result.decode()
+
+
+DEVELOPMENT, STAGING, PRODUCTION, ARCHIVED = parse(STAGED.encode(), "registry.yaml", Constitution).document.stages
+
+
+def test_an_item_that_comes_goes_or_changes_leaves_the_comments_of_the_others() -> None:
+    new = Stage(name="shadow")
+    assert restaged(DEVELOPMENT, new, STAGING, PRODUCTION) == STAGED.replace("- name: staging ", "- name: shadow\n- name: staging ")  # fmt: skip
+    assert restaged(DEVELOPMENT, STAGING) == STAGED.replace("- {name: production, serving: true}  # customers\n", "")
+    changed = STAGING.model_copy(update={"from_": ("production",), "exclusive": True})
+    assert restaged(DEVELOPMENT, changed, PRODUCTION) == STAGED.replace("[development]  # only\n", "[production]  # only\n  exclusive: true\n")  # fmt: skip
+    longer = PRODUCTION.model_copy(update={"exclusive": True})
+    assert restaged(DEVELOPMENT, STAGING, longer).endswith("- name: production  # customers\n  serving: true\n  exclusive: true\n- name: archived\nunmanaged: []  # nothing\n")  # fmt: skip
+    assert restaged(DEVELOPMENT, new, old=STAGED.replace("\n", "\r\n")).count("\r\n") == 10
+
+
+def test_items_in_another_order_are_written_anew() -> None:
+    assert "- name: production\n  serving: true\n- name: staging\n" in restaged(DEVELOPMENT, PRODUCTION, STAGING)
 
 
 def test_text_of_several_lines_replaces_text_of_one_and_the_comment_stays() -> None:

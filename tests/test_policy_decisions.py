@@ -8,6 +8,7 @@ from builder import FINISHED_CARD, World, errors
 from gitops_registry import edits
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.errors import RegistryError
+from gitops_registry.evidence import gatherer
 from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Facts, Report
@@ -287,10 +288,21 @@ def strict(court: World) -> str:
 def test_without_anybody_who_looked_an_approval_is_refused_at_a_decision_and_told_as_advice(
     court: World, strict: str
 ) -> None:
-    report = court.judged(moved(court, 3, "production", base=strict), base=strict)
+    place = court.registry.place
+    before = place.snapshot(strict)
+    after = before.with_edits(moved(court, 3, "production", base=strict))
+    gather = gatherer(place, place.commit(strict))  # as of a change that is about to be proposed
+    report = check(before, after, after.changed_paths(), gather, place.engine)
     assert report.refusals(ADVICE) == ()
     assert [(f.rule, f.result, f.fact) for f in report.refusals(DECISION)] == [
         ("approvals", "not-checked", "approvals")
+    ]
+
+
+def test_whoever_looks_at_a_proposal_is_told_that_nobody_approved_it(court: World, strict: str) -> None:
+    report = court.judged(moved(court, 3, "production", base=strict), base=strict)
+    assert [(f.rule, f.message) for f in report.refusals(ADVICE)] == [
+        ("approvals", "production asks for 1 approval, and none holds")
     ]
 
 

@@ -109,6 +109,7 @@ CHANGING = {
     "promote",
     "archive",
     "rollback",
+    "approve",
     "merge",
     "push",
     "card",
@@ -125,6 +126,7 @@ CHANGING = {
     "migrate",
     "policy new",
     "policy waive",
+    "hook install",
 }
 
 

@@ -109,12 +109,12 @@ def test_a_proposal_whose_card_was_emptied_meanwhile_does_not_land(fraud: World)
     assert "cards" in errors(fraud.registry.merge("promote/fraud/2/production").report)
 
 
-def test_an_approval_that_nobody_gathered_stops_a_merge_and_not_a_proposal(fraud: World) -> None:
+def test_an_approval_that_nobody_gave_stops_a_merge_and_not_a_proposal(fraud: World) -> None:
     law = fraud.read("registry.yaml").replace(b"approvals: 0", b"approvals: 1")
     fraud.commit({"registry.yaml": law}, "ask for an approval")
     assert fraud.registry.promote("fraud", 2, to="production").commit is not None
     merged = fraud.registry.merge("promote/fraud/2/production")
-    assert [(finding.rule, finding.result) for finding in merged.refusals] == [("approvals", "not-checked")]
+    assert [(finding.rule, finding.result) for finding in merged.refusals] == [("approvals", "error")]
 
 
 def test_a_proposal_that_landed_cannot_land_again(fraud: World) -> None:

@@ -19,6 +19,7 @@ from forging import Actor, Draft, Forge, actor
 
 from gitops_registry import edits, paths
 from gitops_registry.changes import plan_digest
+from gitops_registry.codeowners import owned
 from gitops_registry.difference import diff
 from gitops_registry.manifest.facts import Artifact, Person, Version
 from gitops_registry.manifest.kinds import Access
@@ -108,7 +109,8 @@ class Workshop:
         """Return what changing the members writes."""
         before = self.at(base)
         assert before.access is not None
-        return {paths.ACCESS: dump(change(before.access), paths.ACCESS)}
+        after = change(before.access)
+        return {paths.ACCESS: dump(after, paths.ACCESS), **owned(before, after)}
 
     # ── what is decided
 

@@ -5,7 +5,6 @@ Exit codes: 0 clean, 1 findings or a refusal, 2 could not do it, 3 a bug of ours
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import sys
@@ -17,8 +16,8 @@ from pathlib import Path
 import click
 
 from gitops_registry import __version__
-from gitops_registry.cli.later import put_off
 from gitops_registry.errors import RegistryError
+from gitops_registry.later import start_lean
 
 FINDINGS, FAILED, BUG, INTERRUPTED = 1, 2, 3, 130
 
@@ -60,6 +59,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "plan": ("judging", "what a branch, or the work tree, would change"),
         "check": ("judging", "judge a change, or the whole registry"),
         "policy": ("policies", "the rules: list, test, explain, write and waive them"),
+        "access": ("membership", "who may do what: list, ask, add and remove members"),
         "verify": ("using", "look at the bytes of versions: cache, store, digests"),
         "hook": ("serving", "let a server's repository judge every push"),
         "audit": ("serving", "read what a server recorded of pushes"),
@@ -132,11 +132,7 @@ def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], boo
     `was_interrupted` says whether the user interrupted it; then no error that a library made of that is told.
     """
     _prepare_output()
-    os.environ.setdefault(
-        "PYDANTIC_DISABLE_PLUGINS", "__all__"
-    )  # no package beside us changes what a manifest may hold
-    put_off("importlib.metadata", "entry_points")  # where pydantic looks for plug-ins: it takes longer than to start
-    gc.set_threshold(20_000, 20, 20)  # a command lives for seconds and makes little garbage that needs a search
+    start_lean(os.environ)
     try:
         result = cli.main(args=arguments, prog_name="gitops-registry", standalone_mode=False)
         sys.stdout.flush()

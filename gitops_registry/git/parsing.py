@@ -27,13 +27,16 @@ class Commit(NamedTuple):
     body: str
 
     def trailer(self, name: str) -> str:
-        """Return the value of the last trailer of that name; empty where there is none.
+        """Return the value of the last trailer of that name; empty where there is none."""
+        return ["", *self.trailers(name)][-1]
+
+    def trailers(self, name: str) -> list[str]:
+        """Return the values of all trailers of that name, in order.
 
         Trailers are lines of the last paragraph, below the subject; a text that quotes one further up names none.
         """
         above, _, last = self.body.strip("\n").rpartition("\n\n")
-        lines = re.findall(rf"^{re.escape(name)}: (.*)$", last if above else "", re.MULTILINE)
-        return lines[-1].strip() if lines else ""
+        return [v.strip() for v in re.findall(rf"^{re.escape(name)}: (.*)$", last if above else "", re.MULTILINE)]
 
 
 def raw_changes(told: str, *, commits: bool = False) -> Iterator[tuple[str, PathChange]]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +27,7 @@ _KEY = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Z
 _OID = re.compile(r"[0-9a-f]{40}")
 _SSH = b"-----BEGIN SSH SIGNATURE-----"
 _LARGEST = 1 << 20
+_TRIES = 5
 
 
 class Signer(NamedTuple):
@@ -54,8 +58,8 @@ def verified(
 
     Whether a key had expired is judged `at` an aware time, and without one at the committer's. A revoked key is
     revoked, expired or not. Works in a bare repository and on commits that a push brings. Raises RegistryError where an id
-    is no commit's or git does not answer for each; a member's name or a key that would mean something else to OpenSSH raises
-    ValueError.
+    is no commit's, OpenSSH is missing or git does not answer for each; a member's name or a key that would mean something
+    else to OpenSSH raises ValueError.
     """
     allowed = "".join(line for signer in signers if (line := _line(signer, at)))
     revoked = "".join(f"{signer.key}\n" for signer in signers if signer.revoked)
@@ -63,19 +67,43 @@ def verified(
     asked = [oid for oid in found if _is_for_git(repository, oid)]
     if not asked:
         return found
+    if shutil.which("ssh-keygen") is None:  # git would call every signature bad
+        raise RegistryError(
+            "ssh-keygen is not installed, and git checks signatures with it", hint="install OpenSSH's client"
+        )
     with _file(allowed) as allowed_file, _file(revoked) as revoked_file:
-        told = run(
-            repository.folder,
-            *_settings(allowed_file, revoked_file),
-            "log", "--no-walk=unsorted", "--stdin", "--no-show-signature", "--no-patch", "--no-color", "--no-notes",
-            "--no-mailmap", "--format=tformat:%H %G? %GF %GS",
-            stdin="".join(f"{oid}\n" for oid in asked).encode(),
-            extra={"TZ": "UTC0"},  # OpenSSH reads times without a zone, and git writes them in the local one
-        ).decode(errors="replace")  # fmt: skip
+        settings = tuple(_settings(allowed_file, revoked_file))
+        deaths: Counter[str] = Counter()
+        while asked:
+            answers = _answers(repository, asked, settings)
+            found |= answers
+            asked = [oid for oid in asked if oid not in answers]
+            if asked:
+                deaths[asked[0]] += 1
+            if asked and deaths[asked[0]] > _TRIES:
+                asked.pop(0)
+    return found
+
+
+def _answers(repository: Repository, oids: Sequence[str], settings: Sequence[str]) -> dict[str, GitVerdict]:
+    """Return what git says of commits in their order, up to where it dies.
+
+    It does where ssh-keygen refuses a signature so soon that git is still handing over what was signed (SIGPIPE). Raises
+    RegistryError where it answers in another order, or fails.
+    """
+    told = run(
+        repository.folder,
+        *settings,
+        "log", "--no-walk=unsorted", "--stdin", "--no-show-signature", "--no-patch", "--no-color", "--no-notes",
+        "--no-mailmap", "--encoding=UTF-8", "--format=tformat:%H %G? %GF %GS",
+        stdin="".join(f"{oid}\n" for oid in oids).encode(),
+        extra={"TZ": "UTC0"},  # OpenSSH reads times without a zone, and git writes them in the local one
+        ok=(0, -signal.SIGPIPE),
+    ).decode(errors="replace")  # fmt: skip
     answers = {oid: GitVerdict(*rest) for oid, *rest in (line.split(" ", 3) for line in told.splitlines())}
-    if set(answers) != set(asked):
+    if list(answers) != list(oids[: len(answers)]):
         raise RegistryError("git did not say of every commit who signed it", hint="try: git fsck")
-    return found | answers
+    return answers
 
 
 def _is_for_git(repository: Repository, oid: str) -> bool:

@@ -83,6 +83,9 @@ def _problem(kind: str, blob: bytes) -> str:
         return "" if is_point and fields[1] == curve.encode() else "is damaged"
     if len(fields) != 3 or any(not is_positive(number) for number in fields[1:]):
         return "is damaged"
+    exponent = int.from_bytes(fields[1], "big")
+    if exponent < 3 or exponent % 2 == 0:
+        return f"has the exponent {exponent}, under which anybody could sign"
     bits = int.from_bytes(fields[2], "big").bit_length()
     if bits not in _RSA_BITS:
         return f"has {bits} bits; at least {_RSA_BITS.start} are needed: ssh-keygen -t ed25519 makes a better one"

@@ -120,6 +120,11 @@ class Access(Document):
         """Say whether a member's role has a permission, for whichever models."""
         return permission in self.roles.get(member.role, ())
 
+    def may_write(self, name: str) -> bool:
+        """Say whether somebody is a member who may write, for whichever models."""
+        member = self.member(name)
+        return member is not None and self.may(member, "write")
+
 
 def _twice(values: Iterable[str]) -> str:
     seen: set[str] = set()

@@ -9,29 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from gitops_registry.errors import ManifestError
+from gitops_registry.manifest import spelling
 from gitops_registry.manifest.migrations import without_gone
 from gitops_registry.manifest.parts import Document, Part, plain
 from gitops_registry.manifest.reading import parse
-from gitops_registry.manifest.scalars import resolve
-
-_ALWAYS = frozenset({"kind", "schema_version", "name"})
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
-"""What needs an escape: what YAML forbids, line breaks of any kind, tabs, and marks that reorder text on a screen."""
-_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
-_AMBIGUOUS = re.compile(
-    r"[yYnN]|\.\.\."
-    r"|[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+)"
-    r"|[-+]?([0-9_]+(\.[0-9_]*)?|\.[0-9_]+)([eE][-+]?[0-9]+)?",
-)
-_LONGEST_KEY = 1000
-"""A key that YAML finds without a question mark before it ends within 1,024 characters."""
 
 
 def dump(document: Document, path: str) -> bytes:
@@ -43,7 +30,7 @@ def dump(document: Document, path: str) -> bytes:
     if document.by_people:
         schema = f"{'../' * path.count('/')}.schemas/{document.schema_name}.json"
         head = f"# yaml-language-server: $schema={schema}\n"
-    return (head + _mapping(_fields(document), 0)).encode()
+    return (head + spelling.mapping(spelling.fields(document), 0)).encode()
 
 
 def revise(old: bytes, document: Document, path: str) -> bytes:
@@ -93,130 +80,12 @@ def renewed(old: bytes, path: str, kind: type[Document]) -> bytes:
     return dump(before.document, path)
 
 
-def _fields(part: Part) -> dict[str, Any]:
-    """Return the fields that are written, by their name in the file."""
-    written = {}
-    for name, field in type(part).model_fields.items():
-        value = getattr(part, name)
-        is_kept = name in _ALWAYS and isinstance(part, Document)
-        if value is not None and (is_kept or field.is_required() or value != field.default):
-            written[field.alias or name] = value
-    return written
-
-
-def _mapping(entries: dict[str, Any], indent: int) -> str:
-    pad = " " * indent
-    text = ""
-    for key, value in entries.items():
-        shown = _string(key, is_flow=False)
-        head = f"{pad}{shown}:" if len(shown) <= _LONGEST_KEY else f"{pad}? {shown}\n{pad}:"
-        text += _after(head, value, indent)
-    return text
-
-
-def _after(head: str, value: Any, indent: int) -> str:
-    """Return `head`, which ends in a colon or a dash, with the value behind or below it."""
-    if isinstance(value, str) and _is_literal(value):
-        return head + _literal(value, indent + 2)
-    if _is_one_line(value):
-        return f"{head} {_flow(value, is_flow=False)}\n"
-    if isinstance(value, (list, tuple)):
-        pad = " " * (indent + 2)
-        return f"{head}\n" + "".join(_item(item, pad) for item in value)
-    return f"{head}\n" + _mapping(_fields(value) if isinstance(value, Part) else value, indent + 2)
-
-
-def _item(value: Any, pad: str) -> str:
-    if _is_one_line(value):
-        return f"{pad}- {_flow(value, is_flow=False)}\n"
-    block = _mapping(_fields(value) if isinstance(value, Part) else value, len(pad) + 2)
-    return f"{pad}- {block[len(pad) + 2 :]}"
-
-
-def _is_one_line(value: Any) -> bool:
-    if isinstance(value, Part):
-        return value.flow or not _fields(value)
-    if isinstance(value, dict):
-        return not value
-    if isinstance(value, (list, tuple)):
-        return not any(isinstance(item, (Part, dict)) for item in value)
-    return True
-
-
-def _flow(value: Any, *, is_flow: bool = True) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_flow(item) for item in value)}]"
-    if isinstance(value, Part):
-        value = _fields(value)
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_string(key, is_flow=True)}: {_flow(item)}' for key, item in value.items())}}}"
-    if isinstance(value, str):
-        return _string(value, is_flow=is_flow)
-    if isinstance(value, float):
-        return _float(value)
-    if isinstance(value, datetime):
-        return _datetime(value)
-    return json.dumps(value)
-
-
-def _float(value: float) -> str:
-    """Return the shortest spelling that gives the same number and is a number to every reader."""
-    digits, e, exponent = repr(value).partition("e")
-    return f"{digits}.0e{exponent}" if e and "." not in digits else repr(value)
-
-
-def _datetime(value: datetime) -> str:
-    try:
-        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-    except OverflowError:  # within a day of the calendar's ends there may be no such time in UTC
-        return value.isoformat()
-
-
-def _is_literal(text: str) -> bool:
-    """A block of lines says the same as the text: no line needs escapes, the first sets the indentation."""
-    return "\n" in text and text[0] not in " \n" and bool(text.strip()) and not _UNSAFE.search(text.replace("\n", ""))
-
-
-def _literal(text: str, indent: int) -> str:
-    pad = " " * indent
-    body = text.rstrip("\n")
-    ends = len(text) - len(body)
-    sign = "-" if ends == 0 else "" if ends == 1 else "+"
-    lines = "".join(f"{pad}{line}\n" if line else "\n" for line in body.split("\n"))
-    return f" |{sign}\n{lines}" + "\n" * max(ends - 1, 0)
-
-
-def _string(text: str, *, is_flow: bool) -> str:
-    if _is_plain(text, is_flow=is_flow):
-        return text
-    if "'" in text or _UNSAFE.search(text):
-        quoted = json.dumps(text, ensure_ascii=False)
-        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04X}", quoted)
-    return f"'{text}'"
-
-
-def _is_plain(text: str, *, is_flow: bool) -> bool:
-    """Every reader takes the text for itself without quotes."""
-    if not text or text != text.strip() or text[0] in _INDICATORS or _UNSAFE.search(text):
-        return False
-    if ": " in text or " #" in text or text.endswith(":"):
-        return False
-    if is_flow and (re.search(r"[,\[\]{}?]|:$", text) or "::" in text):
-        return False
-    return not (_AMBIGUOUS.fullmatch(text) or resolve(text) != text or _is_special_in_yaml_1_1(text))
-
-
-def _is_special_in_yaml_1_1(text: str) -> bool:
-    resolvers = yaml.SafeLoader.yaml_implicit_resolvers
-    return any(pattern.match(text) for _, pattern in (*resolvers.get(text[0], ()), *resolvers.get(None, ())))
-
-
 # ── edits of a text that people wrote
 
 
 @dataclass
 class _Node:
-    """A value in the text, from `start` to `end`; `entries` where it is a mapping in block style."""
+    """A value in the text, from `start` to `end`; `entries` where it is a mapping in block style, `items` of a list."""
 
     start: int
     end: int
@@ -224,6 +93,7 @@ class _Node:
     is_flow: bool = False
     is_list: bool = False
     entries: dict[str, _Node] | None = None
+    items: list[_Node] = field(default_factory=list)
 
 
 _Edit = tuple[int, int, str]
@@ -235,7 +105,7 @@ def _retouch(text: str, before: Document, after: Document) -> str:
     root = _outline(text)
     if root.entries is None:
         return text
-    changes = _edits(text, root, plain(before), plain(after), _fields(after))
+    changes = _edits(text, root, plain(before), plain(after), spelling.fields(after))
     for start, end, new in sorted(changes, key=lambda edit: edit[:2]):
         result += text[position:start] + (new.replace("\n", "\r\n") if "\r\n" in text else new)
         position = end
@@ -243,7 +113,7 @@ def _retouch(text: str, before: Document, after: Document) -> str:
 
 
 def _outline(text: str) -> _Node:
-    """Return where the values stand in a text that `parse` accepts, as deep as mappings in block style go."""
+    """Return where the values stand in a text that `parse` accepts, as deep as block style goes."""
     root = _Node(0, 0)
     stack: list[_Node] = []
     key: tuple[str, tuple[int, int]] | None = None
@@ -268,6 +138,8 @@ def _outline(text: str) -> _Node:
             node.key = key[1]
             parent.entries[key[0]] = node
             key = None
+        elif parent and parent.is_list:
+            parent.items.append(node)
         if isinstance(event, yaml.ScalarEvent):
             node.end = node.start + len(text[slice(*span)].rstrip("\r\n"))
             if parent:
@@ -290,11 +162,13 @@ def _edits(
         if key in before and key in after and json.dumps(before[key]) == json.dumps(after[key]):
             continue
         value = written.get(key)
-        inner = _fields(value) if isinstance(value, Part) else value
+        inner = spelling.fields(value) if isinstance(value, Part) else value
         if key not in written:
             yield _line_start(text, entry.key[0]), _line_end(text, entry.end), ""
         elif entry.entries and isinstance(inner, dict) and inner:
             yield from _edits(text, entry, before[key], after[key], inner)
+        elif isinstance(value, tuple) and _is_told_apart(text, entry, before.get(key), after.get(key)):
+            yield from _item_edits(text, entry, before[key], after[key], value)
         else:
             yield _replacement(text, entry, value)
     first = min(entry.key[0] for entry in entries.values())
@@ -303,26 +177,75 @@ def _edits(
         if key in entries:
             position = _line_end(text, entries[key].end)
         else:
-            yield position, position, _mapping({key: value}, first - _line_start(text, first))
+            yield position, position, spelling.mapping({key: value}, first - _line_start(text, first))
+
+
+def _is_told_apart(text: str, entry: _Node, before: Any, after: Any) -> bool:
+    """Say whether it is known which item of a list in block style becomes which: some stay, and those in their order."""
+    if entry.is_flow or not isinstance(before, list) or not isinstance(after, list) or len(before) != len(entry.items):
+        return False
+    old, new = [_identity(item) for item in before], [_identity(item) for item in after]
+    kept = [one for one in old if one in new]
+    is_unique = len(set(old)) == len(old) and len(set(new)) == len(new)
+    begin_lines = all(text[_line_start(text, node.start) : node.start].strip(" ") == "-" for node in entry.items)
+    return bool(kept) and kept == [one for one in new if one in old] and is_unique and begin_lines
+
+
+def _identity(item: Any) -> str:
+    """Return what stays of an item when it changes: its name, its key, else all of it."""
+    return json.dumps(
+        next((item[of] for of in ("name", "key") if of in item), item) if isinstance(item, dict) else item
+    )
+
+
+def _item_edits(
+    text: str, entry: _Node, before: list[Any], after: list[Any], written: tuple[Any, ...]
+) -> Iterator[_Edit]:
+    """Yield what turns a list in block style into another, item by item; comments between those that stay are kept."""
+    new = [_identity(item) for item in after]
+    there = {_identity(item): (node, item) for node, item in zip(entry.items, before, strict=True)}
+    for one, (node, _) in there.items():
+        if one not in new:
+            yield _line_start(text, node.start), _line_end(text, node.end), ""
+    pad = " " * text[(position := _line_start(text, entry.items[0].start)) :].index("-")
+    for one, item, value in zip(new, after, written, strict=True):
+        if one not in there:
+            yield position, position, spelling.list_item(value, pad)
+            continue
+        node, old = there[one]
+        position = _line_end(text, node.end)
+        if json.dumps(old) == json.dumps(item):
+            continue
+        inner = spelling.fields(value) if isinstance(value, Part) else {}
+        if node.entries and {next(iter(node.entries)), *list(inner)[:1]} <= inner.keys() & node.entries.keys():
+            yield from _edits(text, node, old, item, inner)
+        else:
+            yield _new_lines(text, node, node.start, spelling.list_item(value, pad)[len(pad) + 2 :])
 
 
 def _replacement(text: str, entry: _Node, value: Any) -> _Edit:
     """Return the edit that gives an entry its new value and keeps its style and the comment behind it."""
     indent = entry.key[0] - _line_start(text, entry.key[0])
     colon = text.index(":", entry.key[1]) + 1
-    if entry.is_flow:
-        new = f" {_flow(value, is_flow=False)}\n"
-    elif entry.is_list and isinstance(value, tuple) and value:
+    if entry.is_flow and (entry.start + 2 < entry.end or spelling.is_one_line(value)):
+        new = f" {spelling.flow(value, is_flow=False)}\n"
+    elif entry.is_list and not entry.is_flow and isinstance(value, tuple) and value:
         pad = " " * (entry.start - _line_start(text, entry.start))
-        new = "\n" + "".join(_item(item, pad) for item in value)
+        new = "\n" + "".join(spelling.list_item(part, pad) for part in value)
     else:
-        new = _after("", value, indent)
+        new = spelling.entry("", value, indent)
     first, _, below = new.removesuffix("\n").partition("\n")
     if not below and "\n" not in text[colon : entry.end] and entry.start < entry.end:
         return entry.start, entry.end, first.strip()
+    return _new_lines(text, entry, colon, new)
+
+
+def _new_lines(text: str, entry: _Node, start: int, new: str) -> _Edit:
+    """Return the edit that puts lines in the place of an entry from `start` on; the comment behind it goes behind the first."""
+    first, _, below = new.removesuffix("\n").partition("\n")
     end = _line_end(text, entry.end) - (2 if text[: _line_end(text, entry.end)].endswith("\r\n") else 1)
     comment = text[entry.end : end].strip()
-    return colon, end, first + (f"  {comment}" if comment else "") + (f"\n{below}" if below else "")
+    return start, end, first + (f"  {comment}" if comment else "") + (f"\n{below}" if below else "")
 
 
 def _span(event: Any) -> tuple[int, int]:

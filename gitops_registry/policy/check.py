@@ -10,7 +10,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import data, decisions, invariants, keeping
+from gitops_registry.policy import authority, data, decisions, invariants, keeping, owners
 from gitops_registry.policy.engine import Engine
 from gitops_registry.policy.gate import moves, ruling
 from gitops_registry.policy.remembered import Remembered
@@ -46,12 +46,14 @@ DECISIONS: dict[str, Rule] = {
     "kept": keeping.kept,
     "emptied": keeping.emptied,
     "stage-order": decisions.stage_order,
-    "approvals": decisions.approvals,
-    "objections": decisions.objections,
-    "second-administrator": decisions.second_administrator,
-    "permissions": decisions.permissions,
+    "approvals": authority.approvals,
+    "objections": authority.objections,
+    "second-administrator": authority.second_administrator,
+    "administrators": authority.administrators,
+    "permissions": authority.permissions,
     "strangers": decisions.strangers,
     "governance": decisions.governance,
+    "codeowners": owners.owners,
 }
 """Rules about a change, by the name that findings carry."""
 
@@ -114,7 +116,8 @@ def check_whole(
     for path in managed:
         theirs.get(paths.place_of(path.path).model, theirs[""]).append(path)
     unreadable = list(_unreadable(after, theirs[""]))
-    rules = {"schema": invariants.schema, **INVARIANTS, "intact": keeping.intact, "strangers": decisions.strangers}
+    of_change = {name: DECISIONS[name] for name in ("intact", "strangers", "codeowners")}
+    rules = {"schema": invariants.schema, **INVARIANTS, **of_change}
     found: list[Finding] = []
     asked: list[Subject] = []
     for some in _in_parts(after, models):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,27 +79,24 @@ def install(
     if keys_file:
         files.append(str(keys_file))
     notes = _notes(repository, tip, keys_file)
-    installed = Installed(repository.common_dir, branch, fingerprint, tuple(files), keys_file is not None, notes)
     if not dry_run:
-        values = {
-            **_CONFIG,
-            ANCHOR: branch,
-            "core.hooksPath": str(folder),
-            UNSEEN_BYTES: "true" if is_blind else "false",
-        }
-        values |= {ROOT: fingerprint} if fingerprint else {}
-        values |= {ROOT_KEY: line} if line else {}
-        values |= {KEYS_FILE: str(keys_file)} if keys_file else {}
-        if not repository.config("receive.maxInputSize"):
-            values["receive.maxInputSize"] = _LARGEST_PUSH
-        for key, value in values.items():
-            repository.run("config", key, value)
+        values = {ANCHOR: branch, UNSEEN_BYTES: "true" if is_blind else "false", ROOT: fingerprint, ROOT_KEY: line}
+        _configure(repository, {**values, KEYS_FILE: str(keys_file or "")})
         if tip is None:
             repository.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")
         _write_hooks(folder)
         open_doors(repository)
         graph.renew(repository)
-    return installed
+    return Installed(repository.common_dir, branch, fingerprint, tuple(files), keys_file is not None, notes)
+
+
+def _configure(repository: Repository, values: Mapping[str, str]) -> None:
+    """Let git keep to the hook, whatever the configuration of the account says."""
+    limit = {} if repository.config("receive.maxInputSize") else {"receive.maxInputSize": _LARGEST_PUSH}
+    hooks = {"core.hooksPath": str(repository.common_dir / "hooks")}
+    for key, value in {**_CONFIG, **limit, **hooks, **values}.items():
+        if value:
+            repository.run("config", key, value)
 
 
 def open_doors(repository: Repository) -> None:
@@ -109,7 +107,7 @@ def open_doors(repository: Repository) -> None:
         access = Snapshot(repository.source(tip)).access if tip else None
         root = "" if tip else repository.config(ROOT_KEY)
         where = repository.common_dir.resolve()
-        doors.write(Path(told), where, doors.lines(access, where, sys.executable, root=root))
+        doors.write(Path(told), where, doors.lines(access, Path(told), sys.executable, root=root))
 
 
 def _root(told: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ ROOT = "gitops-registry.root"
 UNSEEN_BYTES = "gitops-registry.unseenBytes"
 """Set to true on a server that cannot reach the store: it then does not ask whether bytes are there."""
 _MOST_UPDATES = 100
+_LARGEST_TAG = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     if unreadable:
         return
     new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
-    court = Court(now, frozenset(new), _required(place))
+    proposed = tuple(u.new for u in moves if sort_of(u.ref, branch) == "proposal" and not u.is_deletion)
+    court = Court(now, frozenset(new), proposed, _required(place))
     refused = list(contents(repository, new))
     yield from refused
     decided = next((update for update in moves if sort_of(update.ref, branch) == "decisions"), None)
@@ -70,11 +72,38 @@ def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Itera
     elif len(moves) > _MOST_UPDATES:
         yield Refusal("sizes", f"moves {len(moves)} refs; {_MOST_UPDATES} are taken at once", "push fewer")
     else:
+        twins = _twins(place, moves)
         for update in moves:
             if sort_of(update.ref, branch) == "unknown":
                 yield unknown(update, branch)
-            elif not update.is_deletion and incoming.commit_of(place.repository, update.new) is None:
+            elif update.ref in twins:
+                hint = "propose under another name: some disks take the two for one"
+                yield Refusal("refs", f"differs from {twins[update.ref]} in case alone, which exists", hint, update.ref)
+            elif not update.is_deletion and not _names_commit(place, update):
                 yield Refusal("refs", "names no commit", "push a commit", update.ref)
+
+
+def _twins(place: Workplace, moves: Sequence[Update]) -> dict[str, str]:
+    """Return the new refs of a push that differ in case alone from one that is there, or comes with them."""
+    made = [update.ref for update in moves if update.is_new]
+    if not made:
+        return {}
+    there = {ref.lower(): ref for ref in place.repository.branches("refs/heads", "refs/tags")}
+    found = {}
+    for ref in made:
+        other = there.setdefault(ref.lower(), ref)
+        if other != ref:
+            found[ref] = other
+    return found
+
+
+def _names_commit(place: Workplace, update: Update) -> bool:
+    """Say whether what a ref is to name is a commit; for a tag, also a small object that names one."""
+    found = place.repository.objects.get(update.new, limit=0)
+    if found is None or found.type == "commit":
+        return found is not None
+    is_tag = update.ref.startswith("refs/tags/") and found.type == "tag" and found.size <= _LARGEST_TAG
+    return is_tag and incoming.commit_of(place.repository, update.new) is not None
 
 
 def _required(place: Workplace) -> frozenset[Fact]:

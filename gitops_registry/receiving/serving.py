@@ -14,17 +14,26 @@ from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import ANCHOR
 
 
-def admit(folder: Path, key: str, command: str, *, account: str, now: datetime) -> str:
-    """Return the service of git that a key may use now. Raises RegistryError, and writes it down, where it may use none."""
-    repository = Repository.open(folder)
+def admit(door: Path, key: str, command: str, *, account: str, now: datetime) -> tuple[str, Path]:
+    """Return the service of git that a key may use now, and of which repository.
+
+    `door` is the file of keys that let it in; only the repositories that it names are behind it. Raises RegistryError where
+    the key may use none. That is written down where it knocked, or behind the whole door where nobody can say where.
+    """
+    behind = doors.repositories(door)
+    asked = behind
     try:
-        service = doors.asked_for(command, folder)
-        _refuse_key(repository, key, service, now)
+        service, folder = doors.asked_for(command)
+        if folder not in behind:
+            raise RegistryError("there is no such repository behind this door", hint="look at its path: git remote -v")
+        asked = [folder]
+        _refuse_key(Repository.open(folder), key, service, now)
     except RegistryError as error:
-        reason = Refusal("connection", error.message, error.hint, command)
-        records.refused(repository, [], Pusher(key, account), [reason], now=now)
+        for path in asked:
+            reason = Refusal("connection", error.message, error.hint, command)
+            records.refused(Repository.open(path), [], Pusher(key, account), [reason], now=now)
         raise
-    return service
+    return service, folder
 
 
 def _refuse_key(repository: Repository, key: str, service: str, now: datetime) -> None:

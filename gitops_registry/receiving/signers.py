@@ -20,6 +20,8 @@ SKEW = timedelta(minutes=10)
 """As much as the clocks of two machines may differ."""
 OLDEST = timedelta(days=30)
 """How long a commit may lie on somebody's machine before it is pushed."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What moves a cursor or turns the direction of writing; a line may end and hold a tab."""
 
 
 def signature(
@@ -60,11 +62,20 @@ def _spoofed(witnesses: Witnesses, commit: Commit, side: Snapshot, member: str) 
         ("committer", commit.committer, commit.committer_email),
         ("author", commit.author, commit.email),
     ):
-        if not _is_theirs(signer, email, witnesses.authors(commit.oid, side)):
+        if not _is_theirs(signer, email, witnesses.named(name, email, side)):
             mail = signer.email or "an e-mail that no other member has"
             hint = f"git config user.email {mail}; git commit --amend --no-edit --reset-author -S"
             message = f"{_called(commit)} names {name} <{email}> as its {role}, and was signed by {member}"
             yield Refusal("identity", message, hint, "", commit.oid)
+            return
+
+
+def texts(commit: Commit) -> Iterator[Refusal]:
+    """Yield why the words of a commit cannot be shown as they are: a terminal would act on them, or read them backwards."""
+    for what, text in (("message", commit.body), ("author", commit.author_line), ("committer", commit.committer)):
+        if found := _CONTROL.search(text):
+            message = f"the {what} of {commit.oid[:12]} holds the control character {found[0]!a}"
+            yield Refusal("text", message, "write it again in plain words: git commit --amend", "", commit.oid)
             return
 
 
@@ -102,10 +113,9 @@ def contributions(
         found, refusals = signature(witnesses, commit, side, now=now if is_new else None)
         yield from refusals
         if is_new:
-            yield from dates(commit, now=now)
-        member = access.member(found.member) if found.is_good else None
-        if member and not access.may(member, "write"):
-            message = f"{member.name} may not write, and made {_called(commit)}"
+            yield from (*dates(commit, now=now), *texts(commit))
+        if found.is_good and not access.may_write(found.member):
+            message = f"{found.member} may not write, and made {_called(commit)}"
             yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
 
 

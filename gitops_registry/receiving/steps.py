@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
-from gitops_registry.approving import contribution, own_commits
-from gitops_registry.changes import meaning
+from gitops_registry.approving import contribution, own_commits, word
+from gitops_registry.changes import Change, meaning
 from gitops_registry.difference import diff
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
@@ -31,10 +31,13 @@ _DIRECT = frozenset({"model_registered", "version_registered"})
 
 @dataclass(frozen=True)
 class Court:
-    """What a push is judged with: when it came, which of its commits are new, and which facts must be known."""
+    """What a push is judged with: when it came, which of its commits are new, which proposals it brings, and which facts
+    must be known.
+    """
 
     now: datetime
     new: frozenset[str]
+    proposed: tuple[str, ...] = ()
     required: frozenset[Fact] = REQUIRED
 
 
@@ -51,7 +54,7 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
     before = place.snapshot(parent.oid)
     found, refusals = signers.signature(place.witnesses, commit, before, now=court.now)
     refusals += signers.dates(commit, now=court.now, after=parent.time)
-    refusals += _shape(commit)
+    refusals += [*signers.texts(commit), *_shape(commit)]
     if refusals:  # whoever made it is nobody, or it is no decision: nothing else that is said of it would mean anything
         yield from refusals
         return
@@ -64,6 +67,9 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
     yield from _kind(place, before, report, commit, head)
+    if not place.witnesses.members(before).may_write(found.member):
+        message = f"{found.member} may not write"
+        yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
 
 
 def _shape(commit: Commit) -> Iterator[Refusal]:
@@ -77,25 +83,35 @@ def _report(
 ) -> Report:
     """Return what the check says of a decision, with who made it and which approvals hold."""
     before, after = place.snapshot(tip), place.snapshot(commit.oid)
-    also = _rejections(place, tip, head) if head else []
+    also = _elsewhere(place, court, tip, head) if head else []
 
-    def said(changes: object) -> Facts:
-        assert isinstance(changes, list | tuple)
+    def said(changes: Sequence[Change]) -> Facts:
         return agreed(place, tip, head, changes, Facts(actor=member), now=court.now, also=also)
 
     gather = gatherer(place, tip, said=said, now=court.now)
     return check(before, after, changed, gather, place.engine)
 
 
-def _rejections(place: Workplace, tip: str, head: str) -> list[Commit]:
-    """Return what is said on other branches of this server about the commits that are landed: a rejection stays."""
+def _elsewhere(place: Workplace, court: Court, tip: str, head: str) -> list[Commit]:
+    """Return the commits of other proposals here that share some with the one that lands: a rejection stays."""
     own = own_commits(place.repository, tip, head)
-    if not own:
-        return []
     known = {commit.oid for commit in own}
-    there = incoming.holding(place.repository, own[0].oid, PREFIXES)
-    beyond = (commit for other in sorted(set(there.values())) for commit in own_commits(place.repository, tip, other))
+    others = sorted(_proposals_with(place, court, own[0].oid)) if own else []
+    beyond = (commit for other in others for commit in own_commits(place.repository, tip, other))
     return [commit for commit in beyond if commit.oid not in known]
+
+
+def _proposals_with(place: Workplace, court: Court, oid: str) -> set[str]:
+    """Return the tips of the proposals that have a commit, on this server or in this push."""
+    brought = {tip for tip in court.proposed if place.repository.is_ancestor(oid, tip)}
+    return brought | set(incoming.holding(place.repository, oid, PREFIXES).values())
+
+
+def _is_part(place: Workplace, court: Court, head: str) -> bool:
+    """Say whether what lands is less than every proposal that has it; what was only said of it is no part."""
+    tips = _proposals_with(place, court, head)
+    rest = [own_commits(place.repository, head, tip) for tip in tips]
+    return bool(rest) and all(any(word(place.repository, commit) is None for commit in one) for one in rest)
 
 
 def _landing(
@@ -106,6 +122,9 @@ def _landing(
     if place.repository.is_ancestor(head, tip):
         message = "lands what was decided before; its parents may be swapped"
         yield Refusal("landing", message, hint, "", commit.oid)
+        return
+    if _is_part(place, court, head):
+        yield Refusal("landing", "lands a part of a proposal, which has more commits by now", hint, "", commit.oid)
         return
     before, after, ours = place.landed(tip, head)
     wanted = {(change.path, change.new_mode, change.new_oid) for change in ours}

@@ -10,6 +10,7 @@ from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.paths import name_problem
 from gitops_registry.workplace import PREFIXES
 
+_PROPOSAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*(/[A-Za-z0-9_][A-Za-z0-9._@+-]*)*")
 _OID = re.compile(r"[0-9a-f]{40}")
 _TAG = re.compile(
     r"refs/tags/(?P<model>[^@#/]+)(?:@v(?P<version>[^@#/]+)|#(?P<stage>[^@#/]+)#(?P<count>[1-9][0-9]{0,8}))"
@@ -68,10 +69,8 @@ def sort_of(ref: str, branch: str) -> Sort:
     """Return what a ref is for on the server whose decisions land on `branch`."""
     if ref == f"refs/heads/{branch}":
         return "decisions"
-    if not ref.isascii() or not ref.isprintable():
-        return "unknown"
-    first, slash, rest = ref.removeprefix("refs/heads/").partition("/")
-    if ref.startswith("refs/heads/") and slash and rest and first in PREFIXES and "/-" not in f"/{rest}":
+    first, _, rest = ref.removeprefix("refs/heads/").partition("/")
+    if ref.startswith("refs/heads/") and first in PREFIXES and _PROPOSAL.fullmatch(rest):
         return "proposal"
     return "tag" if tag_name(ref) else "unknown"
 

@@ -194,11 +194,6 @@ def somebody_elses_proposal_is_landed_by_a_writer(shop: Workshop) -> list[str]:
     return shop.pushes(head, shop.landing(shop.dan, head))
 
 
-@TABLE.attack("bob", r"proposal|branch|tip of")
-def what_no_branch_of_the_server_proposes_is_merged(shop: Workshop) -> list[str]:
-    return shop.pushes("", shop.landing(shop.bob, staging(shop)))
-
-
 @TABLE.attack("bob", r"proposal|tip of|branch|reject", ssh=True)
 def a_part_of_a_proposal_is_merged(shop: Workshop) -> list[str]:
     head = staging(shop)
@@ -309,6 +304,12 @@ def test_a_proposal_is_pushed_added_to_and_landed(server: Server, shop: Workshop
     landed = shop.landing(shop.bob, more, branch=branch)
     accept(copy, shop, shop.bob, f"{landed}:{MAIN}")
     accept(copy, shop, shop.bob, f":refs/heads/{branch}")
+
+
+def test_a_proposal_that_was_merged_before_anybody_pushed_it_lands(
+    server: Server, shop: Workshop, tmp_path: Path
+) -> None:
+    accept(server.copy(tmp_path / "copy.git"), shop, shop.bob, *shop.pushes("", shop.landing(shop.bob, staging(shop))))
 
 
 def test_two_proposals_made_on_the_same_tip_land_one_after_the_other(
