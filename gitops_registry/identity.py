@@ -42,8 +42,7 @@ class Signature:
             return f"signed by {self.member}"
         if self.state == "unsigned":
             return "unsigned"
-        whose = f" of {self.member}" if self.member else f" with {self.fingerprint}" if self.fingerprint else ""
-        return f"a signature{whose} that does not count: {self.problem}"
+        return f"a signature{f' of {self.member}' if self.member else ''} that does not count: {self.problem}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the signature as JSON-ready data."""

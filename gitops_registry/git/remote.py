@@ -210,6 +210,10 @@ def push(
     summaries = " ".join(info.summary for info in wrong)
     if "declined" not in summaries and _have_moved(repository, remote, moves):
         raise Moved(f"{told or remote} changed meanwhile; nothing was pushed", hint="try again")
+    reasons = [line.removeprefix("refused: ") for line in said if line.startswith("refused: ")]  # a hook of ours
+    if reasons:
+        steps = [line.removeprefix("hint: ") for line in said if line.startswith("hint: ")]
+        raise RegistryError(f"{told or remote} refused: {'; '.join(reasons)}", hint=steps[0] if steps else hint)
     answer = "; ".join(said) or _reason(found.error) or summaries.strip() or "it gave no reason"
     raise RegistryError(f"{told or remote} refused: {answer}", hint=hint)
 

@@ -43,7 +43,7 @@ def _unsigned(commit: Commit, found: Signature) -> Refusal:
     if found.state == "unsigned":
         hint = "git config gpg.format ssh; git config user.signingKey ~/.ssh/id_ed25519.pub; then make the change again"
         return Refusal("signature", f"{_called(commit)} is not signed", hint, "", commit.oid)
-    hint = "an administrator adds a key, or rotates one: gitops-registry access list shows them"
+    hint = "an administrator adds your key: gitops-registry access add, or access rotate-key"
     return Refusal("signature", f"{_called(commit)} has {found}", hint, "", commit.oid)
 
 

@@ -359,3 +359,19 @@ def test_an_approval_binds_to_files_that_stand_in_no_plan_too(team: Team) -> Non
     alice.commit({"src/score.py": b"print(3)\n"}, "other code", branch=BRANCH)
     refused = told(alice, "merge", BRANCH, "--dry-run", check=1)
     assert any("approves another plan" in f["message"] for f in refused["findings"])
+
+
+def test_at_a_url_a_refusal_comes_with_its_reason_and_the_servers_hint(team: Team) -> None:
+    url = team.server.as_uri()
+    bob = {"GIT_CONFIG_GLOBAL": str(team.folder / "bob/.git/config")}
+    done = cli(team.folder, "-C", url, "tag", "fraud@2", "region=eu", environment=bob)
+    assert done.returncode == 0, done.stderr
+    done = cli(team.folder, "-C", url, "merge", "tag/fraud/2", environment=bob)
+    assert "committed as" in done.stdout
+    assert git(team.server, "for-each-ref", "refs/heads/tag") == ""
+    git(team.folder / "bob", "config", "user.signingKey", str(teams.key(team.folder, "strange")))
+    done = cli(team.folder, "-C", url, "tag", "fraud@1", "region=eu", environment=bob)
+    assert done.returncode == 2
+    assert f"error: {url} refused: " in done.stderr
+    assert "is no member's" in done.stderr
+    assert "hint: an administrator adds your key" in done.stderr
