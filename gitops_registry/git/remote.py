@@ -258,6 +258,10 @@ def _reported(progress: Progress, what: str = "fetching") -> RemoteProgress:
         def update(self, _op: int, cur_count: Any, max_count: Any = None, _message: str = "") -> None:
             progress(what, int(float(cur_count or 0)), int(float(max_count or 0)))
 
+        def line_dropped(self, line: str) -> None:
+            """Keep what only looks like progress: `refused: 51…` is no count of anything."""
+            self.other_lines.append(line)
+
     return Reported()
 
 
