@@ -23,7 +23,7 @@ def receive(command: Sequence[str], git_dir: Path, updates: Sequence[tuple[str, 
     pack = subprocess.run(objects, input="\n".join([*news, ""]).encode(), capture_output=True, check=True).stdout
     said = b""
     for at, (ref, old, new) in enumerate(updates):
-        said += _line(f"{old} {new} {ref}".encode() + (b"\0report-status side-band-64k" if not at else b""))
+        said += _line(f"{old} {new} {ref}".encode() + (b"\0report-status quiet" if not at else b""))
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how  # type: ignore[call-overload]
     ) as process:
