@@ -1,0 +1,126 @@
+"""What a reviewer of the hook got past it, as real pushes: each of these tests fails until it is mended."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from fortress import Server, accept
+from forging import Draft
+from raw import ZERO, receive
+from workshop import Workshop, raw
+
+from gitops_registry import edits
+from gitops_registry.manifest.kinds import Access
+from gitops_registry.manifest.members import Key, Member
+
+
+@pytest.fixture
+def copy(server: Server, tmp_path: Path) -> Server:
+    """A server of one's own."""
+    return server.copy(tmp_path / "copy.git")
+
+
+def by_hand(server: Server, shop: Workshop, *updates: tuple[str, str, str]) -> str:
+    return receive(["git", "receive-pack", str(server.path)], shop.root / ".git", updates)
+
+
+# ── where a ref was, as the pusher says
+
+
+def test_a_history_of_ones_own_tags_a_version_that_nobody_decided(copy: Server, shop: Workshop) -> None:
+    """`old` may be any commit, also one that comes with the push: its access.yaml then judges what follows it."""
+    # mallory is no member of the registry; in a tree of her own she rules alone
+    def taken(access: Access) -> Access:
+        mine = Member(name="mallory", role="admin", email="mallory@example.com", keys=(Key(key=shop.mallory.public),))
+        return access.model_copy(update={"members": (mine,)})
+
+    fake = shop.commit(shop.mallory, shop.members(taken))
+    evil = shop.commit(shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake, message="register")
+    told = by_hand(copy, shop, ("refs/heads/main", fake, evil), ("refs/tags/fraud@v6", ZERO, evil))
+    assert "refs/tags/fraud@v6" not in copy.refs, told
+
+
+def test_a_rejected_proposal_is_taken_away(copy: Server, shop: Workshop) -> None:
+    """With an invented main the proposal has 'landed', and its branch, with carol's rejection, goes."""
+    branch = "refs/heads/promote/fraud/3/production"
+    rejected = shop.marks["third rejected"]
+    tree = shop.forge.edited(shop.tip, {})
+    fake = shop.forge.commit(shop.bob, Draft(tree=tree, parents=[shop.tip, rejected], message="whatever"))
+    tags = edits.describe_model(shop.at(), "churn", tags={"team": "growth"})
+    first = shop.commit(shop.bob, tags, base=fake)
+    main = shop.landing(shop.bob, first, base=fake)
+    told = by_hand(copy, shop, ("refs/heads/main", fake, main), (branch, rejected, ZERO))
+    assert copy.refs.get(branch) == rejected, told
+
+
+# ── parts of proposals, and rejections
+
+
+def with_role(shop: Workshop, name: str, role: str, base: str = "") -> dict[str, object]:
+    def changed(access: Access) -> Access:
+        members = tuple(m.model_copy(update={"role": role}) if m.name == name else m for m in access.members)
+        return access.model_copy(update={"members": members})
+
+    return shop.members(changed, base=base)  # type: ignore[return-value]
+
+
+def test_an_administrator_lands_the_part_of_anothers_proposal_that_she_took_back(copy: Server, shop: Workshop) -> None:
+    """Carol proposed to make dan an administrator, and mended it. Alice lands the slip, with nothing of her own but a word."""
+    slip = shop.commit(shop.carol, with_role(shop, "dan", "admin"), message="let dan deploy")
+    mended = shop.commit(shop.carol, with_role(shop, "dan", "ml_engineer", slip), base=slip, message="not all of it")
+    accept(copy, shop, shop.carol, f"{mended}:refs/heads/access/dan")
+    head = shop.approval(shop.alice, slip)
+    result = copy.push(shop, shop.alice, *shop.pushes(head, shop.landing(shop.alice, head)))
+    assert result.code != 0, result.text
+
+
+def test_a_part_of_a_proposal_lands_below_an_empty_commit(copy: Server, shop: Workshop) -> None:
+    slip = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"), message="too early")
+    mended = shop.commit(shop.dan, shop.promotion("fraud@4", "development", base=slip), base=slip, message="it is")
+    accept(copy, shop, shop.bob, f"{mended}:refs/heads/promote/fraud/4")
+    head = shop.commit(shop.bob, {}, base=slip, message="nothing")
+    result = copy.push(shop, shop.bob, *shop.pushes(head, shop.landing(shop.bob, head)))
+    assert result.code != 0, result.text
+
+
+def test_a_rejected_plan_is_proposed_again_by_a_new_commit(copy: Server, shop: Workshop) -> None:
+    """The digest of the plan is the one that carol rejected, on a branch that is still there."""
+    head = shop.approval(shop.alice, shop.commit(shop.bob, shop.promotion("fraud@3", "production")))
+    result = copy.push(shop, shop.bob, *shop.pushes(head, shop.landing(shop.bob, head)))
+    assert result.code != 0, result.text
+
+
+def test_a_rejected_commit_lands_beside_another_one(copy: Server, shop: Workshop) -> None:
+    """Rejections are looked for by the oldest commit of a proposal alone: an older one put beside it hides them."""
+    third = shop.marks["third"]
+    beside = shop.commit(shop.bob, edits.describe_model(shop.at(), "churn", tags={"team": "growth"}), date=int(time.time()) - 4000)
+    files = {**edits.describe_model(shop.at(), "churn", tags={"team": "growth"})}
+    tree = shop.forge.edited(third, raw(files))
+    both = shop.forge.commit(shop.bob, Draft(tree=tree, parents=[beside, third], message="both"))
+    head = shop.approval(shop.alice, both)
+    result = copy.push(shop, shop.bob, *shop.pushes(head, shop.landing(shop.bob, head)))
+    assert result.code != 0, result.text
+
+
+def test_a_rejection_counts_when_the_proposal_is_made_wider(copy: Server, shop: Workshop) -> None:
+    """Eve, who may deploy churn, rejects. With a word about fraud in the same proposal she has nothing to say any more."""
+    head = shop.commit(shop.bob, shop.promotion("churn@2", "production"))
+    rejected = shop.approval(shop.eve, head, word="Rejects")
+    accept(copy, shop, shop.eve, f"{rejected}:refs/heads/promote/churn/2")
+    wider = shop.commit(shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected)
+    approved = shop.approval(shop.carol, wider)
+    result = copy.push(shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2"))
+    assert result.code != 0, result.text
+
+
+def test_a_day_of_work_away_from_the_server_is_pushed_at_once(copy: Server, shop: Workshop) -> None:
+    """Two proposals land one on the other; only the second's branch is still there, and comes along."""
+    first = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
+    landed = shop.landing(shop.bob, first)
+    words = edits.describe_model(shop.at(landed), "churn", tags={"team": "growth"})
+    second = shop.commit(shop.bob, words, base=landed)
+    last = shop.landing(shop.bob, second, base=landed)
+    result = copy.push(shop, shop.bob, *shop.pushes(second, last))
+    assert result.code == 0, result.text
