@@ -57,11 +57,11 @@ def message(verb: Verb, subject: str, plan: str, base: str) -> tuple[str, str]:
 
 def word(repository: Repository, commit: Commit) -> Word | None:
     """Return the approval or rejection that a commit is; None for one that changes anything, or says neither or both."""
-    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
-        return None
     said = [(kind, commit.trailers(f"{name}-Plan"), commit.trailers(f"{name}-Base")) for name, kind in _WORDS]
     spoken = [(kind, plans, bases) for kind, plans, bases in said if plans or bases]
     if len(spoken) != 1 or len(spoken[0][1]) != 1 or len(spoken[0][2]) != 1:
+        return None
+    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
         return None
     kind, (plan,), (base,) = spoken[0]
     told = commit.body.strip().split("\n\n")[1:-1]
@@ -149,7 +149,8 @@ class _Case:
         if not signature.is_good:
             return "", f"the {what} {one.oid[:12]} does not count: {signature.problem or 'it is unsigned'}"
         member = signature.member
-        problem = may_approve(self.before, self.changes, member)
+        asked = may_approve if one.kind == "approve" else may_reject
+        problem = asked(self.before, self.changes, member)
         return member, f"the {what} of {member} does not count: {problem}" if problem else ""
 
     def void(self, member: str, one: Word) -> str:
@@ -201,8 +202,18 @@ def may_approve(before: Snapshot, changes: Sequence[Change], name: str) -> str:
     return ""
 
 
-def who_approves(repository: Repository, before: Snapshot, changes: Sequence[Change]) -> str:
-    """Return the member whose key signs here. Raises RegistryError where that is nobody who may approve the plan."""
+def may_reject(before: Snapshot, changes: Sequence[Change], name: str) -> str:
+    """Say why a member may not reject a plan: it takes a person who may decide any of it. Empty if so."""
+    access = before.access
+    member = access.member(name) if access else None
+    if access is None or member is None or member.kind != "person":
+        return f"{name} is no member" if member is None else f"{name} is a service"
+    pairs = needed(changes, before, before.constitution, access)
+    return "" if any(holds(access, name, *pair) for pair in pairs) else f"{name} may decide nothing of it"
+
+
+def who_speaks(repository: Repository, before: Snapshot, changes: Sequence[Change], verb: Verb) -> str:
+    """Return the member whose key signs here. Raises RegistryError where that is nobody whose word on the plan counts."""
     member, key = deciding_member(repository, before.access)
     if member is None:
         raise RegistryError(
@@ -214,8 +225,6 @@ def who_approves(repository: Repository, before: Snapshot, changes: Sequence[Cha
             f"{key} belongs to no member",
             hint="an administrator adds it: gitops-registry access add, or access rotate-key",
         )
-    if problem := may_approve(before, changes, member):
-        raise RegistryError(
-            f"this approval would not count: {problem}", hint="see who may: gitops-registry access list"
-        )
+    if problem := (may_approve if verb == "approve" else may_reject)(before, changes, member):
+        raise RegistryError(f"this would not count: {problem}", hint="see who may: gitops-registry access list")
     return member

@@ -14,7 +14,6 @@ from gitops_registry.errors import RegistryError
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
-    from gitops_registry.approving import Verb
     from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
     from gitops_registry.evaluating import Evaluated
@@ -167,8 +166,9 @@ class Verbs:
         """
         from gitops_registry import reviewing
 
-        verb: Verb = "reject" if reject else "approve"
-        return reviewing.approve(self._place, branch, verb=verb, comment=comment, plan=plan, dry_run=dry_run)
+        return reviewing.approve(
+            self._place, branch, verb="reject" if reject else "approve", comment=comment, plan=plan, dry_run=dry_run
+        )
 
     def push(self, *, dry_run: bool = False) -> Published:
         """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""

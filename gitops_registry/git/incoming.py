@@ -61,6 +61,14 @@ def sizes(repository: Repository, oids: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def beyond(repository: Repository, tips: Sequence[str], base: str) -> list[str]:
+    """Return the commits that lead to some tips and not to `base`, newest first."""
+    if not tips:
+        return []
+    stdin = "".join(f"{tip}\n" for tip in (*tips, f"^{base}")).encode()
+    return repository.run("rev-list", "--topo-order", "--stdin", stdin=stdin).split()
+
+
 def commit_of(repository: Repository, oid: str) -> str | None:
     """Return the commit that an object is, or that an annotated tag names; None for anything else."""
     found = repository.objects.get(f"{oid}^{{commit}}", limit=0)

@@ -73,9 +73,12 @@ def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Itera
         yield Refusal("sizes", f"moves {len(moves)} refs; {_MOST_UPDATES} are taken at once", "push fewer")
     else:
         twins = _twins(place, moves)
+        there = place.repository.branches("refs")
         for update in moves:
             if sort_of(update.ref, branch) == "unknown":
                 yield unknown(update, branch)
+            elif there.get(update.ref, NO_COMMIT) != update.old:
+                yield Refusal("refs", "is somewhere else by now", "look at it, and push again: git fetch", update.ref)
             elif update.ref in twins:
                 hint = "propose under another name: some disks take the two for one"
                 yield Refusal("refs", f"differs from {twins[update.ref]} in case alone, which exists", hint, update.ref)

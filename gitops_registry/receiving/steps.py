@@ -8,21 +8,20 @@ from datetime import datetime
 
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
-from gitops_registry.approving import contribution, own_commits, word
-from gitops_registry.changes import Change, meaning
+from gitops_registry.approving import contribution, own_commits, unplanned
+from gitops_registry.changes import Change, meaning, plan_digest
 from gitops_registry.difference import diff
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
-from gitops_registry.git import incoming
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import EMPTY_TREE
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Fact, Facts, Report
 from gitops_registry.proposals import own_plan
-from gitops_registry.receiving import signers
+from gitops_registry.receiving import elsewhere, signers
 from gitops_registry.receiving.updates import Refusal
 from gitops_registry.snapshot import PathChange, Snapshot
-from gitops_registry.workplace import PREFIXES, Workplace
+from gitops_registry.workplace import Workplace
 
 REQUIRED: frozenset[Fact] = DECISION | {"actor"}
 _DIRECT = frozenset({"model_registered", "version_registered"})
@@ -83,35 +82,14 @@ def _report(
 ) -> Report:
     """Return what the check says of a decision, with who made it and which approvals hold."""
     before, after = place.snapshot(tip), place.snapshot(commit.oid)
-    also = _elsewhere(place, court, tip, head) if head else []
 
     def said(changes: Sequence[Change]) -> Facts:
+        plan = plan_digest(changes, unplanned(changed, before))
+        also = elsewhere.rejections(place, court.proposed, tip, head, plan) if head else []
         return agreed(place, tip, head, changes, Facts(actor=member), now=court.now, also=also)
 
     gather = gatherer(place, tip, said=said, now=court.now)
     return check(before, after, changed, gather, place.engine)
-
-
-def _elsewhere(place: Workplace, court: Court, tip: str, head: str) -> list[Commit]:
-    """Return the commits of other proposals here that share some with the one that lands: a rejection stays."""
-    own = own_commits(place.repository, tip, head)
-    known = {commit.oid for commit in own}
-    others = sorted(_proposals_with(place, court, own[0].oid)) if own else []
-    beyond = (commit for other in others for commit in own_commits(place.repository, tip, other))
-    return [commit for commit in beyond if commit.oid not in known]
-
-
-def _proposals_with(place: Workplace, court: Court, oid: str) -> set[str]:
-    """Return the tips of the proposals that have a commit, on this server or in this push."""
-    brought = {tip for tip in court.proposed if place.repository.is_ancestor(oid, tip)}
-    return brought | set(incoming.holding(place.repository, oid, PREFIXES).values())
-
-
-def _is_part(place: Workplace, court: Court, head: str) -> bool:
-    """Say whether what lands is less than every proposal that has it; what was only said of it is no part."""
-    tips = _proposals_with(place, court, head)
-    rest = [own_commits(place.repository, head, tip) for tip in tips]
-    return bool(rest) and all(any(word(place.repository, commit) is None for commit in one) for one in rest)
 
 
 def _landing(
@@ -123,7 +101,7 @@ def _landing(
         message = "lands what was decided before; its parents may be swapped"
         yield Refusal("landing", message, hint, "", commit.oid)
         return
-    if _is_part(place, court, head):
+    if elsewhere.is_part(place, court.proposed, commit.oid, tip, head):
         yield Refusal("landing", "lands a part of a proposal, which has more commits by now", hint, "", commit.oid)
         return
     before, after, ours = place.landed(tip, head)

@@ -31,13 +31,16 @@ def by_hand(server: Server, shop: Workshop, *updates: tuple[str, str, str]) -> s
 
 def test_a_history_of_ones_own_tags_a_version_that_nobody_decided(copy: Server, shop: Workshop) -> None:
     """`old` may be any commit, also one that comes with the push: its access.yaml then judges what follows it."""
+
     # mallory is no member of the registry; in a tree of her own she rules alone
     def taken(access: Access) -> Access:
         mine = Member(name="mallory", role="admin", email="mallory@example.com", keys=(Key(key=shop.mallory.public),))
         return access.model_copy(update={"members": (mine,)})
 
     fake = shop.commit(shop.mallory, shop.members(taken))
-    evil = shop.commit(shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake, message="register")
+    evil = shop.commit(
+        shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake, message="register"
+    )
     told = by_hand(copy, shop, ("refs/heads/main", fake, evil), ("refs/tags/fraud@v6", ZERO, evil))
     assert "refs/tags/fraud@v6" not in copy.refs, told
 
@@ -95,7 +98,9 @@ def test_a_rejected_plan_is_proposed_again_by_a_new_commit(copy: Server, shop: W
 def test_a_rejected_commit_lands_beside_another_one(copy: Server, shop: Workshop) -> None:
     """Rejections are looked for by the oldest commit of a proposal alone: an older one put beside it hides them."""
     third = shop.marks["third"]
-    beside = shop.commit(shop.bob, edits.describe_model(shop.at(), "churn", tags={"team": "growth"}), date=int(time.time()) - 4000)
+    beside = shop.commit(
+        shop.bob, edits.describe_model(shop.at(), "churn", tags={"team": "growth"}), date=int(time.time()) - 4000
+    )
     files = {**edits.describe_model(shop.at(), "churn", tags={"team": "growth"})}
     tree = shop.forge.edited(third, raw(files))
     both = shop.forge.commit(shop.bob, Draft(tree=tree, parents=[beside, third], message="both"))
@@ -109,9 +114,13 @@ def test_a_rejection_counts_when_the_proposal_is_made_wider(copy: Server, shop: 
     head = shop.commit(shop.bob, shop.promotion("churn@2", "production"))
     rejected = shop.approval(shop.eve, head, word="Rejects")
     accept(copy, shop, shop.eve, f"{rejected}:refs/heads/promote/churn/2")
-    wider = shop.commit(shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected)
+    wider = shop.commit(
+        shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected
+    )
     approved = shop.approval(shop.carol, wider)
-    result = copy.push(shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2"))
+    result = copy.push(
+        shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2")
+    )
     assert result.code != 0, result.text
 
 
