@@ -164,11 +164,10 @@ class Verbs:
 
         Raises RegistryError where the key that signs here is nobody's who may approve it.
         """
-        from gitops_registry import reviewing
+        from gitops_registry.reviewing import Verb, approve
 
-        return reviewing.approve(
-            self._place, branch, verb="reject" if reject else "approve", comment=comment, plan=plan, dry_run=dry_run
-        )
+        word: Verb = "reject" if reject else "approve"
+        return approve(self._place, branch, verb=word, comment=comment, plan=plan, dry_run=dry_run)
 
     def push(self, *, dry_run: bool = False) -> Published:
         """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""
