@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.workplace import Workplace
@@ -164,9 +164,9 @@ class Verbs:
 
         Raises RegistryError where the key that signs here is nobody's who may approve it.
         """
-        from gitops_registry.reviewing import Verb, approve
+        from gitops_registry.reviewing import approve
 
-        word: Verb = "reject" if reject else "approve"
+        word: Literal["approve", "reject"] = "reject" if reject else "approve"
         return approve(self._place, branch, verb=word, comment=comment, plan=plan, dry_run=dry_run)
 
     def push(self, *, dry_run: bool = False) -> Published:

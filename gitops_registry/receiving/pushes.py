@@ -41,7 +41,7 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     yield from unreadable
     tip = repository.tip(f"refs/heads/{branch}") or NO_COMMIT
     if tip != NO_COMMIT:
-        yield from _connected(place, tip, pusher)
+        yield from _connected(place, tip, pusher, now)
     if unreadable:
         return
     new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
@@ -59,9 +59,9 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     for update in moves:
         sort = sort_of(update.ref, branch)
         if sort == "proposal":
-            yield from _proposal(place, court, update, place.decided)
+            yield from _proposal(place, court, update, tip=tip, after=place.decided)
         elif sort == "tag":
-            yield from tags.tag(place, update, place.decided)
+            yield from tags.tag(place, update, tip)
 
 
 def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Iterator[Refusal]:
@@ -114,7 +114,7 @@ def _required(place: Workplace) -> frozenset[Fact]:
     return REQUIRED - {"presence"} if is_blind else REQUIRED
 
 
-def _connected(place: Workplace, tip: str, pusher: Pusher) -> Iterator[Refusal]:
+def _connected(place: Workplace, tip: str, pusher: Pusher, now: datetime) -> Iterator[Refusal]:
     """Whoever is connected, where the server knows it, is a member who may write: `read` lets nobody push."""
     if not pusher.key:
         return
@@ -125,6 +125,8 @@ def _connected(place: Workplace, tip: str, pusher: Pusher) -> Iterator[Refusal]:
         yield Refusal(
             "pusher", f"the key {pusher.key} is no member's", "an administrator adds it: gitops-registry access add"
         )
+    elif not any(key.public.fingerprint == pusher.key and key.is_good(now) for key in member.keys):
+        yield Refusal("pusher", f"the key {pusher.key} of {member.name} counts no more", "use another key of yours")
     elif not access.may(member, "write"):
         yield Refusal(
             "pusher", f"{member.name} may read here and not push", "see who may: gitops-registry access who-can write"
@@ -149,12 +151,15 @@ def _decisions(place: Workplace, court: Court, update: Update, root: str) -> Ite
             parent = oid
 
 
-def _proposal(place: Workplace, court: Court, update: Update, tip: str) -> Iterator[Refusal]:
-    """A proposal grows and is never rewritten, by members who may write; its branch goes when it has landed."""
+def _proposal(place: Workplace, court: Court, update: Update, *, tip: str, after: str) -> Iterator[Refusal]:
+    """A proposal grows and is never rewritten, by members who may write; its branch goes when it has landed.
+
+    It has landed where the branch of decisions is now: what the same push would make of that can still fail.
+    """
     repository = place.repository
     if update.is_deletion:
-        if not repository.is_ancestor(update.old, tip):
-            hint = "it stays, with what was said of it; whoever runs the server may take it away"
+        if tip == NO_COMMIT or not repository.is_ancestor(update.old, tip):
+            hint = "land it first; otherwise it stays, with what was said of it"
             yield Refusal("append-only", "is a proposal that has not landed, and is not taken away", hint, update.ref)
         return
     if not update.is_new and not repository.is_ancestor(update.old, update.new):
@@ -162,15 +167,15 @@ def _proposal(place: Workplace, court: Court, update: Update, tip: str) -> Itera
         yield Refusal("append-only", "is a proposal, and its commits are never rewritten", hint, update.ref)
         return
     try:
-        repository.merge_base(tip, update.new)
-        own = own_commits(repository, tip, update.new)
+        repository.merge_base(after, update.new)
+        own = own_commits(repository, after, update.new)
     except RegistryError as error:
         yield Refusal("history", error.message, error.hint, update.ref)
         return
     yield from signers.contributions(
         place.witnesses,
         [commit for commit in own if commit.oid in court.new],
-        place.snapshot(tip),
+        place.snapshot(after),
         new=court.new,
         now=court.now,
     )

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from gitops_registry import paths
 from gitops_registry.git import incoming
+from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.git.repository import EMPTY_TREE
 from gitops_registry.receiving.updates import Refusal, TagName, Update, tag_name
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
-_FIX = "tag the decision that registered it: gitops-registry log NAME shows which"
+_FIX = "push the decision that registered it first, then a tag on it: gitops-registry log NAME shows which"
 
 
 def tag(place: Workplace, update: Update, tip: str) -> Iterator[Refusal]:
@@ -21,7 +22,7 @@ def tag(place: Workplace, update: Update, tip: str) -> Iterator[Refusal]:
         return
     named = tag_name(update.ref)
     commit = incoming.commit_of(place.repository, update.new)
-    if named is None or commit is None or not place.repository.follows(tip, commit):
+    if named is None or commit is None or tip == NO_COMMIT or not place.repository.follows(tip, commit):
         yield Refusal("tags", "marks no decision", _FIX, update.ref)
     elif problem := _problem(place, named, commit, place.snapshot(tip)):
         yield Refusal("tags", problem, _FIX, update.ref)

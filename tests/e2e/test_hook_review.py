@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fortress import Server, accept
 from forging import Draft
+from fortress import Server, accept
 from raw import ZERO, receive
 from workshop import Workshop, raw
 
