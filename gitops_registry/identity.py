@@ -88,6 +88,14 @@ class Witnesses:
         verdict = verify(found.data if found and found.data else b"", ring, at=now)
         return Signature(verdict.state, ring.member(verdict.fingerprint), verdict.fingerprint, verdict.problem)
 
+    def tag_signature(self, data: bytes, side: Snapshot, *, now: datetime) -> Signature:
+        """Return what is known of the signature of a tag object's bytes, received now."""
+        from gitops_registry.signing.verdict import verify_tag
+
+        _, ring = self._known(side)
+        verdict = verify_tag(data, ring, at=now)
+        return Signature(verdict.state, ring.member(verdict.fingerprint), verdict.fingerprint, verdict.problem)
+
     def signers(self, side: Snapshot) -> list[Signer]:
         """Return the keys of a registry's members at one revision as git is told of them."""
         members = self.members(side).members

@@ -15,6 +15,7 @@ from gitops_registry.receiving import signers, tags
 from gitops_registry.receiving.contents import contents
 from gitops_registry.receiving.steps import REQUIRED, Court, first, step
 from gitops_registry.receiving.updates import Refusal, Update, sort_of, unknown
+from gitops_registry.signing.tags import split_tag, tagged
 from gitops_registry.workplace import ANCHOR, Workplace
 
 ROOT = "gitops-registry.root"
@@ -61,7 +62,7 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
         if sort == "proposal":
             yield from _proposal(place, court, update, tip=tip, after=place.decided)
         elif sort == "tag":
-            yield from tags.tag(place, update, tip)
+            yield from tags.tag(place, update, tip, now=now)
 
 
 def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Iterator[Refusal]:
@@ -105,8 +106,10 @@ def _names_commit(place: Workplace, update: Update) -> bool:
     found = place.repository.objects.get(update.new, limit=0)
     if found is None or found.type == "commit":
         return found is not None
-    is_tag = update.ref.startswith("refs/tags/") and found.type == "tag" and found.size <= _LARGEST_TAG
-    return is_tag and incoming.commit_of(place.repository, update.new) is not None
+    if not update.ref.startswith("refs/tags/") or found.type != "tag" or found.size > _LARGEST_TAG:
+        return False
+    tag = place.repository.objects.get(update.new)
+    return tag is not None and tagged(split_tag(tag.data or b"").payload) is not None
 
 
 def _required(place: Workplace) -> frozenset[Fact]:

@@ -79,6 +79,21 @@ def texts(commit: Commit) -> Iterator[Refusal]:
             return
 
 
+def tag_text(witnesses: Witnesses, data: bytes, side: Snapshot, name: str, *, now: datetime) -> str:
+    """Say why an annotated tag is nobody's word: it is signed by a member, who says to have made it, in words that show."""
+    from gitops_registry.signing.tags import split_tag, tagger
+
+    found = witnesses.tag_signature(data, side, now=now)
+    if not found.is_good:
+        return "has a tag object that is not signed" if found.state == "unsigned" else f"has {found}"
+    says, who, email = tagger(split_tag(data).payload)
+    signer = witnesses.members(side).member(found.member)
+    if says != name or signer is None or not _is_theirs(signer, email, witnesses.named(who, email, side)):
+        return f"names {who} <{email}> as its tagger, or another tag, and was signed by {found.member}"
+    control = _CONTROL.search(data.decode(errors="replace"))
+    return f"holds the control character {control[0]!a}" if control else ""
+
+
 def _is_theirs(signer: Member, email: str, claimed: set[str]) -> bool:
     if claimed - {signer.name}:
         return False
