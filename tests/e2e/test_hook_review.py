@@ -124,3 +124,66 @@ def test_a_day_of_work_away_from_the_server_is_pushed_at_once(copy: Server, shop
     last = shop.landing(shop.bob, second, base=landed)
     result = copy.push(shop, shop.bob, *shop.pushes(second, last))
     assert result.code == 0, result.text
+
+
+# ── what needs no permission, and what a server keeps
+
+
+def test_a_comment_in_the_state_of_anothers_model_needs_a_permission(copy: Server, shop: Workshop) -> None:
+    """Eve may do nothing about fraud, and nothing but registrations lands directly. A comment is no change of any kind."""
+    path = "models/fraud/model.yaml"
+    state = shop.forge.git("show", f"{shop.tip}:{path}")
+    result = copy.push(shop, shop.eve, f"{shop.commit(shop.eve, {path: state + b'# eve was here\n'})}:refs/heads/main")
+    assert result.code != 0, result.text
+
+
+def test_a_comment_does_not_void_an_approval(copy: Server, shop: Workshop) -> None:
+    """What means nothing is no decision about the same: whoever may only write could void every approval there is."""
+    approved = shop.approval(shop.carol, shop.commit(shop.bob, shop.promotion("fraud@2", "production")))
+    path = "models/fraud/model.yaml"
+    state = shop.forge.git("show", f"{shop.tip}:{path}")
+    said = shop.commit(shop.eve, {path: state + b"# eve was here\n"})
+    if copy.push(shop, shop.eve, f"{said}:refs/heads/main").code:
+        return  # it was refused
+    result = copy.push(shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved, base=said)))
+    assert result.code == 0, result.text
+
+
+def test_a_refused_push_leaves_a_short_record(copy: Server, shop: Workshop) -> None:
+    """The claimed signer is written down in full, however long: megabytes that compress to nothing fill the server's disk."""
+    head = shop.commit(shop.dan, {}, committer="D" * (2 << 20) + " <dan@example.com>")
+    assert copy.push(shop, shop.dan, f"{head}:refs/heads/change/x").code != 0
+    assert (copy.path / "gitops-registry/denials.jsonl").stat().st_size < 1 << 20
+
+
+def test_a_stage_tag_leaves_room_for_the_next(copy: Server, shop: Workshop) -> None:
+    """A data scientist takes the highest number there is, so that the next holder of the stage can never be tagged."""
+    spec = f"{shop.marks['fraud@1']}:refs/tags/fraud#production#999999999"
+    assert copy.push(shop, shop.dan, spec).code != 0
+
+
+def test_a_tag_speaks_in_nobody_elses_name(copy: Server, shop: Workshop) -> None:
+    """An annotated tag names a tagger whom nobody checked, and may move the cursor of whoever reads it."""
+    text = f"object {shop.marks['fraud@1']}\ntype commit\ntag fraud@v1\ntagger {shop.carol.line} 1790000000 +0000\n\n\x1b[2Jcarol says yes\n"
+    tag = shop.forge.put("tag", text.encode())
+    assert copy.push(shop, shop.dan, f"{tag}:refs/tags/fraud@v1").code != 0
+
+
+def test_a_large_object_does_not_hide_behind_a_tag_of_a_tag(copy: Server, shop: Workshop) -> None:
+    head = f"type commit\ntag fraud@v1\ntagger {shop.dan.line} 1790000000 +0000\n\n"
+    large = shop.forge.put("tag", f"object {shop.marks['fraud@1']}\n{head}{'x' * (8 << 20)}\n".encode())
+    outer = shop.forge.put("tag", f"object {large}\n{head.replace('type commit', 'type tag')}short\n".encode())
+    assert copy.push(shop, shop.dan, f"{outer}:refs/tags/fraud@v1").code != 0
+
+
+def test_what_fails_after_a_push_was_taken_does_not_say_that_nothing_was(copy: Server, shop: Workshop) -> None:
+    """post-receive cannot undo anything, and what it says must be true."""
+    folder = copy.path / "gitops-registry"
+    folder.mkdir(exist_ok=True)
+    (folder / "received.jsonl").unlink(missing_ok=True)
+    (folder / "received.jsonl").mkdir()
+    head = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
+    result = copy.push(shop, shop.bob, f"{head}:refs/heads/promote/fraud/4")
+    assert result.code == 0, result.text
+    assert "refused" not in result.text, result.text
+    assert "nothing was taken" not in result.text, result.text
