@@ -25,7 +25,11 @@ def receive(command: Sequence[str], git_dir: Path, updates: Sequence[tuple[str, 
     for at, (ref, old, new) in enumerate(updates):
         said += _line(f"{old} {new} {ref}".encode() + (b"\0report-status quiet" if not at else b""))
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how  # type: ignore[call-overload]
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **how,  # type: ignore[call-overload]
     ) as process:
         answer, errors = process.communicate(said + b"0000" + (pack if news else b""), timeout=600)
     return (answer + errors).decode(errors="replace")

@@ -26,18 +26,27 @@ def by_hand(server: Server, shop: Workshop, *updates: tuple[str, str, str]) -> s
     return receive(["git", "receive-pack", str(server.path)], shop.root / ".git", updates)
 
 
+def alone(shop: Workshop) -> bytes:
+    """An access.yaml where mallory, who is no member of the registry, rules alone."""
+
+    def taken(access: Access) -> Access:
+        mine = Member(name="mallory", role="admin", email="mallory@example.com", keys=(Key(key=shop.mallory.public),))
+        return access.model_copy(update={"members": (mine,)})
+
+    content = shop.members(taken)["policies/access.yaml"]
+    assert isinstance(content, bytes)
+    return content
+
+
 # ── where a ref was, as the pusher says
 
 
 def test_a_history_of_ones_own_tags_a_version_that_nobody_decided(copy: Server, shop: Workshop) -> None:
     """`old` may be any commit, also one that comes with the push: its access.yaml then judges what follows it."""
-    # mallory is no member of the registry; in a tree of her own she rules alone
-    def taken(access: Access) -> Access:
-        mine = Member(name="mallory", role="admin", email="mallory@example.com", keys=(Key(key=shop.mallory.public),))
-        return access.model_copy(update={"members": (mine,)})
-
-    fake = shop.commit(shop.mallory, shop.members(taken))
-    evil = shop.commit(shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake, message="register")
+    fake = shop.commit(shop.mallory, {"policies/access.yaml": alone(shop)})
+    evil = shop.commit(
+        shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake, message="register"
+    )
     told = by_hand(copy, shop, ("refs/heads/main", fake, evil), ("refs/tags/fraud@v6", ZERO, evil))
     assert "refs/tags/fraud@v6" not in copy.refs, told
 
@@ -76,6 +85,27 @@ def test_an_administrator_lands_the_part_of_anothers_proposal_that_she_took_back
     assert result.code != 0, result.text
 
 
+def test_a_part_of_a_proposal_lands_under_another_name(copy: Server, shop: Workshop) -> None:
+    """A branch that ends at the part, pushed with it, makes it no part of every proposal any more."""
+    slip = shop.commit(shop.carol, with_role(shop, "dan", "admin"), message="let dan deploy")
+    mended = shop.commit(shop.carol, with_role(shop, "dan", "ml_engineer", slip), base=slip, message="not all of it")
+    accept(copy, shop, shop.carol, f"{mended}:refs/heads/access/dan")
+    result = copy.push(
+        shop, shop.alice, f"{slip}:refs/heads/access/dan2", f"{shop.landing(shop.alice, slip)}:refs/heads/main"
+    )
+    assert result.code != 0, result.text
+
+
+def test_an_unsigned_proposal_is_taken_beside_an_invented_main(copy: Server, shop: Workshop) -> None:
+    """What the invented main contains is no proposal's own any more, and nobody looks who signed it."""
+    mine = shop.commit(shop.mallory, with_role(shop, "vic", "admin"), message="whatever\n\n\x1b[2J")
+    unsigned = shop.forge.unsigned(mine)
+    base = shop.commit(shop.mallory, {"policies/access.yaml": alone(shop)}, base=unsigned)
+    main = shop.commit(shop.mallory, shop.registration("fraud", base=base), base=base)
+    told = by_hand(copy, shop, ("refs/heads/main", base, main), ("refs/heads/change/x", ZERO, unsigned))
+    assert "refs/heads/change/x" not in copy.refs, told
+
+
 def test_a_part_of_a_proposal_lands_below_an_empty_commit(copy: Server, shop: Workshop) -> None:
     slip = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"), message="too early")
     mended = shop.commit(shop.dan, shop.promotion("fraud@4", "development", base=slip), base=slip, message="it is")
@@ -95,7 +125,9 @@ def test_a_rejected_plan_is_proposed_again_by_a_new_commit(copy: Server, shop: W
 def test_a_rejected_commit_lands_beside_another_one(copy: Server, shop: Workshop) -> None:
     """Rejections are looked for by the oldest commit of a proposal alone: an older one put beside it hides them."""
     third = shop.marks["third"]
-    beside = shop.commit(shop.bob, edits.describe_model(shop.at(), "churn", tags={"team": "growth"}), date=int(time.time()) - 4000)
+    beside = shop.commit(
+        shop.bob, edits.describe_model(shop.at(), "churn", tags={"team": "growth"}), date=int(time.time()) - 4000
+    )
     files = {**edits.describe_model(shop.at(), "churn", tags={"team": "growth"})}
     tree = shop.forge.edited(third, raw(files))
     both = shop.forge.commit(shop.bob, Draft(tree=tree, parents=[beside, third], message="both"))
@@ -109,9 +141,13 @@ def test_a_rejection_counts_when_the_proposal_is_made_wider(copy: Server, shop: 
     head = shop.commit(shop.bob, shop.promotion("churn@2", "production"))
     rejected = shop.approval(shop.eve, head, word="Rejects")
     accept(copy, shop, shop.eve, f"{rejected}:refs/heads/promote/churn/2")
-    wider = shop.commit(shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected)
+    wider = shop.commit(
+        shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected
+    )
     approved = shop.approval(shop.carol, wider)
-    result = copy.push(shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2"))
+    result = copy.push(
+        shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2")
+    )
     assert result.code != 0, result.text
 
 
@@ -133,7 +169,8 @@ def test_a_comment_in_the_state_of_anothers_model_needs_a_permission(copy: Serve
     """Eve may do nothing about fraud, and nothing but registrations lands directly. A comment is no change of any kind."""
     path = "models/fraud/model.yaml"
     state = shop.forge.git("show", f"{shop.tip}:{path}")
-    result = copy.push(shop, shop.eve, f"{shop.commit(shop.eve, {path: state + b'# eve was here\n'})}:refs/heads/main")
+    said = shop.commit(shop.eve, {path: state + b"# eve was here\n"})
+    result = copy.push(shop, shop.eve, f"{said}:refs/heads/main")
     assert result.code != 0, result.text
 
 
