@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 from pathlib import Path
 
 import pytest
-from fortress import Server, accept
 from forging import Draft
+from fortress import Server, accept, ssh
 from raw import ZERO, receive
 from workshop import Workshop, raw
 
@@ -224,3 +225,17 @@ def test_what_fails_after_a_push_was_taken_does_not_say_that_nothing_was(copy: S
     assert result.code == 0, result.text
     assert "refused" not in result.text, result.text
     assert "nothing was taken" not in result.text, result.text
+
+
+@pytest.mark.needs("ssh")
+def test_a_data_scientist_tags_a_history_of_her_own_over_ssh(server: Server, shop: Workshop) -> None:
+    """The forced command stands, and hands her words to git as they are."""
+    fake = shop.commit(shop.mallory, {"policies/access.yaml": alone(shop)})
+    evil = shop.commit(shop.mallory, shop.registration("fraud", base=fake, payload=b"evil" * 9), base=fake)
+    before = server.refs
+    command = [*ssh(shop.dan).split(), "-p", str(server.port), f"{getpass.getuser()}@127.0.0.1"]
+    updates = (("refs/heads/main", fake, evil), ("refs/tags/fraud@v6", ZERO, evil))
+    told = receive([*command, f"git-receive-pack '{server.path}'"], shop.root / ".git", updates)
+    moved = server.put_back(before)
+    assert "pre-receive" in told or moved, told
+    assert not moved, told
