@@ -10,11 +10,12 @@ from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.approving import contribution, own_commits, unplanned
 from gitops_registry.changes import Change, meaning, plan_digest
-from gitops_registry.difference import diff
+from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import EMPTY_TREE
+from gitops_registry.manifest.parts import Permission
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Fact, Facts, Report
 from gitops_registry.proposals import own_plan
@@ -65,7 +66,8 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
         yield Refusal("empty", "decides nothing", "leave it out", "", commit.oid)
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
-    yield from _kind(place, before, report, commit, head)
+    yield from _wording(before, report, commit, changed, found.member)
+    yield from _kind(place, before, report, commit, head, wording=bool(_meaning_the_same(before, report, changed)))
     if not place.witnesses.members(before).may_write(found.member):
         message = f"{found.member} may not write"
         yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
@@ -119,10 +121,30 @@ def _landing(
         yield Refusal("empty", "decides nothing: its proposal changes nothing any more", "leave it out", "", commit.oid)
 
 
-def _kind(place: Workplace, before: Snapshot, report: Report, commit: Commit, head: str) -> Iterator[Refusal]:
+def _wording(
+    before: Snapshot, report: Report, commit: Commit, changed: Sequence[PathChange], member: str
+) -> Iterator[Refusal]:
+    """Yield a refusal for each file that changes and means the same, where its signer may not write it: no change speaks of it."""
+    for path in _meaning_the_same(before, report, changed):
+        model = paths.place_of(path).model
+        wanted: Permission = "write" if model else "administer"
+        if before.access is not None and not holds(before.access, member, wanted, model):
+            message = f"{member} may not {wanted} {f'for {model}' if model else 'for the registry itself'}"
+            yield Refusal("permissions", message, "see who may: gitops-registry access list", path, commit.oid)
+
+
+def _meaning_the_same(before: Snapshot, report: Report, changed: Sequence[PathChange]) -> list[str]:
+    planned = {path.path for change in report.changes for path in change.paths}
+    globs = before.constitution.unmanaged
+    return [change.path for change in changed if change.path not in planned and not is_unmanaged(change.path, globs)]
+
+
+def _kind(
+    place: Workplace, before: Snapshot, report: Report, commit: Commit, head: str, *, wording: bool
+) -> Iterator[Refusal]:
     """Direct decisions are for registries that take them; who wrote a proposal may write what it is about."""
     law = before.constitution
-    if not head and not law.direct and any(change.kind not in _DIRECT for change in report.changes):
+    if not head and not law.direct and (wording or any(change.kind not in _DIRECT for change in report.changes)):
         message = "is a direct decision, and this registry takes changes as proposals only (direct: false)"
         yield Refusal("direct", message, "propose it on a branch, and merge that", "", commit.oid)
     if place.snapshot(commit.oid).constitution.branch != place.branch:
