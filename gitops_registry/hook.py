@@ -142,8 +142,10 @@ def _claimed(place: Workplace, moves: Sequence[Update]) -> str:
     """Return who the newest commit of a push says it is from: a claim, written down as one."""
     for update in moves:
         with suppress(RegistryError):
-            commit = place.repository.commit(update.new)
-            return f"{commit.committer} <{commit.committer_email}>"
+            small = place.repository.objects.get(update.new, limit=1 << 16)
+            if small and small.data and small.type == "commit":
+                commit = place.repository.commit(update.new)
+                return f"{commit.committer} <{commit.committer_email}>"
     return ""
 
 

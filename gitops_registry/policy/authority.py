@@ -31,7 +31,8 @@ def approvals(judgement: Judgement) -> Iterator[Finding]:
                 Spot(paths.model_path(change.model), 1, 1, change.model, change.version),
             )
         elif len(set(given)) < wanted:
-            message = f"{stage.name} asks for {_counted(wanted)}, and {_holding(len(set(given)))}"
+            why = "; ".join(judgement.facts.discounted[:3])
+            message = f"{stage.name} asks for {_counted(wanted)}, and {_holding(len(set(given)))}{why and f': {why}'}"
             hint = "another member who may deploy it looks and approves: gitops-registry approve BRANCH"
             yield refused(judgement, "approvals", change, message, hint)
 

@@ -31,8 +31,8 @@ def rejections(place: Workplace, proposed: Sequence[str], tip: str, head: str, p
     return found
 
 
-def is_part(place: Workplace, proposed: Sequence[str], decision: str, tip: str, head: str) -> bool:
-    """Say whether what lands is less than its proposal: somebody who wrote of it has added to it since.
+def added(place: Workplace, proposed: Sequence[str], decision: str, tip: str, head: str) -> Commit | None:
+    """Return what somebody who wrote of a proposal has added to it since, where less than all of it lands.
 
     What was only said of it is no part, and neither is what was made on top of its landing, or by others on top of it.
     """
@@ -42,9 +42,9 @@ def is_part(place: Workplace, proposed: Sequence[str], decision: str, tip: str, 
     tips |= set(incoming.holding(repository, newest, PREFIXES).values())
     tips = {other for other in tips if not repository.is_ancestor(decision, other)}
     if any(contribution(repository, other).oid == newest for other in tips):
-        return False
+        return None
     before = place.snapshot(tip)
     writers = {place.witnesses.signature(commit.oid, before).member for commit in own_commits(repository, tip, newest)}
     more = [commit for other in tips for commit in own_commits(repository, newest, other)]
-    added = (commit for commit in more if word(repository, commit) is None)
-    return any(place.witnesses.signature(commit.oid, before).member in writers for commit in added)
+    rest = (commit for commit in more if word(repository, commit) is None)
+    return next((commit for commit in rest if place.witnesses.signature(commit.oid, before).member in writers), None)

@@ -23,6 +23,7 @@ ROOT = "gitops-registry.root"
 UNSEEN_BYTES = "gitops-registry.unseenBytes"
 """Set to true on a server that cannot reach the store: it then does not ask whether bytes are there."""
 _MOST_UPDATES = 100
+_MOST_COMMITS, _MOST_AT_FIRST = 1_000, 50_000
 _LARGEST_TAG = 16 << 10
 
 
@@ -48,10 +49,12 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
     proposed = tuple(u.new for u in moves if sort_of(u.ref, branch) == "proposal" and not u.is_deletion)
     court = Court(now, frozenset(new), proposed, _required(place))
-    refused = list(contents(repository, new))
+    refused = list(contents(repository, new, _MOST_COMMITS if tip != NO_COMMIT else _MOST_AT_FIRST))
     yield from refused
+    if refused:  # what is too large to look at is not looked at further
+        return
     decided = next((update for update in moves if sort_of(update.ref, branch) == "decisions"), None)
-    if decided and not refused:
+    if decided:
         yield from _decisions(place, court, decided, repository.config(ROOT))
     place.decided = decided.new if decided and not decided.is_deletion else tip
     if place.decided == NO_COMMIT:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from gitops_registry.git.parsing import Commit
-from gitops_registry.git.signatures import verified
 from gitops_registry.identity import Signature, Witnesses
 from gitops_registry.manifest.members import Member
 from gitops_registry.receiving.updates import Refusal
@@ -48,7 +47,7 @@ def _unsigned(commit: Commit, found: Signature) -> Refusal:
 
 
 def _unlike_git(witnesses: Witnesses, commit: Commit, side: Snapshot, found: Signature) -> Iterator[Refusal]:
-    told = verified(witnesses.repository, [commit.oid], witnesses.signers(side))[commit.oid]
+    (told,) = witnesses.told_by_git([commit.oid], side)
     if (told.letter, told.fingerprint, told.principal) != ("G", found.fingerprint, found.member):
         message = f"git does not take the signature of {_called(commit)}"
         yield Refusal("signature", message, "sign it again: git commit --amend --no-edit -S", "", commit.oid)
@@ -123,6 +122,8 @@ def contributions(
     What arrives now is judged now; what arrived before, when it was made.
     """
     access = witnesses.members(side)
+    good = [commit.oid for commit in commits if witnesses.signature(commit.oid, side).is_good]
+    witnesses.told_by_git(good, side)  # of all at a time
     for commit in commits:
         is_new = commit.oid in new
         found, refusals = signature(witnesses, commit, side, now=now if is_new else None)

@@ -100,11 +100,14 @@ def _landing(
     """A merge is the one that `merge` would make of a proposal, by members who may write what it is about."""
     hint = "let it be made anew: gitops-registry merge BRANCH"
     if place.repository.is_ancestor(head, tip):
-        message = "lands what was decided before; its parents may be swapped"
-        yield Refusal("landing", message, hint, "", commit.oid)
+        message = "has what was decided before as its second parent, so its parents are swapped or it lands nothing"
+        onto = f"merge onto {place.branch}: git switch {place.branch}; gitops-registry merge BRANCH"
+        yield Refusal("landing", message, onto, "", commit.oid)
         return
-    if elsewhere.is_part(place, court.proposed, commit.oid, tip, head):
-        yield Refusal("landing", "lands a part of a proposal, which has more commits by now", hint, "", commit.oid)
+    if more := elsewhere.added(place, court.proposed, commit.oid, tip, head):
+        message = f"lands a part of a proposal: {more.oid[:12]} ({more.subject[:60]}) was added to it since"
+        whole = "land all of it, approved as it is now; or propose your part anew under another name"
+        yield Refusal("landing", message, whole, "", commit.oid)
         return
     before, after, ours = place.landed(tip, head)
     wanted = {(change.path, change.new_mode, change.new_oid) for change in ours}
