@@ -83,6 +83,7 @@ def test_every_file_that_the_documents_link_to_is_there() -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+@pytest.mark.slow
 def test_the_demo_runs_to_its_end_and_leaves_a_registry_that_passes(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
