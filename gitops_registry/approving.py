@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.changes import Change, plan_digest
+from gitops_registry.difference import is_unmanaged
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import Repository
 from gitops_registry.identity import Witnesses, deciding_member
-from gitops_registry.manifest.kinds import Constitution
-from gitops_registry.snapshot import Snapshot
+from gitops_registry.snapshot import PathChange, Snapshot
 
 Verb = Literal["approve", "reject"]
 _MOST = 500
@@ -57,11 +57,11 @@ def message(verb: Verb, subject: str, plan: str, base: str) -> tuple[str, str]:
 
 def word(repository: Repository, commit: Commit) -> Word | None:
     """Return the approval or rejection that a commit is; None for one that changes anything, or says neither or both."""
-    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
-        return None
     said = [(kind, commit.trailers(f"{name}-Plan"), commit.trailers(f"{name}-Base")) for name, kind in _WORDS]
     spoken = [(kind, plans, bases) for kind, plans, bases in said if plans or bases]
     if len(spoken) != 1 or len(spoken[0][1]) != 1 or len(spoken[0][2]) != 1:
+        return None
+    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
         return None
     kind, (plan,), (base,) = spoken[0]
     told = commit.body.strip().split("\n\n")[1:-1]
@@ -90,11 +90,12 @@ def contribution(repository: Repository, head: str) -> Commit:
 
 def consent(
     witnesses: Witnesses, repository: Repository, before: Snapshot, changes: Sequence[Change],
-    *, tip: str, head: str, law: Constitution, now: datetime | None = None, also: Sequence[Commit] = (),
+    *, tip: str, head: str, others: Sequence[PathChange], now: datetime | None = None, also: Sequence[Commit] = (),
 ) -> Consent:  # fmt: skip
     """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
 
-    `also` are rejections that other branches carry. A member's last word counts.
+    `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry. A member's
+    last word counts.
     """
     now = now or datetime.now(UTC)
     said: list[Word] = []
@@ -108,7 +109,7 @@ def consent(
         else:
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
-    case = _Case(witnesses, repository, before, changes, tip, law, frozenset(contributors), now)
+    case = _Case(witnesses, repository, before, changes, others, tip, frozenset(contributors), now)
     last: dict[str, Word] = {}
     discounted: list[str] = []
     for one in (*said, *elsewhere):
@@ -136,8 +137,8 @@ class _Case:
     repository: Repository
     before: Snapshot
     changes: Sequence[Change]
+    others: Sequence[PathChange]
     tip: str
-    law: Constitution
     contributors: frozenset[str]
     now: datetime
 
@@ -148,14 +149,15 @@ class _Case:
         if not signature.is_good:
             return "", f"the {what} {one.oid[:12]} does not count: {signature.problem or 'it is unsigned'}"
         member = signature.member
-        problem = may_approve(self.before, self.changes, self.law, member)
+        asked = may_approve if one.kind == "approve" else may_reject
+        problem = asked(self.before, self.changes, member)
         return member, f"the {what} of {member} does not count: {problem}" if problem else ""
 
     def void(self, member: str, one: Word) -> str:
         """Say why an approval does not hold for this plan; empty where it does."""
         if member in self.contributors:
             return f"the approval of {member} does not count: {member} wrote part of it"
-        if one.plan != plan_digest(self.changes):
+        if one.plan != plan_digest(self.changes, self.others):
             return f"the approval of {member} does not count: it approves another plan than what would land now"
         if not self.repository.follows(self.tip, one.base):
             return (
@@ -180,7 +182,13 @@ def touched(changes: Sequence[Change]) -> list[str]:
     return sorted(found)
 
 
-def may_approve(before: Snapshot, changes: Sequence[Change], law: Constitution, name: str) -> str:
+def unplanned(changed: Sequence[PathChange], before: Snapshot) -> list[PathChange]:
+    """Return the changed files that stand in no plan: the registry leaves them to others, and an approval sees them all the same."""
+    globs = before.constitution.unmanaged
+    return [change for change in changed if is_unmanaged(change.path, globs)] if globs else []
+
+
+def may_approve(before: Snapshot, changes: Sequence[Change], name: str) -> str:
     """Say why a member may not approve a plan: it takes a person who holds every permission that it needs. Empty if so."""
     access = before.access
     member = access.member(name) if access else None
@@ -188,14 +196,24 @@ def may_approve(before: Snapshot, changes: Sequence[Change], law: Constitution, 
         return f"{name} is no member"
     if member.kind != "person":
         return f"{name} is a service"
-    for permission, model in needed(changes, before, law, access):
+    for permission, model in needed(changes, before, before.constitution, access):
         if not holds(access, name, permission, model):
             return f"{name} may not {permission} {f'for {model}' if model else 'for the registry itself'}"
     return ""
 
 
-def who_approves(repository: Repository, before: Snapshot, changes: Sequence[Change], law: Constitution) -> str:
-    """Return the member whose key signs here. Raises RegistryError where that is nobody who may approve the plan."""
+def may_reject(before: Snapshot, changes: Sequence[Change], name: str) -> str:
+    """Say why a member may not reject a plan: it takes a person who may decide any of it. Empty if so."""
+    access = before.access
+    member = access.member(name) if access else None
+    if access is None or member is None or member.kind != "person":
+        return f"{name} is no member" if member is None else f"{name} is a service"
+    pairs = needed(changes, before, before.constitution, access)
+    return "" if any(holds(access, name, *pair) for pair in pairs) else f"{name} may decide nothing of it"
+
+
+def who_speaks(repository: Repository, before: Snapshot, changes: Sequence[Change], verb: Verb) -> str:
+    """Return the member whose key signs here. Raises RegistryError where that is nobody whose word on the plan counts."""
     member, key = deciding_member(repository, before.access)
     if member is None:
         raise RegistryError(
@@ -207,8 +225,6 @@ def who_approves(repository: Repository, before: Snapshot, changes: Sequence[Cha
             f"{key} belongs to no member",
             hint="an administrator adds it: gitops-registry access add, or access rotate-key",
         )
-    if problem := may_approve(before, changes, law, member):
-        raise RegistryError(
-            f"this approval would not count: {problem}", hint="see who may: gitops-registry access list"
-        )
+    if problem := (may_approve if verb == "approve" else may_reject)(before, changes, member):
+        raise RegistryError(f"this would not count: {problem}", hint="see who may: gitops-registry access list")
     return member

@@ -121,12 +121,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def plan_digest(changes: Sequence[Change]) -> str:
+def plan_digest(changes: Sequence[Change], others: Sequence[PathChange] = ()) -> str:
     """Return the SHA-256 of the canonical plan: every change with the old and new object id of each path.
 
-    Two plans with the same digest do the same to the same contents; an approval binds to it.
+    Two plans with the same digest do the same to the same contents; an approval binds to it. `others` are files that change
+    too and stand in no plan, because the registry leaves them to others.
     """
-    lines = [
+    lines: list[list[Any]] = [
         [
             c.kind,
             c.model,
@@ -138,6 +139,7 @@ def plan_digest(changes: Sequence[Change]) -> str:
         ]
         for c in changes
     ]
+    lines += [["", *other] for other in sorted(others)]
     return hashlib.sha256(
         json.dumps(lines, sort_keys=True, ensure_ascii=False, default=list).encode(errors="surrogateescape")
     ).hexdigest()

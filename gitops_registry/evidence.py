@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitops_registry import paths
-from gitops_registry.approving import consent
+from gitops_registry.approving import consent, unplanned
 from gitops_registry.changes import Change
 from gitops_registry.git.parsing import Commit
 from gitops_registry.history import Past, altered, departed, tenures
@@ -74,6 +74,7 @@ def agreed(
     if not head:
         return replace(facts, approvals=())
     before = place.snapshot(base)
+    others = unplanned(place.landed(base, head)[2], before) if before.constitution.unmanaged else []
     found = consent(
         place.witnesses,
         place.repository,
@@ -81,7 +82,7 @@ def agreed(
         changes,
         tip=base,
         head=head,
-        law=before.constitution,
+        others=others,
         now=now,
         also=also,
     )

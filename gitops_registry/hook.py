@@ -86,11 +86,18 @@ def post_receive() -> int:
     from gitops_registry.receiving.installing import open_doors
     from gitops_registry.receiving.updates import updates
 
-    place = _opened()
+    place, pusher = _opened(), _pusher()
     moves = list(updates(sys.stdin.buffer.read().decode(errors="surrogateescape").splitlines()))
-    records.accepted(place.repository, moves, _pusher(), now=datetime.now(UTC))
-    open_doors(place.repository)
-    graph.renew(place.repository)
+    steps: dict[str, Callable[[], None]] = {
+        "it was not written down": lambda: records.accepted(place.repository, moves, pusher, now=datetime.now(UTC)),
+        "the keys of members were not renewed": lambda: open_doors(place.repository),
+        "git's graph of commits was not renewed": lambda: graph.renew(place.repository),
+    }
+    for what, take in steps.items():
+        try:
+            take()
+        except Exception as error:
+            _say(f"note: your push was taken, but {what} ({type(error).__name__})", "tell whoever runs the server")
     return 0
 
 
@@ -135,8 +142,10 @@ def _claimed(place: Workplace, moves: Sequence[Update]) -> str:
     """Return who the newest commit of a push says it is from: a claim, written down as one."""
     for update in moves:
         with suppress(RegistryError):
-            commit = place.repository.commit(update.new)
-            return f"{commit.committer} <{commit.committer_email}>"
+            small = place.repository.objects.get(update.new, limit=1 << 16)
+            if small and small.data and small.type == "commit":
+                commit = place.repository.commit(update.new)
+                return f"{commit.committer} <{commit.committer_email}>"
     return ""
 
 

@@ -5,13 +5,14 @@ Keys are those of the registry that the commit was made on. A signature that doe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitops_registry import paths
 from gitops_registry.git.repository import Repository
-from gitops_registry.git.signatures import Signer
+from gitops_registry.git.signatures import GitVerdict, Signer, verified
 from gitops_registry.git.signing import signs_with
 from gitops_registry.manifest.members import Access
 from gitops_registry.snapshot import Snapshot
@@ -42,8 +43,7 @@ class Signature:
             return f"signed by {self.member}"
         if self.state == "unsigned":
             return "unsigned"
-        whose = f" of {self.member}" if self.member else f" with {self.fingerprint}" if self.fingerprint else ""
-        return f"a signature{whose} that does not count: {self.problem}"
+        return f"a signature{f' of {self.member}' if self.member else ''} that does not count: {self.problem}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the signature as JSON-ready data."""
@@ -61,6 +61,7 @@ class Witnesses:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self._rings: dict[str, tuple[Access, Keyring]] = {}
+        self._told_by_git: dict[tuple[str, str], GitVerdict] = {}
 
     def members(self, side: Snapshot) -> Access:
         """Return the members of a registry at one revision; none where it names none."""
@@ -89,10 +90,24 @@ class Witnesses:
         verdict = verify(found.data if found and found.data else b"", ring, at=now)
         return Signature(verdict.state, ring.member(verdict.fingerprint), verdict.fingerprint, verdict.problem)
 
-    def signers(self, side: Snapshot) -> list[Signer]:
-        """Return the keys of a registry's members at one revision as git is told of them."""
-        members = self.members(side).members
-        return [Signer(m.name, k.public.line, k.not_after, k.revoked) for m in members for k in m.keys]
+    def tag_signature(self, data: bytes, side: Snapshot, *, now: datetime) -> Signature:
+        """Return what is known of the signature of a tag object's bytes, received now."""
+        from gitops_registry.signing.verdict import verify_tag
+
+        _, ring = self._known(side)
+        verdict = verify_tag(data, ring, at=now)
+        return Signature(verdict.state, ring.member(verdict.fingerprint), verdict.fingerprint, verdict.problem)
+
+    def told_by_git(self, oids: Sequence[str], side: Snapshot) -> list[GitVerdict]:
+        """Return what git itself says of commits' signatures, in their order; it is asked once of each, for all at a time."""
+        ring = side.oid(paths.ACCESS)
+        new = [oid for oid in oids if (ring, oid) not in self._told_by_git]
+        if new:
+            members = self.members(side).members
+            keys = [Signer(m.name, k.public.line, k.not_after, k.revoked) for m in members for k in m.keys]
+            found = verified(self.repository, new, keys)
+            self._told_by_git |= {(ring, oid): verdict for oid, verdict in found.items()}
+        return [self._told_by_git[ring, oid] for oid in oids]
 
     def named(self, name: str, email: str, side: Snapshot) -> set[str]:
         """Return the members that a name or an e-mail is of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gitops_registry.approving import Verb, contribution, message, who_approves
+from gitops_registry.approving import Verb, contribution, message, unplanned, who_speaks
 from gitops_registry.changes import plan_digest
 from gitops_registry.deciding import about_remote, again, deciding, message_of
 from gitops_registry.errors import Conflict, RegistryError
@@ -71,10 +71,10 @@ def _approve(
         raise RegistryError(
             f"{branch} has no plan that could be judged", hint=f"see: gitops-registry check --head {branch}"
         )
-    member = who_approves(place.repository, before, report.changes, before.constitution)
+    member = who_speaks(place.repository, before, report.changes, verb)
     if verb == "approve" and member in said(report.changes).contributors:
         raise RegistryError(f"{member} wrote part of {branch}", hint="another member approves it")
-    digest = plan_digest(report.changes)
+    digest = plan_digest(report.changes, unplanned(changed, before))
     if plan and not digest.startswith(plan):
         raise Conflict(
             f"{branch} would land another plan by now: {digest[:12]}",

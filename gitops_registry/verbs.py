@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
-    from gitops_registry.approving import Verb
     from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
     from gitops_registry.evaluating import Evaluated
@@ -165,10 +164,10 @@ class Verbs:
 
         Raises RegistryError where the key that signs here is nobody's who may approve it.
         """
-        from gitops_registry import reviewing
+        from gitops_registry.reviewing import approve
 
-        verb: Verb = "reject" if reject else "approve"
-        return reviewing.approve(self._place, branch, verb=verb, comment=comment, plan=plan, dry_run=dry_run)
+        word: Literal["approve", "reject"] = "reject" if reject else "approve"
+        return approve(self._place, branch, verb=word, comment=comment, plan=plan, dry_run=dry_run)
 
     def push(self, *, dry_run: bool = False) -> Published:
         """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""

@@ -43,6 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
+    items.sort(key=lambda item: not item.get_closest_marker("slow"))  # else one of them is alone at the end
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if groups := waiting():

@@ -294,11 +294,12 @@ def respelled(ground: Ground) -> bytes:
 
 def shortened(ground: Ground) -> bytes:
     """Return a commit whose RSA signature begins with a zero that is left out."""
+    key, namespace, reserved, digest, _ = fields(ground.signed("rsa"))
+    private = ground.private("rsa")
     for number in range(5000):
         payload = ground.payload(f"attempt {number}")
-        key, namespace, reserved, digest, _ = fields(ground.signed("rsa"))
         covered = b"SSHSIG" + b"".join(map(string, (namespace, reserved, digest, hashlib.sha512(payload).digest())))
-        raw = ground.private("rsa").sign(covered, padding.PKCS1v15(), SHA256())
+        raw = private.sign(covered, padding.PKCS1v15(), SHA256())
         if raw[0] == 0:
             shorter = string(b"rsa-sha2-256") + string(raw[1:])
             return join(payload, armored(blob([key, namespace, reserved, digest, shorter])))

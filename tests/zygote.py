@@ -2,16 +2,19 @@
 
 What is run is a process of its own with its own folder, environment and output, as one typed in a shell is; only what
 Python does before `main` is left out. The one that forks has a single thread, so that a fork is a whole process.
+`doors` makes a folder for PATH through which programs that start our commands by their names get the same.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import gc
 import importlib
 import io
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -33,24 +36,46 @@ _running: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def run(
-    arguments: list[str], folder: Path, environment: Mapping[str, str], stdin: str, timeout: float
+    arguments: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: str,
+    timeout: float,
+    program: str = "gitops-registry",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command line and return what it printed and its exit code, negative for a signal."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
-        request = json.dumps({"arguments": arguments, "folder": str(folder), "environment": dict(environment)}).encode()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(timeout)
-            client.connect(_address())
-            fds = array.array("i", [given.fileno(), out.fileno(), err.fileno()])
-            client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-            status = int(client.recv(64))
+        fds = [given.fileno(), out.fileno(), err.fileno()]
+        status = _ask(_address(), [program, *arguments], str(folder), environment, fds, timeout)
         told = []
         for file in (out, err):
             file.seek(0)
             told.append(file.read().decode())
     return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *told)
+
+
+def doors(folder: Path) -> Path:
+    """Make a folder of commands, `gitops-registry`, `dvc` and `python SCRIPT`, that are run here; return it."""
+    folder.mkdir()
+    for name in PROGRAMS:
+        door = folder / name
+        door.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} {_address()} {name} "$@"\n')
+        door.chmod(0o755)
+    return folder
+
+
+def _ask(
+    address: str, words: list[str], folder: str, environment: Mapping[str, str], fds: list[int], timeout: float | None
+) -> int:
+    """Have one process run and return its status as `wait` knows it."""
+    request = json.dumps({"words": words, "folder": folder, "environment": dict(environment)}).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(timeout)
+        client.connect(address)
+        client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        return int(client.recv(64))
 
 
 def _address() -> str:
@@ -73,8 +98,8 @@ def serve(address: str) -> None:
     """Fork for whoever asks, until killed."""
     for name in IMPORTED:
         importlib.import_module(name)
-    from gitops_registry.__main__ import main
-
+    gc.collect()
+    gc.freeze()  # else the first collection in a child copies every page
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
         server.listen()
@@ -88,8 +113,7 @@ def serve(address: str) -> None:
                 if pid == 0:
                     server.close()
                     client.close()
-                    become(json.loads(request), fds)
-                    end(main)
+                    end(PROGRAMS[become(json.loads(request), fds)])
                 for fd in fds:
                     os.close(fd)
                 client.send(str(os.waitpid(pid, 0)[1]).encode())
@@ -100,8 +124,11 @@ def end(main: Callable[[], None]) -> None:
     code: object = 1
     try:
         main()
+        code = 0
     except SystemExit as left:
         code = left.code
+    except Exception:
+        sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
@@ -109,8 +136,8 @@ def end(main: Callable[[], None]) -> None:
         os._exit(code if isinstance(code, int) else int(bool(code)))
 
 
-def become(request: dict[str, object], fds: list[int]) -> None:
-    """Become the process that was asked for."""
+def become(request: dict[str, object], fds: list[int]) -> str:
+    """Become the process that was asked for, and return the name of its program."""
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
@@ -121,8 +148,39 @@ def become(request: dict[str, object], fds: list[int]) -> None:
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", line_buffering=True)
-    sys.argv = ["gitops-registry", *request["arguments"]]  # type: ignore[misc]
+    sys.argv = request["words"]  # type: ignore[assignment]
+    return sys.argv[0]
+
+
+def registry() -> None:
+    """The command line of the registry."""
+    from gitops_registry.__main__ import main
+
+    main()
+
+
+def dvc() -> None:
+    """DVC's own command line."""
+    from dvc.cli import main
+
+    sys.exit(main())
+
+
+def script() -> None:
+    """`python SCRIPT`."""
+    del sys.argv[0]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+PROGRAMS = {"gitops-registry": registry, "dvc": dvc, "python": script}
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        streams = [0, 1, 2]
+        sys.exit(
+            max(os.waitstatus_to_exitcode(_ask(sys.argv[1], sys.argv[2:], os.getcwd(), os.environ, streams, None)), -1)
+            % 256
+        )
     serve(sys.argv[1])

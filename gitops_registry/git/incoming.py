@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.git.parsing import raw_changes
-from gitops_registry.git.process import run
+from gitops_registry.git.parsing import changes_in
+from gitops_registry.git.process import streamed
 from gitops_registry.git.repository import Repository
 from gitops_registry.snapshot import PathChange
+
+_SOME = 10_000
 
 
 def new_commits(repository: Repository, tips: Sequence[str]) -> list[str]:
@@ -20,26 +22,28 @@ def new_commits(repository: Repository, tips: Sequence[str]) -> list[str]:
 
 
 def brought(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, list[PathChange]]]:
-    """Yield each commit with the paths it changed against its first parent, no renames guessed."""
+    """Yield each commit with paths it changed against its first parent, no renames guessed, some at a time.
+
+    Nothing is held that was not asked for: a few small trees can name millions of paths, and whoever counts them can stop.
+    """
     if not commits:
         return
-    told = run(
-        repository.folder,
+    words = (
         "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-walk=unsorted", "--stdin",
         "--no-show-signature", "--no-color", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative",
         "--no-abbrev", "--ignore-submodules=none", "--format=%H",
-        stdin="".join(f"{commit}\n" for commit in commits).encode(),
-    ).decode(errors="surrogateescape")  # fmt: skip
-    found: tuple[str, list[PathChange]] | None = None
-    for oid, change in raw_changes(told, commits=True):
-        if oid:
-            if found:
-                yield found
-            found = (oid, [])
-        elif found:
-            found[1].append(change)
-    if found:
-        yield found
+    )  # fmt: skip
+    commit, some = "", list[PathChange]()
+    with streamed(repository.folder, *words, stdin="".join(f"{oid}\n" for oid in commits).encode()) as tokens:
+        for oid, change in changes_in(tokens, commits=True):
+            if oid or len(some) >= _SOME:
+                if commit:
+                    yield commit, some
+                commit, some = oid or commit, []
+            if not oid:
+                some.append(change)
+    if commit:
+        yield commit, some
 
 
 def sizes(repository: Repository, oids: Sequence[str]) -> dict[str, int]:
@@ -59,6 +63,14 @@ def sizes(repository: Repository, oids: Sequence[str]) -> dict[str, int]:
             raise RegistryError(f"the push lacks the object {oid[:12]}", hint="push again; or look at yours: git fsck")
         found[oid] = int(size)
     return found
+
+
+def beyond(repository: Repository, tips: Sequence[str], base: str) -> list[str]:
+    """Return the commits that lead to some tips and not to `base`, newest first."""
+    if not tips:
+        return []
+    stdin = "".join(f"{tip}\n" for tip in (*tips, f"^{base}")).encode()
+    return repository.run("rev-list", "--topo-order", "--stdin", stdin=stdin).split()
 
 
 def commit_of(repository: Repository, oid: str) -> str | None:

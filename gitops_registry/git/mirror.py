@@ -82,9 +82,18 @@ class Mirror:
     def push(self, moves: Mapping[str, tuple[str, str]], *, scratch: str) -> None:
         """Move refs of the remote, all or none: full name → (old commit, new commit), `NO_COMMIT` for none.
 
-        `scratch` is the ref that keeps the new commit. Raises Moved where somebody else was first, RegistryError where
-        the remote refuses or cannot be reached; then nothing was decided. An answer that got lost is looked up.
+        `scratch` is the ref that keeps the new commit. What is taken away goes after the rest has landed, as servers with a
+        hook want it; where that fails, it stays. Raises Moved where somebody else was first, RegistryError where the remote
+        refuses or cannot be reached; then nothing was decided. An answer that got lost is looked up.
         """
+        gone = {ref: (old, "") for ref, (old, new) in moves.items() if new == NO_COMMIT}
+        landing = {ref: move for ref, move in moves.items() if ref not in gone} if len(gone) < len(moves) else moves
+        self._push(landing, scratch)
+        if landing is not moves and gone:
+            with suppress(RegistryError):
+                remote.push(self.repository, _REMOTE, gone, told=self.url)
+
+    def _push(self, moves: Mapping[str, tuple[str, str]], scratch: str) -> None:
         sources = {ref: (old, "" if new == NO_COMMIT else scratch) for ref, (old, new) in moves.items()}
         hint = "nothing was decided; its bytes, if any, are in the store: run the command again"
         try:

@@ -41,7 +41,11 @@ class Commit(NamedTuple):
 
 def raw_changes(told: str, *, commits: bool = False) -> Iterator[tuple[str, PathChange]]:
     """Yield ("", change) for git's raw lines and, where asked, (commit, an empty change) for commit headers."""
-    tokens = iter(told.split("\0"))
+    return changes_in(iter(told.split("\0")), commits=commits)
+
+
+def changes_in(tokens: Iterator[str], *, commits: bool = False) -> Iterator[tuple[str, PathChange]]:
+    """Yield what `raw_changes` does, from what git ends with NUL each."""
     for token in tokens:
         word = token.strip("\n")
         if commits and _ID.fullmatch(word):

@@ -85,6 +85,41 @@ def run(
     return done.stdout + done.stderr if both else done.stdout
 
 
+@contextmanager
+def streamed(folder: Path, *arguments: str, stdin: bytes) -> Iterator[Iterator[str]]:
+    """Run git in `folder` and yield what it prints, piece by piece as it ends each with NUL; it is ended with the block.
+
+    Raises RegistryError where git fails before it was ended.
+    """
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as complaints:
+        asked.write(stdin)
+        asked.seek(0)
+        process = subprocess.Popen(
+            ["git", "-C", str(folder), *arguments],
+            stdin=asked, stdout=subprocess.PIPE, stderr=complaints, env=environment(),
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            yield _pieces(process.stdout)
+            if process.wait() != 0:
+                complaints.seek(0)
+                raise RegistryError(
+                    f"git: {complaint(complaints.read(10_000).decode(errors='replace'))}", hint="try: git fsck"
+                )
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[str]:
+    rest = b""
+    while chunk := stream.read(1 << 16):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from (piece.decode(errors="surrogateescape") for piece in whole)
+    yield rest.decode(errors="surrogateescape")
+
+
 def _hint(reason: str) -> str:
     if "dubious ownership" in reason:
         return "if you trust its owner: git config --global --add safe.directory <folder>"

@@ -210,6 +210,10 @@ def push(
     summaries = " ".join(info.summary for info in wrong)
     if "declined" not in summaries and _have_moved(repository, remote, moves):
         raise Moved(f"{told or remote} changed meanwhile; nothing was pushed", hint="try again")
+    reasons = [line.removeprefix("refused: ") for line in said if line.startswith("refused: ")]  # a hook of ours
+    if reasons:
+        steps = [line.removeprefix("hint: ") for line in said if line.startswith("hint: ")]
+        raise RegistryError(f"{told or remote} refused: {'; '.join(reasons)}", hint=steps[0] if steps else hint)
     answer = "; ".join(said) or _reason(found.error) or summaries.strip() or "it gave no reason"
     raise RegistryError(f"{told or remote} refused: {answer}", hint=hint)
 
@@ -253,6 +257,10 @@ def _reported(progress: Progress, what: str = "fetching") -> RemoteProgress:
     class Reported(RemoteProgress):
         def update(self, _op: int, cur_count: Any, max_count: Any = None, _message: str = "") -> None:
             progress(what, int(float(cur_count or 0)), int(float(max_count or 0)))
+
+        def line_dropped(self, line: str) -> None:
+            """Keep what only looks like progress: `refused: 51…` is no count of anything."""
+            self.other_lines.append(line)
 
     return Reported()
 

@@ -31,7 +31,8 @@ def approvals(judgement: Judgement) -> Iterator[Finding]:
                 Spot(paths.model_path(change.model), 1, 1, change.model, change.version),
             )
         elif len(set(given)) < wanted:
-            message = f"{stage.name} asks for {_counted(wanted)}, and {_holding(len(set(given)))}"
+            why = "; ".join(judgement.facts.discounted[:3])
+            message = f"{stage.name} asks for {_counted(wanted)}, and {_holding(len(set(given)))}{why and f': {why}'}"
             hint = "another member who may deploy it looks and approves: gitops-registry approve BRANCH"
             yield refused(judgement, "approvals", change, message, hint)
 
@@ -56,7 +57,7 @@ def objections(judgement: Judgement) -> Iterator[Finding]:
 
 
 def second_administrator(judgement: Judgement) -> Iterator[Finding]:
-    """Who rules the registry is changed by two administrators, where there are two."""
+    """Who rules the registry is changed by two administrators, where there are two: one decides, another approved this plan."""
     access, facts = judgement.access, judgement.facts
     if access is None or judgement.before is None or facts.approvals is None or facts.actor is None:
         return
@@ -66,8 +67,7 @@ def second_administrator(judgement: Judgement) -> Iterator[Finding]:
     people = _administrators(access, facts)
     if not asked or len(people) < 2:
         return
-    alone = set(facts.contributors) if len(facts.contributors) == 1 else set()
-    agreed = people & {facts.actor, *facts.approvals, *alone}
+    agreed = people & {facts.actor, *facts.approvals}
     if len(agreed) < 2:
         others = " or ".join(sorted(people - agreed))
         yield Finding.error(

@@ -19,14 +19,16 @@ _MOST_PATHS = 200_000
 _KINDS = {"120000": "a symbolic link", "160000": "a repository inside this one", "100755": "executable"}
 
 
-def contents(repository: Repository, new: Sequence[str]) -> Iterator[Refusal]:
-    """Yield why the new commits of a push cannot be taken, whatever they are for. Each path is told once."""
-    sizes = incoming.sizes(repository, new)
-    for oid, size in sizes.items():
-        if size > _LARGEST_COMMIT:
-            yield Refusal(
-                "sizes", f"its message has {size:,} bytes; {_LARGEST_COMMIT:,} are taken", "write less", "", oid
-            )
+def contents(repository: Repository, new: Sequence[str], most: int) -> Iterator[Refusal]:
+    """Yield why the new commits of a push, `most` at a time, cannot be taken, whatever they are for. Each path is told once."""
+    if len(new) > most:
+        yield Refusal("sizes", f"brings {len(new):,} commits; {most:,} are taken at once", "push fewer at a time")
+        return
+    large = [(oid, size) for oid, size in incoming.sizes(repository, new).items() if size > _LARGEST_COMMIT]
+    for oid, size in large:
+        yield Refusal("sizes", f"its message has {size:,} bytes; {_LARGEST_COMMIT:,} are taken", "write less", "", oid)
+    if large:
+        return
     told: set[tuple[str, str]] = set()
     brought: dict[str, tuple[str, str]] = {}
     count = 0

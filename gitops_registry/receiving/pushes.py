@@ -15,6 +15,7 @@ from gitops_registry.receiving import signers, tags
 from gitops_registry.receiving.contents import contents
 from gitops_registry.receiving.steps import REQUIRED, Court, first, step
 from gitops_registry.receiving.updates import Refusal, Update, sort_of, unknown
+from gitops_registry.signing.tags import split_tag, tagged
 from gitops_registry.workplace import ANCHOR, Workplace
 
 ROOT = "gitops-registry.root"
@@ -22,6 +23,7 @@ ROOT = "gitops-registry.root"
 UNSEEN_BYTES = "gitops-registry.unseenBytes"
 """Set to true on a server that cannot reach the store: it then does not ask whether bytes are there."""
 _MOST_UPDATES = 100
+_MOST_COMMITS, _MOST_AT_FIRST = 1_000, 50_000
 _LARGEST_TAG = 16 << 10
 
 
@@ -41,16 +43,18 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     yield from unreadable
     tip = repository.tip(f"refs/heads/{branch}") or NO_COMMIT
     if tip != NO_COMMIT:
-        yield from _connected(place, tip, pusher)
+        yield from _connected(place, tip, pusher, now)
     if unreadable:
         return
     new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
     proposed = tuple(u.new for u in moves if sort_of(u.ref, branch) == "proposal" and not u.is_deletion)
     court = Court(now, frozenset(new), proposed, _required(place))
-    refused = list(contents(repository, new))
+    refused = list(contents(repository, new, _MOST_COMMITS if tip != NO_COMMIT else _MOST_AT_FIRST))
     yield from refused
+    if refused:  # what is too large to look at is not looked at further
+        return
     decided = next((update for update in moves if sort_of(update.ref, branch) == "decisions"), None)
-    if decided and not refused:
+    if decided:
         yield from _decisions(place, court, decided, repository.config(ROOT))
     place.decided = decided.new if decided and not decided.is_deletion else tip
     if place.decided == NO_COMMIT:
@@ -59,9 +63,9 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
     for update in moves:
         sort = sort_of(update.ref, branch)
         if sort == "proposal":
-            yield from _proposal(place, court, update, place.decided)
+            yield from _proposal(place, court, update, tip=tip, after=place.decided)
         elif sort == "tag":
-            yield from tags.tag(place, update, place.decided)
+            yield from tags.tag(place, update, tip, now=now)
 
 
 def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Iterator[Refusal]:
@@ -73,9 +77,12 @@ def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Itera
         yield Refusal("sizes", f"moves {len(moves)} refs; {_MOST_UPDATES} are taken at once", "push fewer")
     else:
         twins = _twins(place, moves)
+        there = place.repository.branches("refs")
         for update in moves:
             if sort_of(update.ref, branch) == "unknown":
                 yield unknown(update, branch)
+            elif there.get(update.ref, NO_COMMIT) != update.old:
+                yield Refusal("refs", "is somewhere else by now", "look at it, and push again: git fetch", update.ref)
             elif update.ref in twins:
                 hint = "propose under another name: some disks take the two for one"
                 yield Refusal("refs", f"differs from {twins[update.ref]} in case alone, which exists", hint, update.ref)
@@ -102,8 +109,10 @@ def _names_commit(place: Workplace, update: Update) -> bool:
     found = place.repository.objects.get(update.new, limit=0)
     if found is None or found.type == "commit":
         return found is not None
-    is_tag = update.ref.startswith("refs/tags/") and found.type == "tag" and found.size <= _LARGEST_TAG
-    return is_tag and incoming.commit_of(place.repository, update.new) is not None
+    if not update.ref.startswith("refs/tags/") or found.type != "tag" or found.size > _LARGEST_TAG:
+        return False
+    tag = place.repository.objects.get(update.new)
+    return tag is not None and tagged(split_tag(tag.data or b"").payload) is not None
 
 
 def _required(place: Workplace) -> frozenset[Fact]:
@@ -111,7 +120,7 @@ def _required(place: Workplace) -> frozenset[Fact]:
     return REQUIRED - {"presence"} if is_blind else REQUIRED
 
 
-def _connected(place: Workplace, tip: str, pusher: Pusher) -> Iterator[Refusal]:
+def _connected(place: Workplace, tip: str, pusher: Pusher, now: datetime) -> Iterator[Refusal]:
     """Whoever is connected, where the server knows it, is a member who may write: `read` lets nobody push."""
     if not pusher.key:
         return
@@ -122,6 +131,8 @@ def _connected(place: Workplace, tip: str, pusher: Pusher) -> Iterator[Refusal]:
         yield Refusal(
             "pusher", f"the key {pusher.key} is no member's", "an administrator adds it: gitops-registry access add"
         )
+    elif not any(key.public.fingerprint == pusher.key and key.is_good(now) for key in member.keys):
+        yield Refusal("pusher", f"the key {pusher.key} of {member.name} counts no more", "use another key of yours")
     elif not access.may(member, "write"):
         yield Refusal(
             "pusher", f"{member.name} may read here and not push", "see who may: gitops-registry access who-can write"
@@ -146,12 +157,15 @@ def _decisions(place: Workplace, court: Court, update: Update, root: str) -> Ite
             parent = oid
 
 
-def _proposal(place: Workplace, court: Court, update: Update, tip: str) -> Iterator[Refusal]:
-    """A proposal grows and is never rewritten, by members who may write; its branch goes when it has landed."""
+def _proposal(place: Workplace, court: Court, update: Update, *, tip: str, after: str) -> Iterator[Refusal]:
+    """A proposal grows and is never rewritten, by members who may write; its branch goes when it has landed.
+
+    It has landed where the branch of decisions is now: what the same push would make of that can still fail.
+    """
     repository = place.repository
     if update.is_deletion:
-        if not repository.is_ancestor(update.old, tip):
-            hint = "it stays, with what was said of it; whoever runs the server may take it away"
+        if tip == NO_COMMIT or not repository.is_ancestor(update.old, tip):
+            hint = "land it first; otherwise it stays, with what was said of it"
             yield Refusal("append-only", "is a proposal that has not landed, and is not taken away", hint, update.ref)
         return
     if not update.is_new and not repository.is_ancestor(update.old, update.new):
@@ -159,15 +173,15 @@ def _proposal(place: Workplace, court: Court, update: Update, tip: str) -> Itera
         yield Refusal("append-only", "is a proposal, and its commits are never rewritten", hint, update.ref)
         return
     try:
-        repository.merge_base(tip, update.new)
-        own = own_commits(repository, tip, update.new)
+        repository.merge_base(after, update.new)
+        own = own_commits(repository, after, update.new)
     except RegistryError as error:
         yield Refusal("history", error.message, error.hint, update.ref)
         return
     yield from signers.contributions(
         place.witnesses,
         [commit for commit in own if commit.oid in court.new],
-        place.snapshot(tip),
+        place.snapshot(after),
         new=court.new,
         now=court.now,
     )

@@ -33,7 +33,7 @@ def refused(
         {key: _short(value) for key, value in refusal._asdict().items() if value and key != "hint"}
         for refusal in refusals[:_MOST]
     ]
-    entry = {**_entry(moves, pusher, now), "result": "refused", "signer": signer or None, "reasons": reasons}
+    entry = {**_entry(moves, pusher, now), "result": "refused", "signer": _short(signer) or None, "reasons": reasons}
     if len(refusals) > _MOST:
         entry["more"] = len(refusals) - _MOST
     _append(repository, REFUSED, {**entry, **({"internal": internal[-4000:]} if internal else {})})
@@ -47,8 +47,8 @@ def accepted(repository: Repository, moves: Sequence[Update], pusher: Pusher, *,
 def _entry(moves: Sequence[Update], pusher: Pusher, now: datetime) -> dict[str, Any]:
     return {
         "time": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "key": pusher.key or None,
-        "account": pusher.account or None,
+        "key": _short(pusher.key) or None,
+        "account": _short(pusher.account) or None,
         "refs": [{"ref": _short(u.ref), "old": u.old, "new": u.new} for u in moves[:_MOST]],
     }
 

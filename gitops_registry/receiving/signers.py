@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from gitops_registry.git.parsing import Commit
-from gitops_registry.git.signatures import verified
 from gitops_registry.identity import Signature, Witnesses
 from gitops_registry.manifest.members import Member
 from gitops_registry.receiving.updates import Refusal
@@ -43,12 +42,12 @@ def _unsigned(commit: Commit, found: Signature) -> Refusal:
     if found.state == "unsigned":
         hint = "git config gpg.format ssh; git config user.signingKey ~/.ssh/id_ed25519.pub; then make the change again"
         return Refusal("signature", f"{_called(commit)} is not signed", hint, "", commit.oid)
-    hint = "an administrator adds a key, or rotates one: gitops-registry access list shows them"
+    hint = "an administrator adds your key: gitops-registry access add, or access rotate-key"
     return Refusal("signature", f"{_called(commit)} has {found}", hint, "", commit.oid)
 
 
 def _unlike_git(witnesses: Witnesses, commit: Commit, side: Snapshot, found: Signature) -> Iterator[Refusal]:
-    told = verified(witnesses.repository, [commit.oid], witnesses.signers(side))[commit.oid]
+    (told,) = witnesses.told_by_git([commit.oid], side)
     if (told.letter, told.fingerprint, told.principal) != ("G", found.fingerprint, found.member):
         message = f"git does not take the signature of {_called(commit)}"
         yield Refusal("signature", message, "sign it again: git commit --amend --no-edit -S", "", commit.oid)
@@ -77,6 +76,21 @@ def texts(commit: Commit) -> Iterator[Refusal]:
             message = f"the {what} of {commit.oid[:12]} holds the control character {found[0]!a}"
             yield Refusal("text", message, "write it again in plain words: git commit --amend", "", commit.oid)
             return
+
+
+def tag_text(witnesses: Witnesses, data: bytes, side: Snapshot, name: str, *, now: datetime) -> str:
+    """Say why an annotated tag is nobody's word: it is signed by a member, who says to have made it, in words that show."""
+    from gitops_registry.signing.tags import split_tag, tagger
+
+    found = witnesses.tag_signature(data, side, now=now)
+    if not found.is_good:
+        return "has a tag object that is not signed" if found.state == "unsigned" else f"has {found}"
+    says, who, email = tagger(split_tag(data).payload)
+    signer = witnesses.members(side).member(found.member)
+    if says != name or signer is None or not _is_theirs(signer, email, witnesses.named(who, email, side)):
+        return f"names {who} <{email}> as its tagger, or another tag, and was signed by {found.member}"
+    control = _CONTROL.search(data.decode(errors="replace"))
+    return f"holds the control character {control[0]!a}" if control else ""
 
 
 def _is_theirs(signer: Member, email: str, claimed: set[str]) -> bool:
@@ -108,6 +122,8 @@ def contributions(
     What arrives now is judged now; what arrived before, when it was made.
     """
     access = witnesses.members(side)
+    good = [commit.oid for commit in commits if witnesses.signature(commit.oid, side).is_good]
+    witnesses.told_by_git(good, side)  # of all at a time
     for commit in commits:
         is_new = commit.oid in new
         found, refusals = signature(witnesses, commit, side, now=now if is_new else None)

@@ -8,21 +8,21 @@ from datetime import datetime
 
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
-from gitops_registry.approving import contribution, own_commits, word
-from gitops_registry.changes import Change, meaning
-from gitops_registry.difference import diff
+from gitops_registry.approving import contribution, own_commits, unplanned
+from gitops_registry.changes import Change, meaning, plan_digest
+from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
-from gitops_registry.git import incoming
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import EMPTY_TREE
+from gitops_registry.manifest.parts import Permission
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Fact, Facts, Report
 from gitops_registry.proposals import own_plan
-from gitops_registry.receiving import signers
+from gitops_registry.receiving import elsewhere, signers
 from gitops_registry.receiving.updates import Refusal
 from gitops_registry.snapshot import PathChange, Snapshot
-from gitops_registry.workplace import PREFIXES, Workplace
+from gitops_registry.workplace import Workplace
 
 REQUIRED: frozenset[Fact] = DECISION | {"actor"}
 _DIRECT = frozenset({"model_registered", "version_registered"})
@@ -66,7 +66,8 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
         yield Refusal("empty", "decides nothing", "leave it out", "", commit.oid)
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
-    yield from _kind(place, before, report, commit, head)
+    yield from _wording(before, report, commit, changed, found.member)
+    yield from _kind(place, before, report, commit, head, wording=bool(_meaning_the_same(before, report, changed)))
     if not place.witnesses.members(before).may_write(found.member):
         message = f"{found.member} may not write"
         yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
@@ -83,35 +84,14 @@ def _report(
 ) -> Report:
     """Return what the check says of a decision, with who made it and which approvals hold."""
     before, after = place.snapshot(tip), place.snapshot(commit.oid)
-    also = _elsewhere(place, court, tip, head) if head else []
 
     def said(changes: Sequence[Change]) -> Facts:
+        plan = plan_digest(changes, unplanned(changed, before))
+        also = elsewhere.rejections(place, court.proposed, tip, head, plan) if head else []
         return agreed(place, tip, head, changes, Facts(actor=member), now=court.now, also=also)
 
     gather = gatherer(place, tip, said=said, now=court.now)
     return check(before, after, changed, gather, place.engine)
-
-
-def _elsewhere(place: Workplace, court: Court, tip: str, head: str) -> list[Commit]:
-    """Return the commits of other proposals here that share some with the one that lands: a rejection stays."""
-    own = own_commits(place.repository, tip, head)
-    known = {commit.oid for commit in own}
-    others = sorted(_proposals_with(place, court, own[0].oid)) if own else []
-    beyond = (commit for other in others for commit in own_commits(place.repository, tip, other))
-    return [commit for commit in beyond if commit.oid not in known]
-
-
-def _proposals_with(place: Workplace, court: Court, oid: str) -> set[str]:
-    """Return the tips of the proposals that have a commit, on this server or in this push."""
-    brought = {tip for tip in court.proposed if place.repository.is_ancestor(oid, tip)}
-    return brought | set(incoming.holding(place.repository, oid, PREFIXES).values())
-
-
-def _is_part(place: Workplace, court: Court, head: str) -> bool:
-    """Say whether what lands is less than every proposal that has it; what was only said of it is no part."""
-    tips = _proposals_with(place, court, head)
-    rest = [own_commits(place.repository, head, tip) for tip in tips]
-    return bool(rest) and all(any(word(place.repository, commit) is None for commit in one) for one in rest)
 
 
 def _landing(
@@ -120,11 +100,14 @@ def _landing(
     """A merge is the one that `merge` would make of a proposal, by members who may write what it is about."""
     hint = "let it be made anew: gitops-registry merge BRANCH"
     if place.repository.is_ancestor(head, tip):
-        message = "lands what was decided before; its parents may be swapped"
-        yield Refusal("landing", message, hint, "", commit.oid)
+        message = "has what was decided before as its second parent, so its parents are swapped or it lands nothing"
+        onto = f"merge onto {place.branch}: git switch {place.branch}; gitops-registry merge BRANCH"
+        yield Refusal("landing", message, onto, "", commit.oid)
         return
-    if _is_part(place, court, head):
-        yield Refusal("landing", "lands a part of a proposal, which has more commits by now", hint, "", commit.oid)
+    if more := elsewhere.added(place, court.proposed, commit.oid, tip, head):
+        message = f"lands a part of a proposal: {more.oid[:12]} ({more.subject[:60]}) was added to it since"
+        whole = "land all of it, approved as it is now; or propose your part anew under another name"
+        yield Refusal("landing", message, whole, "", commit.oid)
         return
     before, after, ours = place.landed(tip, head)
     wanted = {(change.path, change.new_mode, change.new_oid) for change in ours}
@@ -141,10 +124,30 @@ def _landing(
         yield Refusal("empty", "decides nothing: its proposal changes nothing any more", "leave it out", "", commit.oid)
 
 
-def _kind(place: Workplace, before: Snapshot, report: Report, commit: Commit, head: str) -> Iterator[Refusal]:
+def _wording(
+    before: Snapshot, report: Report, commit: Commit, changed: Sequence[PathChange], member: str
+) -> Iterator[Refusal]:
+    """Yield a refusal for each file that changes and means the same, where its signer may not write it: no change speaks of it."""
+    for path in _meaning_the_same(before, report, changed):
+        model = paths.place_of(path).model
+        wanted: Permission = "write" if model else "administer"
+        if before.access is not None and not holds(before.access, member, wanted, model):
+            message = f"{member} may not {wanted} {f'for {model}' if model else 'for the registry itself'}"
+            yield Refusal("permissions", message, "see who may: gitops-registry access list", path, commit.oid)
+
+
+def _meaning_the_same(before: Snapshot, report: Report, changed: Sequence[PathChange]) -> list[str]:
+    planned = {path.path for change in report.changes for path in change.paths}
+    globs = before.constitution.unmanaged
+    return [change.path for change in changed if change.path not in planned and not is_unmanaged(change.path, globs)]
+
+
+def _kind(
+    place: Workplace, before: Snapshot, report: Report, commit: Commit, head: str, *, wording: bool
+) -> Iterator[Refusal]:
     """Direct decisions are for registries that take them; who wrote a proposal may write what it is about."""
     law = before.constitution
-    if not head and not law.direct and any(change.kind not in _DIRECT for change in report.changes):
+    if not head and not law.direct and (wording or any(change.kind not in _DIRECT for change in report.changes)):
         message = "is a direct decision, and this registry takes changes as proposals only (direct: false)"
         yield Refusal("direct", message, "propose it on a branch, and merge that", "", commit.oid)
     if place.snapshot(commit.oid).constitution.branch != place.branch:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from gitops_registry import paths
 from gitops_registry.git import incoming
+from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.git.repository import EMPTY_TREE
+from gitops_registry.receiving import signers
 from gitops_registry.receiving.updates import Refusal, TagName, Update, tag_name
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
-_FIX = "tag the decision that registered it: gitops-registry log NAME shows which"
+_FIX = "push the decision that registered it first, then a tag on it: gitops-registry log NAME shows which"
 
 
-def tag(place: Workplace, update: Update, tip: str) -> Iterator[Refusal]:
-    """Yield why a tag is refused: it moves, it marks no decision, or the registry says something else by now."""
+def tag(place: Workplace, update: Update, tip: str, *, now: datetime) -> Iterator[Refusal]:
+    """Yield why a tag is refused: it moves, it marks no decision, the registry says something else by now, or it has words
+    of its own that no member signed.
+    """
     if not update.is_new:
         yield Refusal("tags", "is a tag, and tags are never moved or taken away", "make another one", update.ref)
         return
     named = tag_name(update.ref)
     commit = incoming.commit_of(place.repository, update.new)
-    if named is None or commit is None or not place.repository.follows(tip, commit):
+    if named is None or commit is None or tip == NO_COMMIT or not place.repository.follows(tip, commit):
         yield Refusal("tags", "marks no decision", _FIX, update.ref)
     elif problem := _problem(place, named, commit, place.snapshot(tip)):
         yield Refusal("tags", problem, _FIX, update.ref)
+    elif (found := place.repository.objects.get(update.new)) and found.type == "tag":
+        name = update.ref.removeprefix("refs/tags/")
+        if problem := signers.tag_text(place.witnesses, found.data or b"", place.snapshot(tip), name, now=now):
+            yield Refusal("tags", problem, "sign it: git tag -s; or push a plain tag: git tag NAME COMMIT", update.ref)
 
 
 def _problem(place: Workplace, named: TagName, commit: str, now: Snapshot) -> str:
@@ -35,8 +44,16 @@ def _problem(place: Workplace, named: TagName, commit: str, now: Snapshot) -> st
     if named.version:
         spelled = {_numbered(named.version)} | {n for n in there if _release(now, named.model, n) == named.version}
         return "" if spelled & set(there) else f"marks a decision that registered another version than {named.version}"
+    if named.counter != _next_count(place, named.model):
+        return f"has the counter {named.counter}; the next one of {named.model} is {_next_count(place, named.model)}"
     held = now.in_stage(named.model, named.stage) if now.model(named.model) else ()
     return "" if set(there) & set(held) else f"says {named.stage}, and model.yaml does not"
+
+
+def _next_count(place: Workplace, model: str) -> int:
+    """Return GTO's next counter of a model: one more than the highest of all its stages."""
+    names = map(tag_name, place.repository.branches("refs/tags"))
+    return 1 + max((name.counter for name in names if name and name.model == model), default=0)
 
 
 def _numbered(text: str) -> int:

@@ -53,6 +53,7 @@ class TagName(NamedTuple):
     model: str
     version: str = ""
     stage: str = ""
+    counter: int = 0
 
 
 def updates(lines: Iterable[str]) -> Iterator[Update]:
@@ -80,7 +81,7 @@ def tag_name(ref: str) -> TagName | None:
     found = _TAG.fullmatch(ref)
     if found is None or name_problem(found["model"]):
         return None
-    return TagName(found["model"], found["version"] or "", found["stage"] or "")
+    return TagName(found["model"], found["version"] or "", found["stage"] or "", int(found["count"] or 0))
 
 
 def unknown(update: Update, branch: str) -> Refusal:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_PERSON = rb"[^\0\n<>]+ <[^\0\n<>]*> (?P<time>0|[1-9][0-9]{0,11}) [+-][0-9]{4}\n"
+PERSON = rb"[^\0\n<>]+ <[^\0\n<>]*> (?P<time>0|[1-9][0-9]{0,11}) [+-][0-9]{4}\n"
 _HEADERS = re.compile(
-    rb"tree [0-9a-f]{40}\n(?:parent [0-9a-f]{40}\n)*author " + _PERSON.replace(b"?P<time>", b"?:") + rb"committer " + _PERSON + rb"\n"
+    rb"tree [0-9a-f]{40}\n(?:parent [0-9a-f]{40}\n)*author " + PERSON.replace(b"?P<time>", b"?:") + rb"committer " + PERSON + rb"\n"
 )  # fmt: skip
 LATEST = 253_402_300_799
 """The last second of the year 9999, in seconds since 1970: neither OpenSSH nor Python has a later one."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gitops_registry.manifest.keys import PublicKey, fingerprint
 from gitops_registry.manifest.members import Access
-from gitops_registry.signing.commits import committed, irregularity, split
+from gitops_registry.signing.commits import Signed, committed, irregularity, split
 from gitops_registry.signing.sshsig import ALGORITHMS, NAMESPACE, Signature, is_by, key_of, load, parse
+from gitops_registry.signing.tags import split_tag, tagged
 
 if TYPE_CHECKING:
     from gitops_registry.signing.sshsig import Loaded
@@ -92,6 +93,21 @@ def verify(data: bytes, ring: Keyring, *, at: datetime | None = None) -> Verdict
         return Verdict("not-canonical", "", problem)
     if not parts.armor:
         return Verdict("unsigned", "", "the commit is not signed")
+    return _worth(parts, ring, committed(parts.payload), at)
+
+
+def verify_tag(data: bytes, ring: Keyring, *, at: datetime | None = None) -> Verdict:
+    """Return what the signature of a raw tag object is worth, as `verify` does for a commit. Never raises."""
+    parts = split_tag(data)
+    if (made := tagged(parts.payload)) is None or b"\0" in data:
+        return Verdict("not-canonical", "", "the tag is not as git writes one of a commit")
+    if not parts.armor:
+        return Verdict("unsigned", "", "the tag is not signed")
+    return _worth(parts, ring, made, at)
+
+
+def _worth(parts: Signed, ring: Keyring, made: int, at: datetime | None) -> Verdict:
+    """Return what the signature of a payload is worth that was made, as it says itself, so many seconds after 1970."""
     try:
         signature = parse(parts.armor)
         name = fingerprint(signature.key)
@@ -105,8 +121,8 @@ def verify(data: bytes, ring: Keyring, *, at: datetime | None = None) -> Verdict
         purpose = signature.namespace[:60].decode(errors="replace")
         return Verdict("wrong-namespace", name, f"the signature was made for {purpose!a}, not for git")
     if not is_true:
-        return Verdict("tampered", name, "the signature is not one of this commit by the key that it names")
-    return _standing(name, ring.signer(signature.key), committed(parts.payload), at)
+        return Verdict("tampered", name, "the signature is not one of this text by the key that it names")
+    return _standing(name, ring.signer(signature.key), made, at)
 
 
 def _standing(name: str, signer: Signer | None, made: int, at: datetime | None) -> Verdict:

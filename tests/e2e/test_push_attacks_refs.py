@@ -210,10 +210,15 @@ def test_a_version_is_tagged_where_it_was_registered(server: Server, shop: Works
     accept(copy, shop, shop.dan, *(f"{shop.marks[f'fraud@{n}']}:refs/tags/fraud@v{n}" for n in (1, 2, 3)))
 
 
-def test_a_version_is_registered_and_tagged_in_one_push(server: Server, shop: Workshop, tmp_path: Path) -> None:
+def test_a_version_is_registered_and_then_tagged(server: Server, shop: Workshop, tmp_path: Path) -> None:
     copy = server.copy(tmp_path / "copy.git")
     made = shop.commit(shop.dan, shop.registration("fraud"))
-    accept(copy, shop, shop.dan, f"{made}:refs/heads/main", f"{made}:refs/tags/fraud@v6")
+    early = copy.push(shop, shop.dan, f"{made}:refs/heads/main", f"{made}:refs/tags/fraud@v6")
+    assert early.hints == [
+        "push the decision that registered it first, then a tag on it: gitops-registry log NAME shows which"
+    ]
+    accept(copy, shop, shop.dan, f"{made}:refs/heads/main")
+    accept(copy, shop, shop.dan, f"{made}:refs/tags/fraud@v6")
 
 
 @pytest.mark.parametrize("branch", ["promote/fraud/4/staging", "change/words", "access/add/zoe"])

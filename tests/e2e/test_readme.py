@@ -9,13 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import zygote
+from builder import cli
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A shell's environment in which the commands are those of this installation, forked and not started anew."""
+    commands = str(zygote.doors(tmp_path_factory.mktemp("bin") / "commands"))
+    return {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "DEMO_COMMANDS": commands}
 
 
 def files_of_the_readme(folder: Path) -> None:
@@ -40,7 +47,7 @@ def agrees(told: list[str], shown: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(plain(line) for line in told)) is not None
 
 
-def test_every_command_of_the_readme_answers_what_the_readme_says(tmp_path: Path) -> None:
+def test_every_command_of_the_readme_answers_what_the_readme_says(tmp_path: Path, environment: dict[str, str]) -> None:
     files_of_the_readme(tmp_path)
     console = next(text for language, text in BLOCK.findall(README) if language == "console")
     folder = tmp_path
@@ -51,14 +58,14 @@ def test_every_command_of_the_readme_answers_what_the_readme_says(tmp_path: Path
         if words[0] == "cd":
             folder = folder / words[1]
             continue
-        done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
         told = done.stdout.splitlines()
         assert not shown or agrees(told, shown), f"$ {command}\n" + "\n".join(told)
         asked += 1
     assert asked >= 9
     used = subprocess.run(
-        [sys.executable, "use.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+        ["python", "use.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert used.returncode == 0, used.stderr
     assert used.stdout.startswith("<breast-cancer@1 RandomForestClassifier from onnx> [")
@@ -76,17 +83,18 @@ def test_every_file_that_the_documents_link_to_is_there() -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_the_demo_runs_to_its_end_and_leaves_a_registry_that_passes(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_demo_runs_to_its_end_and_leaves_a_registry_that_passes(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     told = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "demo.py")],
-        env={**environment(), "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
+        env={**environment, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     assert "accuracy 0.8509 is below 0.9000" in told.stdout
     assert "breast-cancer: version 2 production → archived" in told.stdout
     assert "<breast-cancer@2 RandomForestClassifier from onnx>" in told.stdout
     (left,) = tmp_path.glob("gitops-registry-demo-*/registry")
-    checked = subprocess.run(
-        [sys.executable, "-m", "gitops_registry", "check"], cwd=left, capture_output=True, text=True, check=False
-    )
+    checked = cli(left, "check")
     assert checked.returncode == 0, checked.stdout

@@ -338,3 +338,40 @@ def test_a_registry_whose_members_have_no_keys_gets_no_hook(world: World, tmp_pa
     git(tmp_path, "clone", "--quiet", "--bare", str(world.root), "bare.git")
     done = cli(tmp_path, "hook", "install", "bare.git")
     assert (done.returncode, "nobody could push" in done.stderr) == (2, True)
+
+
+def test_an_approval_binds_to_files_that_stand_in_no_plan_too(team: Team) -> None:
+    bob, alice = team.at("bob"), team.at("alice")
+    law = alice.read("registry.yaml")
+    alice.commit({"registry.yaml": law + b"unmanaged: [src/**]\n"}, "source code beside it")
+    git(alice.root, "branch", "--quiet", "-D", BRANCH)
+    teams.promote(alice, "fraud@1", "production")
+    alice.commit({"src/score.py": b"print(1)\n"}, "code", branch=BRANCH)
+    git(bob.root, "fetch", "--quiet", str(alice.root), "main", f"+{BRANCH}:{BRANCH}")
+    git(bob.root, "reset", "--quiet", "--hard", "FETCH_HEAD")
+    bob.cli("approve", BRANCH)
+    assert told(bob, "merge", BRANCH, "--dry-run")["refused"] is False
+    bob.commit({"src/score.py": b"print(2)\n"}, "other code", branch=BRANCH)
+    refused = told(bob, "merge", BRANCH, "--dry-run", check=1)
+    assert any("bob wrote part of it" in f["message"] for f in refused["findings"])
+    git(alice.root, "fetch", "--quiet", str(bob.root), BRANCH)
+    git(alice.root, "branch", "--quiet", "--force", BRANCH, "FETCH_HEAD~1")
+    alice.commit({"src/score.py": b"print(3)\n"}, "other code", branch=BRANCH)
+    refused = told(alice, "merge", BRANCH, "--dry-run", check=1)
+    assert any("approves another plan" in f["message"] for f in refused["findings"])
+
+
+def test_at_a_url_a_refusal_comes_with_its_reason_and_the_servers_hint(team: Team) -> None:
+    url = team.server.as_uri()
+    bob = {"GIT_CONFIG_GLOBAL": str(team.folder / "bob/.git/config")}
+    done = cli(team.folder, "-C", url, "tag", "fraud@2", "region=eu", environment=bob)
+    assert done.returncode == 0, done.stderr
+    done = cli(team.folder, "-C", url, "merge", "tag/fraud/2", environment=bob)
+    assert "committed as" in done.stdout
+    assert git(team.server, "for-each-ref", "refs/heads/tag") == ""
+    git(team.folder / "bob", "config", "user.signingKey", str(teams.key(team.folder, "strange")))
+    done = cli(team.folder, "-C", url, "tag", "fraud@1", "region=eu", environment=bob)
+    assert done.returncode == 2
+    assert f"error: {url} refused: " in done.stderr
+    assert "is no member's" in done.stderr
+    assert "hint: an administrator adds your key" in done.stderr
