@@ -1,11 +1,12 @@
 """Git objects as anybody can make them, also those that git's own commands refuse to make.
 
 Objects are written byte for byte into a repository's own store: trees with any mode, name and order, commits with any
-headers, dates and parents. Signatures come from `ssh-keygen`, and can be put where they do not belong.
+headers, dates and parents. Signatures are those that `ssh-keygen -Y sign` makes, and can be put where they do not belong.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -14,8 +15,15 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+NOW = int(time.time())
+"""When everything is made that says nothing else: the same commit is then made once."""
 FILE, EXECUTABLE, LINK, FOLDER, SUBMODULE = "100644", "100755", "120000", "40000", "160000"
 
 
@@ -43,12 +51,32 @@ class Actor:
         return told.stdout.split()[1]
 
     def sign(self, payload: bytes, namespace: str = "git") -> str:
-        """Return the armored signature of some bytes."""
-        done = subprocess.run(
-            ["ssh-keygen", "-q", "-Y", "sign", "-f", str(self.key), "-n", namespace],
-            input=payload, capture_output=True, check=True,
-        )  # fmt: skip
-        return done.stdout.decode()
+        """Return the armored signature of some bytes (PROTOCOL.sshsig of OpenSSH)."""
+        return _signature(self.key, payload, namespace)
+
+
+@lru_cache
+def _private(key: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    found = load_ssh_private_key(key.read_bytes(), password=None)
+    assert isinstance(found, Ed25519PrivateKey)
+    return found
+
+
+@lru_cache
+def _signature(key: Path, payload: bytes, namespace: str) -> str:
+    def told(*strings: bytes) -> bytes:
+        return b"".join(len(string).to_bytes(4, "big") + string for string in strings)
+
+    public = base64.b64decode(key.with_suffix(".pub").read_text().split()[1])
+    what = told(namespace.encode(), b"", b"sha512")
+    signed = _private(key).sign(b"SSHSIG" + what + told(hashlib.sha512(payload).digest()))
+    blob = b"SSHSIG\0\0\0\1" + told(public) + what + told(told(b"ssh-ed25519", signed))
+    text = base64.b64encode(blob).decode()
+    lines = [text[at : at + 70] for at in range(0, len(text), 70)]
+    return "\n".join(["-----BEGIN SSH SIGNATURE-----", *lines, "-----END SSH SIGNATURE-----", ""])
 
 
 def actor(folder: Path, name: str, *, kind: str = "ed25519") -> Actor:
@@ -74,7 +102,7 @@ class Draft:
 
     def payload(self, signer: Actor) -> bytes:
         """Return the commit as it is signed."""
-        when = f"{int(time.time()) if self.date is None else self.date} +0000"
+        when = f"{NOW if self.date is None else self.date} +0000"
         lines = [f"tree {self.tree}", *(f"parent {parent}" for parent in self.parents)]
         lines += [f"author {self.author or signer.line} {when}", f"committer {self.committer or signer.line} {when}"]
         return "\n".join([*lines, *self.headers, "", self.message]).encode(errors="surrogateescape") + b"\n"

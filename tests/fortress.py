@@ -77,6 +77,8 @@ class Server:
         now = self.refs
         moved = sorted(name for name in {*now, *refs} if now.get(name) != refs.get(name))
         told = [f"update {name} {refs[name]}" if name in refs else f"delete {name}" for name in moved]
+        if not moved:
+            return []
         git = ["git", f"--git-dir={self.path}", "update-ref", "--stdin"]
         subprocess.run(git, input="\n".join([*told, ""]), text=True, check=True)
         return moved
@@ -94,9 +96,12 @@ class Server:
     def push(self, shop: Workshop, by: Actor, *specs: str, road: str = "file", options: Sequence[str] = ()) -> Pushed:
         """Push from the workshop with somebody's key and say what became of it; a ref that would be lost is forced."""
         command = ["git", "-C", str(shop.root), "push", "--force", "--porcelain", *options, self.url(road), *specs]
+        return pushed(command, {**os.environ, "GIT_SSH_COMMAND": self.ssh(by)})
+
+    def ssh(self, by: Actor) -> str:
+        """Return the command that connects with somebody's key."""
         kept = {"ControlMaster": "auto", "ControlPersist": "60", "ControlPath": f"{self.lanes}/{by.name}"}
-        lane = [f"-o {key}={value}" for key, value in kept.items()] if self.lanes else []
-        return pushed(command, {**os.environ, "GIT_SSH_COMMAND": ssh(by, *lane)})
+        return ssh(by, *(f"-o {key}={value}" for key, value in kept.items() if self.lanes))
 
     def copy(self, target: Path) -> Server:
         """Return a server of one's own, which keeps what it accepts and lets nobody in over SSH."""
@@ -150,7 +155,7 @@ def standing(folder: Path, filled_server: Path, shop: Workshop, *, is_quick: boo
     shutil.copytree(filled_server, path)
     server = install(path, shop, authorized=keys)
     if is_quick:
-        hooked.quicken(path / "hooks/pre-receive", path / "hooks/post-receive", keys)
+        hooked.quicken(path, path / "hooks/pre-receive", path / "hooks/post-receive", keys)
     if not Path(servers.SSHD).exists():
         yield server
         return

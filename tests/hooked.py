@@ -9,38 +9,41 @@ from __future__ import annotations
 
 import array
 import atexit
+import importlib
 import io
-import json
+import marshal
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 IMPORTED = (
-    "gitops_registry.hook", "gitops_registry.receiving.pushes", "gitops_registry.receiving.records",
-    "gitops_registry.receiving.installing", "gitops_registry.receiving.serving", "gitops_registry.cel",
-    "gitops_registry.signing.verdict", "gitops_registry.git.graph", "gitops_registry.plain_remote", "jinja2.sandbox", "dvc.config", "dvc.fs",
+    "gitops_registry.hook", "gitops_registry.receiving.records", "gitops_registry.receiving.installing",
+    "gitops_registry.receiving.serving", "gitops_registry.git.graph",
 )  # fmt: skip
+INSTALLED = f"{sys.executable} -I -m gitops_registry.hook "
 _running: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
 
 
-def quicken(*files: Path) -> None:
-    """Let the commands in some files of a server be run by the process that forks."""
-    installed = f"{sys.executable} -I -m gitops_registry.hook "
+def quicken(repository: Path, *files: Path) -> None:
+    """Let the commands in some files of a server be run by the process that forks; it warms up on the server's repository."""
+    asked = f"{sys.executable} -I -S {Path(__file__).with_name('asking.py')} {_address(repository)} "
     for file in files:
         text = file.read_text()
-        assert installed in text, text
-        file.write_text(text.replace(installed, f"{sys.executable} -I -S {__file__} {_address()} "))
+        assert INSTALLED in text, text
+        file.write_text(text.replace(INSTALLED, asked))
 
 
-def _address() -> str:
+def _address(repository: Path) -> str:
     """Return where the one that forks listens; it is started once for each process of tests."""
     if os.getpid() not in _running:
         address = f"{tempfile.mkdtemp(prefix='hooked-')}/socket"
-        process = subprocess.Popen([sys.executable, __file__, address], stdout=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, __file__, address, str(repository)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         _running[os.getpid()] = address, process
@@ -48,26 +51,11 @@ def _address() -> str:
     return _running[os.getpid()][0]
 
 
-def ask(address: str, words: list[str]) -> int:
-    """Have the entry point run with our streams, folder and environment, and return its exit code."""
-    request = json.dumps({"words": words, "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.connect(address)
-        client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
-        return int(client.recv(64) or b"1")
-
-
-def serve(address: str) -> None:
+def serve(address: str, repository: Path) -> None:
     """Fork for whoever asks, many at a time, until killed."""
-    import importlib
-
-    from gitops_registry.manifest.kinds import KINDS
-
     for name in IMPORTED:
         importlib.import_module(name)
-    for kind in KINDS.values():
-        kind.model_rebuild()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _warm_up(repository)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
         server.listen(16)
@@ -78,42 +66,56 @@ def serve(address: str) -> None:
                 server.close()
                 _answer(client)
             client.close()
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def _warm_up(repository: Path) -> None:
+    """Judge the last decisions once, for what is imported, built and compiled on the way; nothing that is said is kept."""
+    from gitops_registry.git.repository import Repository
+    from gitops_registry.receiving.pushes import Pusher, judge
+    from gitops_registry.receiving.updates import Update
+    from gitops_registry.workplace import Workplace
+
+    place = Workplace(Repository.open(repository))
+    tip = place.repository.tip("refs/heads/main") or ""
+    for commit in (tip, place.repository.commit(tip).parents[0]):
+        update = Update("refs/heads/main", place.repository.commit(commit).parents[0], commit)
+        list(judge(place, [update], Pusher(), now=datetime.now(UTC)))
 
 
 def _answer(client: socket.socket) -> None:
     """Run one entry point in a child of its own and send what it returned."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     request, ancillary, *_ = client.recvmsg(1 << 20, socket.CMSG_SPACE(3 * 4))
     pid = os.fork()
     if pid == 0:
         client.close()
-        _become(json.loads(request), list(array.array("i", ancillary[0][2])))
-    for fd in (0, 1, 2):
+        _become(*marshal.loads(request), array.array("i", ancillary[0][2]))
+    for fd in (0, 1, 2, *array.array("i", ancillary[0][2])):
         os.close(fd)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     client.send(str(code if code >= 0 else 1).encode())
     os._exit(0)
 
 
-def _become(request: dict[str, object], fds: list[int]) -> None:
+def _become(words: list[str], folder: str, environment: dict[str, str], fds: Sequence[int]) -> None:
     from gitops_registry.hook import main
 
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
     os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[call-overload]
-    os.chdir(str(request["folder"]))
+    os.environ.update(environment)
+    os.chdir(folder)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", line_buffering=True)
     code = 1
     try:
-        code = main(request["words"])  # type: ignore[arg-type]
+        code = main(words)
     finally:
         os._exit(code)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        sys.exit(ask(sys.argv[1], sys.argv[2:]))
-    serve(sys.argv[1])
+    serve(sys.argv[1], Path(sys.argv[2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def nobody_approved(shop: Workshop) -> list[str]:
     return decided(shop, proposed(shop))
 
 
-@TABLE.attack("bob", NONE, ssh=True)
+@TABLE.attack("bob", NONE)
 def whoever_proposes_approves(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.bob, proposed(shop)))
 
@@ -70,7 +71,7 @@ def an_author_approves_what_another_committed(shop: Workshop) -> list[str]:
 # ── of something else
 
 
-@TABLE.attack("bob", NONE, ssh=True)
+@TABLE.attack("bob", NONE)
 def the_plan_changed_after_it_was_approved(shop: Workshop) -> list[str]:
     approved = shop.approval(shop.carol, shop.commit(shop.bob, shop.promotion("churn@2", "archived")))
     back = shop.commit(shop.bob, shop.promotion(SERVE, "production", base=approved), base=approved)
@@ -194,12 +195,12 @@ def the_approvers_key_is_past_its_date_and_the_approval_is_dated_before(shop: Wo
     return decided(shop, shop.approval(shop.gus, proposed(shop), date=1_760_000_000))
 
 
-@TABLE.attack("bob", rf"revoked|{NONE}", ssh=True)
+@TABLE.attack("bob", rf"revoked|{NONE}")
 def the_approvers_key_was_revoked(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.frank, proposed(shop)))
 
 
-@TABLE.attack("bob", rf"vic may not|{NONE}", ssh=True)
+@TABLE.attack("bob", rf"vic may not|{NONE}")
 def a_viewer_approves(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.vic, proposed(shop)))
 
@@ -215,12 +216,12 @@ def an_engineer_of_other_models_approves(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.eve, head))
 
 
-@TABLE.attack("bob", NONE, ssh=True)
+@TABLE.attack("bob", NONE)
 def a_service_approves(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.rob, proposed(shop)))
 
 
-@TABLE.attack("bob", rf"{UNKNOWN}|{NONE}", ssh=True)
+@TABLE.attack("bob", rf"{UNKNOWN}|{NONE}")
 def somebody_who_is_no_member_approves(shop: Workshop) -> list[str]:
     return decided(shop, shop.approval(shop.mallory, proposed(shop)))
 
@@ -281,7 +282,7 @@ def _after(shop: Workshop, change: Callable[[Access], Access]) -> list[str]:
 # ── against a rejection
 
 
-@TABLE.attack("bob", r"reject", ssh=True)
+@TABLE.attack("bob", r"reject")
 def a_rejected_proposal_is_approved_by_another(shop: Workshop) -> list[str]:
     head = shop.approval(shop.alice, shop.marks["third rejected"])
     return shop.pushes(head, shop.landing(shop.bob, head), branch="promote/fraud/3/production")
@@ -291,6 +292,45 @@ def a_rejected_proposal_is_approved_by_another(shop: Workshop) -> list[str]:
 def a_rejection_is_pushed_away(shop: Workshop) -> list[str]:
     head = shop.approval(shop.alice, shop.marks["third"])
     return shop.pushes(head, shop.landing(shop.bob, head), branch="promote/fraud/3/production")
+
+
+@TABLE.attack("bob", r"reject")
+def an_older_approval_is_merged_behind_a_newer_rejection(shop: Workshop) -> list[str]:
+    return _both(shop, is_swapped=False)
+
+
+@TABLE.attack("bob", r"reject")
+def an_older_approval_is_merged_before_a_newer_rejection(shop: Workshop) -> list[str]:
+    return _both(shop, is_swapped=True)
+
+
+def _both(shop: Workshop, *, is_swapped: bool) -> list[str]:
+    """Carol approved and then, on another branch, rejected; bob merges the two and lands that."""
+    head, now = proposed(shop), int(time.time())
+    said = [shop.approval(shop.carol, head, date=now - 60), shop.approval(shop.carol, head, word="Rejects", date=now)]
+    parents = said[::-1] if is_swapped else said
+    joined = shop.commit(shop.bob, {}, base=head, parents=parents)
+    return [*shop.pushes(said[1]), *decided(shop, joined)]
+
+
+@TABLE.attack("bob", r"reject")
+def what_was_rejected_is_merged_into_another_proposal(shop: Workshop) -> list[str]:
+    return _hidden(shop, is_swapped=False)
+
+
+@TABLE.attack("bob", r"reject")
+def another_proposal_is_merged_into_what_was_rejected(shop: Workshop) -> list[str]:
+    return _hidden(shop, is_swapped=True)
+
+
+def _hidden(shop: Workshop, *, is_swapped: bool) -> list[str]:
+    """The rejected commit and a harmless one are joined, and somebody who saw neither branch approves."""
+    third = shop.marks["third"]
+    words = edits.describe_model(shop.at(), "churn", tags={"team": "growth"})
+    other = shop.commit(shop.bob, words)
+    tree = shop.forge.edited(third, words)  # type: ignore[arg-type]
+    joined = shop.commit(shop.bob, {}, tree=tree, parents=[third, other] if is_swapped else [other, third])
+    return decided(shop, shop.approval(shop.alice, joined))
 
 
 @TABLE.attack("bob", r"reject|tip of|branch")
@@ -324,6 +364,17 @@ def test_an_approval_outlives_decisions_about_other_models(server: Server, shop:
     rule = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
     other = shop.landing(shop.bob, rule)
     accept(copy, shop, shop.bob, *shop.pushes(rule), *decided(shop, approved, other))
+
+
+def test_a_rejection_is_of_the_proposal_that_was_rejected_and_not_of_those_below_it(
+    server: Server, shop: Workshop, tmp_path: Path
+) -> None:
+    copy = server.copy(tmp_path / "copy.git")
+    head = proposed(shop)
+    more = shop.commit(shop.bob, shop.promotion("fraud@2", "production", base=head), base=head)
+    rejected = shop.approval(shop.carol, more, word="Rejects")
+    accept(copy, shop, shop.carol, f"{rejected}:refs/heads/promote/both")
+    accept(copy, shop, shop.bob, *decided(shop, shop.approval(shop.carol, head)))
 
 
 def test_a_proposal_is_approved_again_after_a_rollback(server: Server, shop: Workshop, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def a_manifest_that_expands_to_billions(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop) + bomb.encode()})
 
 
-@TABLE.attack("bob", r"twice|duplicate", ssh=True)
+@TABLE.attack("bob", r"twice|duplicate")
 def a_key_that_stands_there_twice(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop) + b"stages:\n  production: [5]\n"})
 
@@ -104,7 +104,7 @@ def a_manifest_of_another_model(shop: Workshop) -> list[str]:
     return landed(shop, {MODEL: state(shop).replace(b"name: fraud", b"name: churn")})
 
 
-@TABLE.attack("dan", r"finite|number|nan", ssh=True)
+@TABLE.attack("dan", r"finite|number|nan")
 def a_metric_that_is_no_number(shop: Workshop) -> list[str]:
     return registered(shop, {NEW: facts(shop).replace(b"accuracy: 0.95", b"accuracy: .nan")})
 
@@ -142,6 +142,11 @@ def a_card_with_a_script_that_was_rendered_by_hand(shop: Workshop) -> list[str]:
     return registered(shop, {page: written + b"<script>alert(1)</script>\n"})
 
 
+@TABLE.attack("dan", r"message has 1,0\d\d,\d+ bytes")
+def a_message_of_a_megabyte(shop: Workshop) -> list[str]:
+    return registered(shop, {}, message="x" * (1 << 20))
+
+
 # ── bytes
 
 
@@ -155,7 +160,7 @@ def bytes_are_taken_away(shop: Workshop) -> list[str]:
     return landed(shop, {_object(shop): None}, by="alice")
 
 
-@TABLE.attack("bob", r"removed or replaced|damaged", ssh=True)
+@TABLE.attack("bob", r"removed or replaced|damaged")
 def bytes_with_the_same_md5_take_the_place_of_others(shop: Workshop) -> list[str]:
     brought = shop.commit(shop.dan, shop.registration("fraud", payload=GOOD))
     head = shop.commit(shop.bob, {paths.store_path(_md5()): EVIL}, base=brought)
@@ -183,6 +188,12 @@ def bytes_lie_under_another_name_than_theirs(shop: Workshop) -> list[str]:
     return shop.pushes("", shop.commit(shop.dan, {**new, **other}))
 
 
+@TABLE.attack("dan", r"no version|no file of a registry")
+def bytes_that_no_version_brings(shop: Workshop) -> list[str]:
+    junk = b"junk" * 100
+    return registered(shop, {paths.store_path(hashlib.md5(junk).hexdigest()): junk})
+
+
 @TABLE.attack("alice", r"never change", ssh=True)
 def a_registered_fact_is_changed_by_an_administrator(shop: Workshop) -> list[str]:
     path = paths.version_path("fraud", 5)
@@ -197,7 +208,7 @@ def a_pointer_is_changed_after_it_was_registered(shop: Workshop) -> list[str]:
     return landed(shop, {one: shop.at().read(other)})
 
 
-@TABLE.attack("bob", r"never change|dan may not|evaluation", ssh=True)
+@TABLE.attack("bob", r"never change|dan may not|evaluation")
 def bytes_of_a_serving_version_are_swapped_with_all_that_speaks_of_them(shop: Workshop) -> list[str]:
     before = shop.at()
     mine, theirs = (paths.version_folder("fraud", n) for n in (1, 5))

@@ -67,7 +67,7 @@ def a_folder_of_a_model_that_is_a_symbolic_link(shop: Workshop) -> list[str]:
     return landed(shop, {"models/toy": (LINK, shop.forge.blob(b"fraud"))})
 
 
-@TABLE.attack("bob", PLAIN, ssh=True)
+@TABLE.attack("bob", PLAIN)
 def a_submodule_among_the_models(shop: Workshop) -> list[str]:
     return landed(shop, {"models/toy": (SUBMODULE, shop.tip)})
 
@@ -85,7 +85,7 @@ def a_mode_that_git_does_not_write(shop: Workshop) -> list[str]:
 # ── paths
 
 
-@TABLE.attack("bob", BAD_TREE, by_git=True, ssh=True)
+@TABLE.attack("bob", BAD_TREE, by_git=True)
 def a_path_that_leaves_the_repository(shop: Workshop) -> list[str]:
     return of_tree(shop, beside(shop, "..", (FOLDER, shop.forge.tree({"evil": (FILE, shop.forge.blob(b"x"))}))))
 
@@ -140,7 +140,7 @@ def a_path_that_is_not_utf8(shop: Workshop) -> list[str]:
 # ── names that look like others
 
 
-@TABLE.attack("dan", r"case", ssh=True)
+@TABLE.attack("dan", r"case")
 def a_model_that_differs_from_another_in_case(shop: Workshop) -> list[str]:
     return shop.pushes(
         "", shop.commit(shop.dan, {"models/Fraud/model.yaml": b"kind: Model\nschema_version: 2\nname: Fraud\n"})
@@ -194,7 +194,7 @@ def a_filter_of_gits(shop: Workshop) -> list[str]:
     return landed(shop, {".gitattributes": b"* filter=evil\n"})
 
 
-@TABLE.attack("bob", rf"{ADMINISTER}|{STRANGER}", ssh=True)
+@TABLE.attack("bob", rf"{ADMINISTER}|{STRANGER}")
 def a_filter_of_gits_among_the_models(shop: Workshop) -> list[str]:
     return landed(shop, {"models/fraud/.gitattributes": b"*.yaml filter=evil\n"})
 
@@ -239,7 +239,7 @@ def a_pipeline_of_dvcs(shop: Workshop) -> list[str]:
 # ── pointers
 
 
-@TABLE.attack("dan", POINTER, ssh=True)
+@TABLE.attack("dan", POINTER)
 def a_pointer_with_an_absolute_path(shop: Workshop) -> list[str]:
     return _pointed(shop, "/etc/passwd")
 
@@ -270,7 +270,7 @@ def one_pointer_too_many(shop: Workshop) -> list[str]:
     return registered(shop, {paths.pointer_path("fraud", 6, "more.bin"): other})
 
 
-@TABLE.attack("dan", r"plain file name", ssh=True)
+@TABLE.attack("dan", r"plain file name")
 def an_artifact_that_leaves_its_folder(shop: Workshop) -> list[str]:
     path = paths.version_path("fraud", 6)
     written = shop.registration("fraud")[path]

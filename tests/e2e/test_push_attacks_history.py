@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def main_is_put_back(shop: Workshop) -> list[str]:
     return [f"{shop.marks['2 serves']}:{MAIN}"]
 
 
-@TABLE.attack("alice", APPEND, ssh=True)
+@TABLE.attack("alice", APPEND)
 def the_last_decision_is_made_anew(shop: Workshop) -> list[str]:
     base = shop.marks["2 serves"]
     back = edits.restore(shop.at(base), Reference("fraud", 1), "production", {2: "staging"})
@@ -71,7 +72,7 @@ def an_open_proposal_is_deleted(shop: Workshop) -> list[str]:
     return [f":refs/heads/{WAITING}"]
 
 
-@TABLE.attack("bob", APPEND, ssh=True)
+@TABLE.attack("bob", APPEND)
 def an_open_proposal_is_put_back_to_before_its_rejection(shop: Workshop) -> list[str]:
     return [f"{shop.marks['third']}:refs/heads/{WAITING}"]
 
@@ -84,7 +85,7 @@ def an_open_proposal_is_made_anew(shop: Workshop) -> list[str]:
 # ── merges that are not the one we would make
 
 
-@TABLE.attack("bob", NOT_OURS, ssh=True)
+@TABLE.attack("bob", NOT_OURS)
 def a_merge_keeps_ours_and_drops_the_proposal(shop: Workshop) -> list[str]:
     head = staging(shop)
     return shop.pushes(head, shop.landing(shop.bob, head, tree=shop.forge.edited(shop.tip, {})))
@@ -103,7 +104,7 @@ def a_merge_takes_theirs_and_undoes_what_was_decided_meanwhile(shop: Workshop) -
     return shop.pushes(head, shop.landing(shop.bob, head, tree=shop.forge.edited(head, {})))
 
 
-@TABLE.attack("bob", r"joins 3 histories", ssh=True)
+@TABLE.attack("bob", r"joins 3 histories")
 def a_merge_of_three(shop: Workshop) -> list[str]:
     head, other = staging(shop), shop.commit(shop.bob, shop.promotion("churn@2", "archived"))
     tree = shop.forge.edited(head, shop.promotion("churn@2", "archived"))  # type: ignore[arg-type]
@@ -111,7 +112,7 @@ def a_merge_of_three(shop: Workshop) -> list[str]:
     return [*shop.pushes(other), *shop.pushes(head, merge)]
 
 
-@TABLE.attack("bob", rf"{FIRST_PARENT}|{APPEND}", ssh=True)
+@TABLE.attack("bob", rf"{FIRST_PARENT}|{APPEND}")
 def a_merge_whose_parents_are_swapped(shop: Workshop) -> list[str]:
     head = staging(shop)
     tree = shop.forge.edited(head, {})
@@ -134,7 +135,7 @@ def a_merge_of_the_tip_with_itself(shop: Workshop) -> list[str]:
     return shop.pushes("", shop.landing(shop.bob, shop.tip, tree=tree))
 
 
-@TABLE.attack("alice", rf"conflict|{NOT_OURS}|renamed|meanwhile|changed", ssh=True)
+@TABLE.attack("alice", rf"conflict|{NOT_OURS}|renamed|meanwhile|changed")
 def gits_own_merge_follows_a_rename_into_another_model(shop: Workshop) -> list[str]:
     before = shop.at()
     words = shop.commit(shop.dan, edits.describe_version(before, Reference("fraud", 4), tags={"from": "dan"}))
@@ -182,7 +183,7 @@ def a_registration_that_also_promotes_is_committed_directly(shop: Workshop) -> l
     return [f"{shop.commit(shop.bob, {**new, **shop.promotion('fraud@4', 'staging')})}:{MAIN}"]
 
 
-@TABLE.attack("dan", DIRECT, ssh=True)
+@TABLE.attack("dan", DIRECT)
 def somebody_elses_abandoned_commit_is_landed(shop: Workshop) -> list[str]:
     return [f"{shop.marks['abandoned']}:{MAIN}"]
 
@@ -200,7 +201,7 @@ def a_part_of_a_proposal_is_merged(shop: Workshop) -> list[str]:
     return shop.pushes(more, shop.landing(shop.bob, head))
 
 
-@TABLE.attack("eve", r"eve may not deploy", ssh=True)
+@TABLE.attack("eve", r"eve may not deploy")
 def an_engineer_decides_about_another_team_s_model(shop: Workshop) -> list[str]:
     head = shop.commit(shop.eve, shop.promotion("fraud@4", "staging"))
     return shop.pushes(head, shop.landing(shop.eve, head))
@@ -220,6 +221,29 @@ def a_viewer_registers(shop: Workshop) -> list[str]:
 @TABLE.attack("vic", r"vic may not write|vic", ssh=True)
 def a_viewer_proposes(shop: Workshop) -> list[str]:
     return shop.pushes(shop.commit(shop.vic, shop.promotion("fraud@4", "staging")))
+
+
+@TABLE.attack("eve", r"eve may not write for fraud")
+def an_engineer_registers_for_another_teams_model(shop: Workshop) -> list[str]:
+    return [f"{shop.commit(shop.eve, shop.registration('fraud'))}:{MAIN}"]
+
+
+@TABLE.attack("bob", r"eve may not write for fraud")
+def an_engineer_of_another_team_writes_what_somebody_else_decides(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.eve, shop.promotion("fraud@4", "staging"))
+    return shop.pushes(head, shop.landing(shop.bob, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_changes_the_card_of_what_serves(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.describe_version(shop.at(), Reference("fraud", 1), tags={"x": "y"}))
+    return shop.pushes(head, shop.landing(shop.dan, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_moves_a_protected_alias(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.set_alias(shop.at(), Reference("fraud", 3), "champion"))
+    return shop.pushes(head, shop.landing(shop.dan, head))
 
 
 # ── many steps in one push
@@ -296,6 +320,24 @@ def test_two_proposals_made_on_the_same_tip_land_one_after_the_other(
     first = shop.landing(shop.bob, one)
     second = shop.landing(shop.bob, other, base=first)
     accept(copy, shop, shop.bob, *shop.pushes(one), *shop.pushes(other, second))
+
+
+def test_a_proposal_that_took_later_decisions_in_lands(server: Server, shop: Workshop, tmp_path: Path) -> None:
+    copy = server.copy(tmp_path / "copy.git")
+    head, other = staging(shop, shop.marks["2 serves"]), shop.marks["2 serves"]
+    tree = shop.forge.edited(shop.tip, shop.promotion("fraud@4", "staging"))  # type: ignore[arg-type]
+    joined = shop.commit(shop.bob, {}, tree=tree, parents=[head, shop.tip])
+    assert other != shop.tip
+    accept(copy, shop, shop.bob, *shop.pushes(joined, shop.landing(shop.bob, joined)))
+
+
+def test_of_two_pushes_at_once_one_lands(server: Server, shop: Workshop, tmp_path: Path) -> None:
+    copy = server.copy(tmp_path / "copy.git")
+    made = [shop.commit(shop.dan, shop.registration(name)) for name in ("fraud", "churn")]
+    with ThreadPoolExecutor(2) as both:
+        results = list(both.map(lambda commit: copy.push(shop, shop.dan, f"{commit}:{MAIN}"), made))
+    landed = [commit for commit, result in zip(made, results, strict=True) if result.code == 0]
+    assert landed == [copy.refs[MAIN]]
 
 
 def test_versions_are_registered_directly(server: Server, shop: Workshop, tmp_path: Path) -> None:

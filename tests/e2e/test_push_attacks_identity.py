@@ -16,7 +16,7 @@ from workshop import Workshop
 TABLE = Table()
 UNKNOWN = r"no member|unknown key|nobody's key|not .*member"
 SIGNATURE = r"signature|signed|tampered"
-CANONICAL = r"canonical|header|another form|the text"
+CANONICAL = r"canonical|header|not the (text|one)|in another form"
 YEAR = 365 * 86400
 
 
@@ -69,7 +69,7 @@ def a_version_is_registered_by_somebody_who_is_no_member(shop: Workshop) -> list
     return registered(shop, shop.mallory)
 
 
-@TABLE.attack("dan", r"expired|past|date", ssh=True)
+@TABLE.attack("dan", r"expired|past|date")
 def a_version_is_registered_with_an_expired_key(shop: Workshop) -> list[str]:
     return registered(shop, shop.gus)
 
@@ -79,7 +79,7 @@ def a_version_is_registered_with_an_expired_key_and_an_earlier_date(shop: Worksh
     return registered(shop, shop.gus, date=1_760_000_000)
 
 
-@TABLE.attack("dan", r"revoked", ssh=True)
+@TABLE.attack("dan", r"revoked")
 def a_version_is_registered_with_a_revoked_key(shop: Workshop) -> list[str]:
     return registered(shop, shop.frank)
 
@@ -89,7 +89,7 @@ def a_contributors_commit_is_not_signed(shop: Workshop) -> list[str]:
     return proposed(shop, shop.forge.unsigned)
 
 
-@TABLE.attack("dan", UNKNOWN, ssh=True)
+@TABLE.attack("dan", UNKNOWN)
 def a_contributor_is_no_member(shop: Workshop) -> list[str]:
     return proposed(shop, str, by="mallory")
 
@@ -132,7 +132,7 @@ def a_decision_of_next_year(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, date=int(time.time()) + YEAR)
 
 
-@TABLE.attack("dan", r"date|past|old|clock|time", ssh=True)
+@TABLE.attack("dan", r"date|past|old|clock|time")
 def a_decision_of_years_ago(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, date=int(time.time()) - 3 * YEAR)
 
@@ -177,7 +177,7 @@ def the_signature_is_of_another_commit(shop: Workshop) -> list[str]:
     return _altered(shop, lambda data: data.replace(gpgsig(data), other))
 
 
-@TABLE.attack("dan", rf"namespace|{SIGNATURE}", ssh=True)
+@TABLE.attack("dan", rf"namespace|{SIGNATURE}")
 def the_signature_was_made_for_files(shop: Workshop) -> list[str]:
     draft = Draft(shop.forge.edited(shop.tip, shop.registration("fraud")), [shop.tip])  # type: ignore[arg-type]
     return shop.pushes("", shop.forge.commit(shop.dan, draft, namespace="file"))
@@ -210,7 +210,7 @@ def the_signed_commit_gets_another_id_by_a_line_above_the_armor(shop: Workshop) 
     return _altered(shop, lambda data: data.replace(b"gpgsig -----BEGIN", b"gpgsig hello\n -----BEGIN"))
 
 
-@TABLE.attack("dan", rf"{CANONICAL}|{SIGNATURE}", ssh=True)
+@TABLE.attack("dan", rf"{CANONICAL}|{SIGNATURE}")
 def the_signed_commit_gets_another_id_by_a_line_below_the_armor(shop: Workshop) -> list[str]:
     return _altered(
         shop, lambda data: data.replace(b"\n -----END SSH SIGNATURE-----", b"\n -----END SSH SIGNATURE-----\n x")
@@ -238,7 +238,7 @@ def a_header_that_nobody_knows(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, headers=["x-approved-by alice"])
 
 
-@TABLE.attack("dan", rf"{CANONICAL}|fsck|author|NUL|null|nul", ssh=True)
+@TABLE.attack("dan", rf"{CANONICAL}|fsck|author|NUL|null|nul")
 def two_authors(shop: Workshop) -> list[str]:
     return registered(shop, shop.dan, headers=["author Alice <alice@example.com> 1790000000 +0000"])
 

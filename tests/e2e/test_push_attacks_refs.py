@@ -27,7 +27,7 @@ def a_tag_is_moved(shop: Workshop) -> list[str]:
     return [f"{shop.marks['churn@2']}:refs/tags/churn@v1"]
 
 
-@TABLE.attack("alice", TAG, ssh=True)
+@TABLE.attack("alice", TAG)
 def a_tag_is_deleted(shop: Workshop) -> list[str]:
     return [":refs/tags/churn@v1"]
 
@@ -57,7 +57,7 @@ def a_tag_names_a_version_that_does_not_exist(shop: Workshop) -> list[str]:
     return [f"{shop.tip}:refs/tags/fraud@v99"]
 
 
-@TABLE.attack("alice", rf"{TAG}|{NAMESPACE}", ssh=True)
+@TABLE.attack("alice", rf"{TAG}|{NAMESPACE}")
 def a_tag_with_a_name_of_ones_own(shop: Workshop) -> list[str]:
     return [f"{shop.tip}:refs/tags/v1.0"]
 
@@ -75,6 +75,11 @@ def a_tag_of_a_file(shop: Workshop) -> list[str]:
 def annotated(shop: Workshop, commit: str, name: str) -> str:
     told = f"object {commit}\ntype commit\ntag {name}\ntagger Alice <alice@example.com> 1790000000 +0000\n\nx\n"
     return shop.forge.put("tag", told.encode())
+
+
+@TABLE.attack("alice", r"staging|production|model\.yaml")
+def a_tag_says_a_stage_that_the_version_does_not_have(shop: Workshop) -> list[str]:
+    return [f"{shop.marks['fraud@3']}:refs/tags/fraud#production#1"]
 
 
 # ── branches and other refs
@@ -100,12 +105,22 @@ def a_branch_that_differs_from_an_open_proposal_in_case(shop: Workshop) -> list[
     return [f"{head(shop)}:refs/heads/promote/Fraud/3/production"]
 
 
+@TABLE.attack("bob", rf"in the way|{NAMESPACE}")
+def a_branch_in_the_way_of_every_proposal_about_a_model(shop: Workshop) -> list[str]:
+    return [f"{head(shop)}:refs/heads/archive/churn"]
+
+
+@TABLE.attack("bob", r"moves 101 refs")
+def more_refs_than_anybody_reads(shop: Workshop) -> list[str]:
+    return [f"{head(shop)}:refs/heads/promote/many/{number}" for number in range(101)]
+
+
 @TABLE.attack("bob", NAMESPACE)
 def a_branch_below_main_of_another_namespace(shop: Workshop) -> list[str]:
     return [f"{head(shop)}:refs/heads/refs/heads/main"]
 
 
-@TABLE.attack("bob", NAMESPACE, ssh=True)
+@TABLE.attack("bob", NAMESPACE)
 def a_branch_that_starts_with_a_hyphen(shop: Workshop) -> list[str]:
     return [f"{head(shop)}:refs/heads/-f"]
 

@@ -105,7 +105,7 @@ def a_policy_lowered_in_the_commit_before(shop: Workshop) -> list[str]:
     return two_commits(shop, "bob", lowered(shop))
 
 
-@TABLE.attack("bob", NO_ADMINISTER, ssh=True)
+@TABLE.attack("bob", NO_ADMINISTER)
 def a_policy_lowered_in_the_decision_before(shop: Workshop) -> list[str]:
     return two_decisions(shop, "bob", lowered(shop))
 
@@ -120,7 +120,7 @@ def an_administrator_lowers_the_policy_in_the_commit_before(shop: Workshop) -> l
     return two_commits(shop, "alice", lowered(shop))
 
 
-@TABLE.attack("alice", SECOND, ssh=True)
+@TABLE.attack("alice", SECOND)
 def an_administrator_lowers_a_policy_alone(shop: Workshop) -> list[str]:
     head = shop.commit(shop.alice, lowered(shop))
     return shop.pushes(head, shop.landing(shop.alice, head))
@@ -141,10 +141,18 @@ def the_second_administrator_is_removed_so_that_nobody_else_need_agree(shop: Wor
     return two_decisions(shop, "alice", shop.members(with_role("carol", "viewer")))
 
 
+@TABLE.attack("alice", r"part|tip of|administrator of 2 agreed")
+def an_administrator_lands_half_of_what_the_second_one_proposed(shop: Workshop) -> list[str]:
+    half = shop.commit(shop.carol, lowered(shop))
+    old = shop.at().read(FLOORS)
+    whole = shop.commit(shop.carol, {FLOORS: old}, base=half, message="no, it stays as it is")
+    return shop.pushes(whole, shop.landing(shop.alice, half))
+
+
 # ── the constitution
 
 
-@TABLE.attack("bob", NO_ADMINISTER, ssh=True)
+@TABLE.attack("bob", NO_ADMINISTER)
 def approvals_that_are_no_longer_asked_for(shop: Workshop) -> list[str]:
     law = shop.at().read(paths.CONSTITUTION)
     assert law is not None
@@ -167,7 +175,7 @@ def a_registry_that_may_be_changed_directly(shop: Workshop) -> list[str]:
 # ── roles
 
 
-@TABLE.attack("dan", NO_ADMINISTER, ssh=True)
+@TABLE.attack("dan", NO_ADMINISTER)
 def a_role_taken_in_the_commit_that_needs_it(shop: Workshop) -> list[str]:
     promoted = shop.members(with_role("dan", "admin"))
     return one_commit(shop, "dan", {**shop.promotion("churn@2", "production"), **promoted})
@@ -202,7 +210,7 @@ def a_waiver_in_the_commit_before(shop: Workshop) -> list[str]:
     return two_commits(shop, "bob", waived(shop))
 
 
-@TABLE.attack("alice", TOO_WEAK, ssh=True)
+@TABLE.attack("alice", TOO_WEAK)
 def an_administrators_waiver_in_the_commit_that_it_excuses(shop: Workshop) -> list[str]:
     return one_commit(shop, "alice", {**shop.promotion(WEAK, "production"), **waived(shop)})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import hooked
 import pytest
 from fortress import Case, Pushed, Server, Table, accept, install, pushed, refuse, ssh
 from workshop import Workshop
@@ -20,9 +22,18 @@ ROOT = r"root"
 
 
 @pytest.fixture(scope="module")
-def empty(shop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def empty(server: Server, shop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server that nobody has pushed to."""
-    return install(tmp_path_factory.mktemp("empty") / "empty.git", shop)
+    found = install(tmp_path_factory.mktemp("empty") / "empty.git", shop)
+    hooked.quicken(server.path, found.path / "hooks/pre-receive", found.path / "hooks/post-receive")
+    return found
+
+
+@pytest.fixture
+def copy(shop: Workshop, tmp_path: Path) -> Server:
+    """A server of the test's own as `hook install` leaves it."""
+    shutil.copytree(shop.folder.parent / "server.git", tmp_path / "copy.git")
+    return install(tmp_path / "copy.git", shop)
 
 
 # ── the first push
@@ -114,8 +125,7 @@ def refused(server: Server, result: Pushed, refs: dict[str, str]) -> None:
     assert "Traceback" not in result.text
 
 
-def test_a_hook_whose_interpreter_is_gone_refuses(server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
+def test_a_hook_whose_interpreter_is_gone_refuses(copy: Server, shop: Workshop) -> None:
     hook = copy.path / "hooks/pre-receive"
     text = hook.read_text()
     broken = text.replace("python", "no-such-python").replace("gitops-registry ", "no-such-program ")
@@ -124,8 +134,7 @@ def test_a_hook_whose_interpreter_is_gone_refuses(server: Server, shop: Workshop
     refused(copy, copy.push(shop, shop.dan, honest(shop)), copy.refs)
 
 
-def test_a_hook_that_cannot_write_down_what_it_refuses_refuses(server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
+def test_a_hook_that_cannot_write_down_what_it_refuses_refuses(copy: Server, shop: Workshop) -> None:
     denials = copy.path / "gitops-registry/denials.jsonl"
     denials.unlink(missing_ok=True)
     denials.mkdir(parents=True)
@@ -133,8 +142,7 @@ def test_a_hook_that_cannot_write_down_what_it_refuses_refuses(server: Server, s
     refused(copy, copy.push(shop, shop.dan, bad), copy.refs)
 
 
-def test_a_hook_that_has_no_folder_to_work_in_refuses(server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
+def test_a_hook_that_has_no_folder_to_work_in_refuses(copy: Server, shop: Workshop) -> None:
     folder = copy.path / "gitops-registry"
     if folder.exists():
         folder.rename(copy.path / "gone")
@@ -144,8 +152,7 @@ def test_a_hook_that_has_no_folder_to_work_in_refuses(server: Server, shop: Work
 
 
 @pytest.mark.parametrize("path", [paths.ACCESS, paths.CONSTITUTION, "policies/floors.yaml"])
-def test_a_hook_that_cannot_read_the_rules_refuses(path: str, server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
+def test_a_hook_that_cannot_read_the_rules_refuses(path: str, copy: Server, shop: Workshop) -> None:
     damaged = shop.commit(shop.alice, {path: b"kind: [\n"})
     _behind_its_back(copy, shop, f"{damaged}:{MAIN}")
     good = shop.commit(shop.dan, shop.registration("fraud"), parents=[damaged], tree=_tree(shop, path))
@@ -159,8 +166,7 @@ def _tree(shop: Workshop, path: str) -> str:
     return shop.forge.edited(shop.tip, {**shop.registration("fraud"), path: b"kind: [\n"})  # type: ignore[arg-type]
 
 
-def test_a_hook_that_misses_an_object_refuses(server: Server, shop: Workshop, tmp_path: Path) -> None:
-    copy = server.copy(tmp_path / "copy.git")
+def test_a_hook_that_misses_an_object_refuses(copy: Server, shop: Workshop) -> None:
     _unpacked(copy)
     oid = shop.forge.files(shop.tip)["policies/floors.yaml"][1]
     (copy.path / "objects" / oid[:2] / oid[2:]).unlink()
@@ -173,13 +179,13 @@ def test_a_hook_that_misses_an_object_refuses(server: Server, shop: Workshop, tm
     assert copy.refs == before
 
 
-@pytest.mark.parametrize("code", ["raise RuntimeError('broken')", "import os; os._exit(0)"])
-@pytest.mark.parametrize("module", ["sitecustomize", "pydantic", "yaml"])
+@pytest.mark.parametrize(
+    ("module", "code"), [("sitecustomize", "import os; os._exit(0)"), ("pydantic", "raise RuntimeError('broken')")]
+)
 def test_what_the_pusher_brings_along_is_not_run_in_the_hook(
-    code: str, module: str, server: Server, shop: Workshop, tmp_path: Path
+    module: str, code: str, copy: Server, shop: Workshop, tmp_path: Path
 ) -> None:
     (tmp_path / f"{module}.py").write_text(code)
-    copy = server.copy(tmp_path / "copy.git")
     before = copy.refs
     bad = f"{shop.commit(shop.mallory, shop.registration('fraud'))}:{MAIN}"
     command = ["git", "-C", str(shop.root), "push", copy.url("file"), bad]
