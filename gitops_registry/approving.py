@@ -94,8 +94,8 @@ def consent(
 ) -> Consent:  # fmt: skip
     """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
 
-    `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry. A member's
-    last word counts.
+    `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry. A
+    rejection stands until the same member approves on top of it.
     """
     now = now or datetime.now(UTC)
     said: list[Word] = []
@@ -110,22 +110,24 @@ def consent(
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
     case = _Case(witnesses, repository, before, changes, others, tip, frozenset(contributors), now)
-    last: dict[str, Word] = {}
+    heard: dict[str, list[Word]] = {}
     discounted: list[str] = []
     for one in (*said, *elsewhere):
         member, problem = case.speaker(one)
         if problem:
             discounted.append(problem)
         else:
-            last[member] = one
+            heard.setdefault(member, []).append(one)
     given, objections = [], []
-    for member, one in last.items():
-        if one.kind == "reject":
-            objections.append((member, one.comment))
-        elif problem := case.void(member, one):
-            discounted.append(problem)
-        else:
+    for member, words in heard.items():
+        if standing := case.rejection(words):
+            objections.append((member, standing.comment))
+            continue
+        problems = [case.void(member, one) for one in words if one.kind == "approve"]
+        if "" in problems:
             given.append(member)
+        else:
+            discounted += problems[-1:]
     return Consent(tuple(given), tuple(objections), tuple(dict.fromkeys(discounted)), tuple(sorted(contributors)))
 
 
@@ -152,6 +154,12 @@ class _Case:
         asked = may_approve if one.kind == "approve" else may_reject
         problem = asked(self.before, self.changes, member)
         return member, f"the {what} of {member} does not count: {problem}" if problem else ""
+
+    def rejection(self, words: Sequence[Word]) -> Word | None:
+        """Return the rejection of one member that stands: none of their approvals was said on top of it."""
+        approved = [one.oid for one in words if one.kind == "approve"]
+        rejected = [one for one in words if one.kind == "reject"]
+        return next((r for r in rejected if not any(self.repository.is_ancestor(r.oid, oid) for oid in approved)), None)
 
     def void(self, member: str, one: Word) -> str:
         """Say why an approval does not hold for this plan; empty where it does."""

@@ -13,7 +13,7 @@ _LARGEST = 1 << 16
 
 
 def rejections(place: Workplace, proposed: Sequence[str], tip: str, head: str, plan: str) -> list[Commit]:
-    """Return the rejections on other open proposals that are about what lands: this very plan, or commits of it.
+    """Return the rejections on other open proposals that are about what lands: this very plan, or nothing but commits of it.
 
     `proposed` are the tips of proposals that come with the push. Whoever lands something chooses the commit, and could
     choose one without them.
@@ -26,9 +26,16 @@ def rejections(place: Workplace, proposed: Sequence[str], tip: str, head: str, p
     for object_ in repository.objects.get_many(oids, limit=_LARGEST):
         commit = parse_commit(object_.oid, object_.data) if object_ and object_.data else None
         said = word(repository, commit) if commit and commit.trailer("Rejects-Plan") else None
-        if commit and said and (said.plan == plan or own & set(incoming.beyond(repository, [commit.oid], tip))):
+        if commit and said and (said.plan == plan or _is_about(place, commit.oid, own, tip)):
             found.append(commit)
     return found
+
+
+def _is_about(place: Workplace, rejection: str, own: set[str], tip: str) -> bool:
+    """Say whether all that was rejected lands: who rejects something wider says nothing of its parts."""
+    under = own_commits(place.repository, tip, rejection)
+    rejected = {commit.oid for commit in under if word(place.repository, commit) is None}
+    return bool(rejected) and rejected <= own
 
 
 def added(place: Workplace, proposed: Sequence[str], decision: str, tip: str, head: str) -> Commit | None:

@@ -14,7 +14,7 @@ from gitops_registry.policy.report import Fact
 from gitops_registry.receiving import signers, tags
 from gitops_registry.receiving.contents import contents
 from gitops_registry.receiving.steps import REQUIRED, Court, first, step
-from gitops_registry.receiving.updates import Refusal, Update, sort_of, unknown
+from gitops_registry.receiving.updates import Refusal, Update, is_in_the_way, sort_of, unknown
 from gitops_registry.signing.tags import split_tag, tagged
 from gitops_registry.workplace import ANCHOR, Workplace
 
@@ -167,6 +167,12 @@ def _proposal(place: Workplace, court: Court, update: Update, *, tip: str, after
         if tip == NO_COMMIT or not repository.is_ancestor(update.old, tip):
             hint = "land it first; otherwise it stays, with what was said of it"
             yield Refusal("append-only", "is a proposal that has not landed, and is not taken away", hint, update.ref)
+        return
+    if update.is_new and is_in_the_way(update.ref, place.snapshot(after).models()):
+        hint = "name all of it, like promote/MODEL/NUMBER/STAGE; or propose it under change/"
+        yield Refusal(
+            "refs", "would be in the way of other proposals: git has no branch below a branch", hint, update.ref
+        )
         return
     if not update.is_new and not repository.is_ancestor(update.old, update.new):
         hint = "add commits on top of it: git pull; or propose under another name"

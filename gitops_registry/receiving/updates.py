@@ -76,6 +76,19 @@ def sort_of(ref: str, branch: str) -> Sort:
     return "tag" if tag_name(ref) else "unknown"
 
 
+def is_in_the_way(ref: str, models: Iterable[str]) -> bool:
+    """Say whether a proposal's branch would keep others from being made: git has no branch below a branch.
+
+    The tool calls its own `promote/MODEL/NUMBER/STAGE`, `evaluation/MODEL/NUMBER/TIME`, and VERB/MODEL/WHAT otherwise.
+    """
+    verb, *parts = ref.removeprefix("refs/heads/").lower().split("/")
+    known = {"add", "remove", "rotate-key"} if verb == "access" else {name.lower() for name in models}
+    if verb == "change" or parts[0] not in known:
+        return False
+    is_numbered = verb == "promote" or (verb == "evaluation" and len(parts) > 1 and parts[1].isdigit())
+    return len(parts) < (3 if is_numbered else 2)
+
+
 def tag_name(ref: str) -> TagName | None:
     """Return what a tag speaks of: `NAME@v3`, `NAME@v1.2.0` (a release) or `NAME#STAGE#1`; None for any other."""
     found = _TAG.fullmatch(ref)

@@ -132,13 +132,13 @@ def test_a_rejection_counts_when_the_proposal_is_made_wider(copy: Server, shop: 
     """Eve, who may deploy churn, rejects. With a word about fraud in the same proposal she has nothing to say any more."""
     head = shop.commit(shop.bob, shop.promotion("churn@2", "production"))
     rejected = shop.approval(shop.eve, head, word="Rejects")
-    accept(copy, shop, shop.eve, f"{rejected}:refs/heads/promote/churn/2")
+    accept(copy, shop, shop.eve, f"{rejected}:refs/heads/promote/churn/2/production")
     wider = shop.commit(
         shop.bob, edits.describe_model(shop.at(rejected), "fraud", tags={"team": "risk"}), base=rejected
     )
     approved = shop.approval(shop.carol, wider)
     result = copy.push(
-        shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2")
+        shop, shop.bob, *shop.pushes(approved, shop.landing(shop.bob, approved), branch="promote/churn/2/production")
     )
     assert result.code != 0, result.text
 
@@ -212,7 +212,7 @@ def test_what_fails_after_a_push_was_taken_does_not_say_that_nothing_was(copy: S
     (folder / "received.jsonl").unlink(missing_ok=True)
     (folder / "received.jsonl").mkdir()
     head = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
-    result = copy.push(shop, shop.bob, f"{head}:refs/heads/promote/fraud/4")
+    result = copy.push(shop, shop.bob, f"{head}:refs/heads/promote/fraud/4/staging")
     assert result.code == 0, result.text
     assert "refused" not in result.text, result.text
     assert "nothing was taken" not in result.text, result.text
