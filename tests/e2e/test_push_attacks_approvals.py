@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,65 +278,6 @@ def _after(shop: Workshop, change: Callable[[Access], Access]) -> list[str]:
     return [*shop.pushes(rule), *decided(shop, approved, ruled)]
 
 
-# ── against a rejection
-
-
-@TABLE.attack("bob", r"reject")
-def a_rejected_proposal_is_approved_by_another(shop: Workshop) -> list[str]:
-    head = shop.approval(shop.alice, shop.marks["third rejected"])
-    return shop.pushes(head, shop.landing(shop.bob, head), branch="promote/fraud/3/production")
-
-
-@TABLE.attack("bob", r"append|rewr|fast-forward|reject", ssh=True)
-def a_rejection_is_pushed_away(shop: Workshop) -> list[str]:
-    head = shop.approval(shop.alice, shop.marks["third"])
-    return shop.pushes(head, shop.landing(shop.bob, head), branch="promote/fraud/3/production")
-
-
-@TABLE.attack("bob", r"reject")
-def an_older_approval_is_merged_behind_a_newer_rejection(shop: Workshop) -> list[str]:
-    return _both(shop, is_swapped=False)
-
-
-@TABLE.attack("bob", r"reject")
-def an_older_approval_is_merged_before_a_newer_rejection(shop: Workshop) -> list[str]:
-    return _both(shop, is_swapped=True)
-
-
-def _both(shop: Workshop, *, is_swapped: bool) -> list[str]:
-    """Carol approved and then, on another branch, rejected; bob merges the two and lands that."""
-    head, now = proposed(shop), int(time.time())
-    said = [shop.approval(shop.carol, head, date=now - 60), shop.approval(shop.carol, head, word="Rejects", date=now)]
-    parents = said[::-1] if is_swapped else said
-    joined = shop.commit(shop.bob, {}, base=head, parents=parents)
-    return [*shop.pushes(said[1]), *decided(shop, joined)]
-
-
-@TABLE.attack("bob", r"reject")
-def what_was_rejected_is_merged_into_another_proposal(shop: Workshop) -> list[str]:
-    return _hidden(shop, is_swapped=False)
-
-
-@TABLE.attack("bob", r"reject")
-def another_proposal_is_merged_into_what_was_rejected(shop: Workshop) -> list[str]:
-    return _hidden(shop, is_swapped=True)
-
-
-def _hidden(shop: Workshop, *, is_swapped: bool) -> list[str]:
-    """The rejected commit and a harmless one are joined, and somebody who saw neither branch approves."""
-    third = shop.marks["third"]
-    words = edits.describe_model(shop.at(), "churn", tags={"team": "growth"})
-    other = shop.commit(shop.bob, words)
-    tree = shop.forge.edited(third, words)  # type: ignore[arg-type]
-    joined = shop.commit(shop.bob, {}, tree=tree, parents=[third, other] if is_swapped else [other, third])
-    return decided(shop, shop.approval(shop.alice, joined))
-
-
-@TABLE.attack("bob", r"reject|tip of|branch")
-def a_rejection_is_stepped_around_on_another_branch(shop: Workshop) -> list[str]:
-    return decided(shop, shop.approval(shop.alice, shop.marks["third"]))
-
-
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
 def test_it_counts_for_nothing(case: Case, server: Server, shop: Workshop) -> None:
     refuse(server, shop, case, road="file")
@@ -364,17 +304,6 @@ def test_an_approval_outlives_decisions_about_other_models(server: Server, shop:
     rule = shop.commit(shop.bob, shop.promotion("fraud@4", "staging"))
     other = shop.landing(shop.bob, rule)
     accept(copy, shop, shop.bob, *shop.pushes(rule), *decided(shop, approved, other))
-
-
-def test_a_rejection_is_of_the_proposal_that_was_rejected_and_not_of_those_below_it(
-    server: Server, shop: Workshop, tmp_path: Path
-) -> None:
-    copy = server.copy(tmp_path / "copy.git")
-    head = proposed(shop)
-    more = shop.commit(shop.bob, shop.promotion("fraud@2", "production", base=head), base=head)
-    rejected = shop.approval(shop.carol, more, word="Rejects")
-    accept(copy, shop, shop.carol, f"{rejected}:refs/heads/promote/both")
-    accept(copy, shop, shop.bob, *decided(shop, shop.approval(shop.carol, head)))
 
 
 def test_a_proposal_is_approved_again_after_a_rollback(server: Server, shop: Workshop, tmp_path: Path) -> None:

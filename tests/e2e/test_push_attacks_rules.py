@@ -10,11 +10,12 @@ import pytest
 from fortress import Case, Server, Table, accept, refuse
 from workshop import Workshop
 
-from gitops_registry import paths
+from gitops_registry import edits, paths
 from gitops_registry.manifest.kinds import Access
 from gitops_registry.manifest.members import Key, Member
 from gitops_registry.manifest.policies import Waiver
 from gitops_registry.manifest.writing import dump
+from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits
 
 Revision = Callable[[Access], Access]
@@ -195,6 +196,18 @@ def a_role_taken_in_the_decision_before(shop: Workshop) -> list[str]:
 def an_administrator_makes_another_one_alone(shop: Workshop) -> list[str]:
     head = shop.commit(shop.alice, shop.members(with_role("rob", "admin")))
     return shop.pushes(head, shop.landing(shop.alice, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_changes_the_card_of_what_serves(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.describe_version(shop.at(), Reference("fraud", 1), tags={"x": "y"}))
+    return shop.pushes(head, shop.landing(shop.dan, head))
+
+
+@TABLE.attack("dan", r"dan may not deploy")
+def a_writer_moves_a_protected_alias(shop: Workshop) -> list[str]:
+    head = shop.commit(shop.dan, edits.set_alias(shop.at(), Reference("fraud", 3), "champion"))
+    return shop.pushes(head, shop.landing(shop.dan, head))
 
 
 # ── waivers
