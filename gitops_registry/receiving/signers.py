@@ -43,6 +43,8 @@ def _unsigned(commit: Commit, found: Signature) -> Refusal:
         hint = "git config gpg.format ssh; git config user.signingKey ~/.ssh/id_ed25519.pub; then make the change again"
         return Refusal("signature", f"{_called(commit)} is not signed", hint, "", commit.oid)
     hint = "an administrator adds your key: gitops-registry access add, or access rotate-key"
+    if found.state in {"tampered", "wrong-namespace", "not-canonical"}:
+        hint = "make the change again, signed by git itself: git commit -S"
     return Refusal("signature", f"{_called(commit)} has {found}", hint, "", commit.oid)
 
 
