@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the end-to-end tests need from Debian, beyond Python and make.
-SYSTEM_PACKAGES := git openssh-server
+SYSTEM_PACKAGES := git openssh-client openssh-server
 # pip compiles what it copies, and an editable package not: where PYTHONDONTWRITEBYTECODE is set, every command would.
 BYTECODE := $(BIN)/python -m compileall -q gitops_registry
 

@@ -15,7 +15,10 @@ from hypothesis import settings
 
 from gitops_registry import edits
 
-GROUPS = {"ssh": ("/usr/sbin/sshd",)}
+GROUPS = {
+    "ssh": ("/usr/sbin/sshd",),
+    "signing": ("/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen", "/opt/homebrew/bin/ssh-keygen"),
+}
 """Groups of tests, by what `pytest.mark.needs` calls them, and the programs any of which is enough."""
 
 

@@ -43,6 +43,8 @@ from gitops_registry.signing.commits import join, split
 from gitops_registry.signing.sshsig import armored
 from gitops_registry.signing.verdict import Verdict, keyring, verify
 
+pytestmark = pytest.mark.needs("signing")
+
 
 @pytest.fixture(scope="module")
 def ground(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from gitops_registry.cli.output import clean, command, dry_run_option, json_option, opened, print_json
+from gitops_registry.cli.reporting import print_lines
 from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.reviewing import Review
 
 
 @click.command("approve")
@@ -51,15 +56,12 @@ def approve_command(
         click.echo(f"next: {command(f'merge {review.branch}')}")
 
 
-def _shown(review: object, branch: str) -> str:
+def _shown(review: Review, branch: str) -> str:
     """Print the plan that is about to be signed, with what the check says of it, and return its digest."""
-    from gitops_registry.cli.reporting import print_lines
     from gitops_registry.policy.report import DECISION
     from gitops_registry.reporting import text
     from gitops_registry.reporting.review import Review as Look
-    from gitops_registry.reviewing import Review
 
-    assert isinstance(review, Review)
     click.secho(clean(branch), bold=True)
     print_lines(text.plan(review.report.changes), indent="  ")
     look = Look.at(DECISION, review.report, base="", head=branch)

@@ -16,6 +16,8 @@ from gitops_registry import edits
 from gitops_registry.manifest.kinds import Access
 from gitops_registry.manifest.members import Key, Member
 
+pytestmark = pytest.mark.needs("signing")
+
 
 @pytest.fixture
 def copy(server: Server, tmp_path: Path) -> Server:

@@ -14,6 +14,8 @@ from gitops_registry import edits
 from gitops_registry.manifest.kinds import Access
 from gitops_registry.manifest.members import Key
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 SERVE = "churn@2"
 NONE = r"approval"

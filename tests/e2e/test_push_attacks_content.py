@@ -13,6 +13,8 @@ from gitops_registry import edits, paths
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.reference import Reference
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 MODEL = "models/fraud/model.yaml"
 NEW = paths.version_path("fraud", 6)

@@ -12,6 +12,8 @@ from workshop import Change, Workshop
 
 from gitops_registry import paths
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 PLAIN = r"symbolic link|submodule|executable|plain file|mode"
 STRANGER = r"is no file of a registry|no place"

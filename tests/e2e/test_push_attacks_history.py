@@ -13,6 +13,8 @@ from gitops_registry import edits, paths
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Content, Stored
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 MAIN = "refs/heads/main"
 WAITING = next(iter(OPEN))

@@ -13,6 +13,8 @@ from forging import Actor, Draft
 from fortress import Case, Server, Table, accept, refuse
 from workshop import Workshop
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 UNKNOWN = r"no member|unknown key|nobody's key|not .*member"
 SIGNATURE = r"signature|signed|tampered"

@@ -9,6 +9,8 @@ import pytest
 from fortress import Case, Server, Table, accept, refuse
 from workshop import Workshop
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 NAMESPACE = r"is no ref that this server takes"
 TAG = r"tag"

@@ -11,6 +11,8 @@ from workshop import Workshop
 
 from gitops_registry import edits
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 
 

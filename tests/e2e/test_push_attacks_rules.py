@@ -18,6 +18,8 @@ from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits
 
+pytestmark = pytest.mark.needs("signing")
+
 Revision = Callable[[Access], Access]
 TABLE = Table()
 WEAK = "fraud@5"

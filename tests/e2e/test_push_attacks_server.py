@@ -16,6 +16,8 @@ from workshop import Workshop
 from gitops_registry import paths
 from gitops_registry.manifest.members import Key, Member
 
+pytestmark = pytest.mark.needs("signing")
+
 TABLE = Table()
 MAIN = "refs/heads/main"
 ROOT = r"root"

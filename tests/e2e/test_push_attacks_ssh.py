@@ -16,7 +16,7 @@ from workshop import Workshop
 from gitops_registry.manifest.kinds import Access
 from gitops_registry.manifest.members import Key, Member
 
-pytestmark = pytest.mark.needs("ssh")
+pytestmark = pytest.mark.needs("ssh", "signing")
 MAIN = "refs/heads/main"
 
 

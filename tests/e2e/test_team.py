@@ -14,6 +14,8 @@ import team as teams
 from builder import World, cli, git
 from team import Team
 
+pytestmark = pytest.mark.needs("signing")
+
 BRANCH = "promote/fraud/1/production"
 
 
