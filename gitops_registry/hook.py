@@ -41,7 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(words) == 1 and words[0] in runs:
             return runs[words[0]]()
     except BaseException as error:
-        _say(f"refused: {_INTERNAL} ({type(error).__name__})", "tell whoever runs it; nothing was taken")
+        if words == ["post-receive"]:
+            _say(
+                f"note: your push was taken, but not written down ({type(error).__name__})",
+                "tell whoever runs the server",
+            )
+        else:
+            _say(f"refused: {_INTERNAL} ({type(error).__name__})", "tell whoever runs it; nothing was taken")
         return 1
     _say(
         "refused: gitops_registry.hook runs as pre-receive, post-receive or serve",

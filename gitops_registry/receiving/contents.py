@@ -15,7 +15,8 @@ from gitops_registry.snapshot import FILE_MODE, LARGEST_STORED
 _LARGEST_OTHER = 100 << 20
 _LARGEST_COMMIT = 64 << 10
 _LONGEST_PATH = 1024
-_MOST_PATHS = 200_000
+_PATHS_EACH = 50
+"""Files that a commit may change, on average: a version has ten, and a few small trees can name millions."""
 _KINDS = {"120000": "a symbolic link", "160000": "a repository inside this one", "100755": "executable"}
 
 
@@ -34,9 +35,13 @@ def contents(repository: Repository, new: Sequence[str], most: int) -> Iterator[
     count = 0
     for commit, changes in incoming.brought(repository, new):
         count += len(changes)
-        if count > _MOST_PATHS:
+        if count > most * _PATHS_EACH:
             yield Refusal(
-                "sizes", f"it changes more than {_MOST_PATHS:,} files", "push fewer commits at a time", "", commit
+                "sizes",
+                f"it changes more than {most * _PATHS_EACH:,} files",
+                "push fewer commits at a time",
+                "",
+                commit,
             )
             return
         for change in changes:
