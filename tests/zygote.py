@@ -35,6 +35,12 @@ IMPORTED = (
     "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics", "skops.io",
     "skl2onnx", "onnxruntime", "rich.cells", "jinja2.sandbox", "pyarrow",
 )  # fmt: skip
+DVC = (
+    "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
+    "dvc.stage.cache", "dvc.dvcfile", "dvc_data.hashfile.db", "dvc_data.index", "dvc_data.index.push", "dvc_data.index.checkout",
+    "dvc_data.index.fetch", "dvc.ui", "dvc.scm", "dvc.daemon", "dvc.updater", "dvc.analytics", "dvc.cachemgr", "dulwich.repo", "pygit2", "git",
+)  # fmt: skip
+"""What DVC alone needs: where a test asks it as its users do, none of our modules is in the process."""
 _running: dict[str, subprocess.Popen[bytes]] = {}
 
 
@@ -52,7 +58,7 @@ class Started:
             given.seek(0)
             self._told: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - until it is read
             fds = [given.fileno(), *(file.fileno() for file in self._told)]
-            self._client = _asked(_address(), [program, *arguments], str(folder), environment, fds)
+            self._client = _asked(_address(program), [program, *arguments], str(folder), environment, fds)
         self.pid = int(self._client.recv(64))
 
     def communicate(self, timeout: float) -> tuple[str, str]:
@@ -88,10 +94,16 @@ class Started:
 
 
 def run(
-    arguments: list[str], folder: Path, environment: Mapping[str, str], stdin: str, timeout: float
+    arguments: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: str = "",
+    *,
+    timeout: float,
+    program: str = "gitops-registry",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command line and return what it printed and its exit code, negative for a signal."""
-    started = Started(arguments, folder, environment, stdin)
+    started = Started(arguments, folder, environment, stdin, program)
     told = started.communicate(timeout)
     assert started.returncode is not None
     return subprocess.CompletedProcess(arguments, started.returncode, *told)
@@ -118,10 +130,10 @@ def _asked(
     return client
 
 
-def _address() -> str:
-    """Return where the one that forks listens; it is started once for each process of tests."""
+def _address(program: str = "gitops-registry") -> str:
+    """Return where the one that forks listens; it is started once for each process of tests, and one more for DVC alone."""
     folder = os.environ.get("ZYGOTE_FOLDER") or tempfile.mkdtemp(prefix="zygote-")
-    address = f"{folder}/{os.getpid()}"
+    address = f"{folder}/{os.getpid()}" + (".dvc" if program == "dvc" else "")
     if address not in _running:
         os.environ["ZYGOTE_FOLDER"] = folder
         process = subprocess.Popen(
@@ -136,7 +148,7 @@ def _address() -> str:
 
 def serve(address: str) -> None:
     """Fork for whoever asks, until killed."""
-    for name in IMPORTED:
+    for name in DVC if address.endswith(".dvc") else IMPORTED:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
