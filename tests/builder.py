@@ -249,7 +249,5 @@ def cli(
 
 
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run DVC's own command line in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
+    """Run DVC's own command line in a folder, in a process without any module of ours."""
+    return zygote.run(list(arguments), folder, os.environ, timeout=120, program="dvc")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import builder
 import pytest
 
 from gitops_registry.artifact import Store
@@ -53,7 +54,9 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
-    return run(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
+    done = builder.dvc(cwd, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def make_repository(root: Path, config: bytes) -> Path:

@@ -15,14 +15,17 @@ import io
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 IMPORTED = (
     "gitops_registry.__main__", "gitops_registry.cli.main", "gitops_registry.cli.changing", "gitops_registry.cli.judging",
@@ -30,30 +33,80 @@ IMPORTED = (
     "gitops_registry.cli.searching", "gitops_registry.cli.showing", "gitops_registry.cli.evaluating", "gitops_registry.cli.collecting", "gitops_registry.evaluating", "gitops_registry.cli.comparing", "gitops_registry.git.mirror", "gitops_registry.cli.using", "gitops_registry.doctor",
     "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
     "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics", "skops.io",
-    "skl2onnx", "rich.cells", "jinja2.sandbox", "pyarrow",
+    "skl2onnx", "onnxruntime", "rich.cells", "jinja2.sandbox", "pyarrow",
 )  # fmt: skip
+DVC = (
+    "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
+    "dvc.stage.cache", "dvc.dvcfile", "dvc_data.hashfile.db", "dvc_data.index", "dvc_data.index.push", "dvc_data.index.checkout",
+    "dvc_data.index.fetch", "dvc.ui", "dvc.scm", "dvc.daemon", "dvc.updater", "dvc.analytics", "dvc.cachemgr", "dulwich.repo", "pygit2", "git",
+)  # fmt: skip
+"""What DVC alone needs: where a test asks it as its users do, none of our modules is in the process."""
 _running: dict[str, subprocess.Popen[bytes]] = {}
+
+
+class Started:
+    """One command line that runs; it is asked for as `subprocess.Popen` is, and prints into files, never waiting for a reader."""
+
+    def __init__(
+        self, arguments: list[str], folder: Path, environment: Mapping[str, str], stdin: str = "",
+        program: str = "gitops-registry",
+    ) -> None:  # fmt: skip
+        self.arguments = arguments
+        self.returncode: int | None = None
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin.encode())
+            given.seek(0)
+            self._told: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - until it is read
+            fds = [given.fileno(), *(file.fileno() for file in self._told)]
+            self._client = _asked(_address(program), [program, *arguments], str(folder), environment, fds)
+        self.pid = int(self._client.recv(64))
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait for its end and return what it printed; `returncode` is negative for a signal from then on."""
+        if self.returncode is None:
+            self._client.settimeout(timeout)
+            self.returncode = os.waitstatus_to_exitcode(int(self._client.recv(64)))
+            self._client.close()
+        out, err = (self._printed(file) for file in self._told)
+        return out, err
+
+    def has_begun(self, timeout: float) -> bool:
+        """Wait until it prints something."""
+        end = time.monotonic() + timeout
+        while not os.fstat(self._told[0].fileno()).st_size:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    @staticmethod
+    def _printed(file: IO[bytes]) -> str:
+        file.seek(0)
+        return file.read().decode()
 
 
 def run(
     arguments: list[str],
     folder: Path,
     environment: Mapping[str, str],
-    stdin: str,
+    stdin: str = "",
+    *,
     timeout: float,
     program: str = "gitops-registry",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command line and return what it printed and its exit code, negative for a signal."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write(stdin.encode())
-        given.seek(0)
-        fds = [given.fileno(), out.fileno(), err.fileno()]
-        status = _ask(_address(), [program, *arguments], str(folder), environment, fds, timeout)
-        told = []
-        for file in (out, err):
-            file.seek(0)
-            told.append(file.read().decode())
-    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *told)
+    started = Started(arguments, folder, environment, stdin, program)
+    told = started.communicate(timeout)
+    assert started.returncode is not None
+    return subprocess.CompletedProcess(arguments, started.returncode, *told)
 
 
 def doors(folder: Path) -> Path:
@@ -66,22 +119,21 @@ def doors(folder: Path) -> Path:
     return folder
 
 
-def _ask(
-    address: str, words: list[str], folder: str, environment: Mapping[str, str], fds: list[int], timeout: float | None
-) -> int:
-    """Have one process run and return its status as `wait` knows it."""
+def _asked(
+    address: str, words: list[str], folder: str, environment: Mapping[str, str], fds: list[int]
+) -> socket.socket:
+    """Have one process run and return where its pid is told, and then its status as `wait` knows it."""
     request = json.dumps({"words": words, "folder": folder, "environment": dict(environment)}).encode()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.settimeout(timeout)
-        client.connect(address)
-        client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        return int(client.recv(64))
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(address)
+    client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+    return client
 
 
-def _address() -> str:
-    """Return where the one that forks listens; it is started once for each process of tests."""
+def _address(program: str = "gitops-registry") -> str:
+    """Return where the one that forks listens; it is started once for each process of tests, and one more for DVC alone."""
     folder = os.environ.get("ZYGOTE_FOLDER") or tempfile.mkdtemp(prefix="zygote-")
-    address = f"{folder}/{os.getpid()}"
+    address = f"{folder}/{os.getpid()}" + (".dvc" if program == "dvc" else "")
     if address not in _running:
         os.environ["ZYGOTE_FOLDER"] = folder
         process = subprocess.Popen(
@@ -96,27 +148,50 @@ def _address() -> str:
 
 def serve(address: str) -> None:
     """Fork for whoever asks, until killed."""
-    for name in IMPORTED:
+    for name in DVC if address.endswith(".dvc") else IMPORTED:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
+    ended, wake = socket.socketpair()
+    for one in (ended, wake):
+        one.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # else nothing wakes it
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    running: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
-        server.listen()
+        server.listen(64)
         print("ready", flush=True)
         while True:
-            client, _ = server.accept()
-            with client:
+            ready, _, _ = select.select([server, ended], [], [])
+            if ended in ready:
+                ended.recv(4096)
+                tell_ends(running)
+            if server in ready:
+                client, _ = server.accept()
                 request, ancillary, *_ = client.recvmsg(1 << 20, socket.CMSG_SPACE(3 * 4))
                 fds = list(array.array("i", ancillary[0][2]))
                 pid = os.fork()
                 if pid == 0:
-                    server.close()
-                    client.close()
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for one in (server, client, ended, wake, *running.values()):
+                        one.close()
                     end(PROGRAMS[become(json.loads(request), fds)])
                 for fd in fds:
                     os.close(fd)
-                client.send(str(os.waitpid(pid, 0)[1]).encode())
+                running[pid] = client
+                client.send(str(pid).encode())
+
+
+def tell_ends(running: dict[int, socket.socket]) -> None:
+    """Tell whoever asked for a process that has ended; forget it."""
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with running.pop(pid) as client, suppress(OSError):
+            client.send(str(status).encode())
 
 
 def end(main: Callable[[], None]) -> None:
@@ -178,9 +253,7 @@ PROGRAMS = {"gitops-registry": registry, "dvc": dvc, "python": script}
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        streams = [0, 1, 2]
-        sys.exit(
-            max(os.waitstatus_to_exitcode(_ask(sys.argv[1], sys.argv[2:], os.getcwd(), os.environ, streams, None)), -1)
-            % 256
-        )
+        with _asked(sys.argv[1], sys.argv[2:], os.getcwd(), os.environ, [0, 1, 2]) as asked:
+            asked.recv(64)
+            sys.exit(max(os.waitstatus_to_exitcode(int(asked.recv(64))), -1) % 256)
     serve(sys.argv[1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import zygote
 from builder import World, cli
 from filelock import FileLock
 
@@ -158,8 +159,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command line and leave it running."""
+def started(folder: Path, *arguments: str) -> zygote.Started:
+    """Start the command line and leave it running, beside others and to be killed."""
+    return zygote.Started(list(arguments), folder, os.environ)
+
+
+def from_a_shell(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command line with the interpreter, as a shell does, for what may happen at any moment of it."""
     return subprocess.Popen(
         [sys.executable, "-m", "gitops_registry", *arguments],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

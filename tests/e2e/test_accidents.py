@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from builder import World, cli, dvc, git
-from story import Lived, Trained, asked, files, started
+from story import Lived, Trained, asked, files, from_a_shell, started
 
 from gitops_registry.starting import Start
 
@@ -37,8 +38,6 @@ def overwrite(path: Path, content: bytes) -> None:
 
 
 def forget_cache(world: World) -> None:
-    import shutil
-
     shutil.rmtree(world.root / ".dvc/cache")
 
 
@@ -51,17 +50,38 @@ def in_words(done: subprocess.CompletedProcess[str]) -> str:
 # ---- bytes that are not what was registered
 
 
-@pytest.fixture
-def fraud(world: World) -> World:
-    return world.model("fraud").version(payload=b"the true bytes of the model").in_stage("production").commit()
+@pytest.fixture(scope="module")
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The registries that the fixtures below copy."""
+    folder = tmp_path_factory.mktemp("made")
+    fraud = World(folder / "fraud", template=template)
+    fraud.model("fraud").version(payload=b"the true bytes of the model").in_stage("production").commit()
+    outside = World(folder / "outside", start=Start(name="world", storage=str(folder / "store")))
+    outside.model("fraud").version(payload=b"the true bytes of the model").in_stage("production").commit()
+    assert dvc(outside.root, "push").returncode == 0
+    moved = World(folder / "moved", template=template)
+    moved.model("fraud").version().version().commit()
+    for number in (1, 2):
+        for stage in ("staging", "production"):
+            moved.registry.promote("fraud", number, to=stage, direct=True)
+    two = World(folder / "two", template=template)
+    two.model("fraud").version().commit()
+    return folder
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> World:
+def fraud(made: Path, tmp_path: Path) -> World:
+    return World(tmp_path / "world", template=made / "fraud")
+
+
+@pytest.fixture
+def outside(made: Path, tmp_path: Path) -> World:
     """The same model, its bytes in a DVC remote outside the repository."""
-    world = World(tmp_path / "outside", start=Start(name="world", storage=str(tmp_path / "store")))
-    world.model("fraud").version(payload=b"the true bytes of the model").in_stage("production").commit()
-    assert dvc(world.root, "push").returncode == 0
+    world = World(tmp_path / "outside", template=made / "outside")
+    shutil.copytree(made / "store", tmp_path / "store")
+    config = world.root / ".dvc/config"
+    config.write_text(config.read_text().replace(str(made / "store"), str(tmp_path / "store")))
+    world.git("commit", "--quiet", "--all", "--message", "move the store")
     return world
 
 
@@ -304,13 +324,9 @@ def test_a_folder_that_is_no_registry_is_said_with_the_command_that_makes_one(tm
 
 
 @pytest.fixture
-def moved(world: World) -> World:
+def moved(made: Path, tmp_path: Path) -> World:
     """Production went from 1 to 2; the history tells it."""
-    world.model("fraud").version().version().commit()
-    for number in (1, 2):
-        for stage in ("staging", "production"):
-            world.registry.promote("fraud", number, to=stage, direct=True)
-    return world
+    return World(tmp_path / "world", template=made / "moved")
 
 
 @pytest.mark.parametrize("verb", [["log"], ["rollback", "fraud"]])
@@ -342,10 +358,9 @@ def test_reading_and_loading_work_in_a_shallow_clone(moved: World, tmp_path: Pat
 
 
 @pytest.fixture
-def two(world: World, tmp_path: Path) -> tuple[World, World]:
+def two(made: Path, tmp_path: Path) -> tuple[World, World]:
     """Two clones of one hub, Alice's and Bob's; both know version 1 of fraud."""
-    world.model("fraud").version().commit()
-    git(tmp_path, "clone", "--quiet", "--bare", world.root.as_uri(), "hub.git")
+    git(tmp_path, "clone", "--quiet", "--bare", (made / "two").as_uri(), "hub.git")
     clones = []
     for name in ("alice", "bob"):
         git(tmp_path, "clone", "--quiet", (tmp_path / "hub.git").as_uri(), name)
@@ -582,7 +597,7 @@ def test_ctrl_c_during_register_exits_130_and_leaves_nothing_half_written(world:
     codes = []
     for delay in (0.5, 0.9, 1.3, 1.8):
         before = world.git("for-each-ref"), world.git("status", "--porcelain")
-        process = started(
+        process = from_a_shell(
             world.root, "register", "tumour", str(trained.model(3)), "--data", str(trained.data),
             "--target", "diagnosis",
         )  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from builder import FINISHED_CARD, World, cli
-from story import Lived, Trained, asked, files, started
+from story import Lived, Trained, asked, files, from_a_shell
 
 READS = {
     "list": ["list"],
@@ -186,7 +186,7 @@ def test_an_interrupted_read_exits_130_without_a_traceback(lived: Lived) -> None
     """At any moment: while Python starts, while it reads, and when it is done and only ends."""
     codes = set()
     for delay in (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.2):
-        process = started(lived.world.root, "verify")
+        process = from_a_shell(lived.world.root, "verify")
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

@@ -6,28 +6,35 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import githost
 import pytest
 import servers
+import zygote
 from builder import World, cli, git
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.registry import Registry
 
 
-@pytest.fixture
-def hub(template: Path, tmp_path: Path) -> Path:
-    """A bare repository that holds a registry with one model, and serves parts of clones."""
-    world = World(tmp_path / "world", template=template)
+@pytest.fixture(scope="module")
+def hubs(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a registry of one model, and a bare repository of it that serves parts of clones."""
+    folder = tmp_path_factory.mktemp("hubs")
+    world = World(folder / "world", template=template)
     world.model("fraud").version(payload=os.urandom(1_200_000)).version().in_stage("production", 1).commit()
-    git(tmp_path, "clone", "--quiet", "--bare", world.root.as_uri(), "hub.git")
-    git(tmp_path / "hub.git", "config", "uploadpack.allowFilter", "true")
-    git(tmp_path / "hub.git", "config", "http.receivepack", "true")
+    git(folder, "clone", "--quiet", "--bare", world.root.as_uri(), "hub.git")
+    git(folder / "hub.git", "config", "uploadpack.allowFilter", "true")
+    git(folder / "hub.git", "config", "http.receivepack", "true")
+    return folder
+
+
+@pytest.fixture
+def hub(hubs: Path, tmp_path: Path) -> Path:
+    """A bare repository that holds a registry with one model; beside it lies `world`, where it was cloned from."""
+    shutil.copytree(hubs, tmp_path, symlinks=True, dirs_exist_ok=True)
     return tmp_path / "hub.git"
 
 
@@ -189,54 +196,11 @@ def test_push_has_nothing_to_do_where_every_change_is_at_the_remote(hub: Path, t
 
 # ── many writers
 
-WRITER = """
-import os, sys
-from pathlib import Path
-import gitops_registry.appraisal, gitops_registry.registering, gitops_registry.formats.onnx, git, onnxruntime
-import dvc.config, dvc.data_cloud, dvc_data.hashfile.db, jinja2.sandbox
-import numpy
-from onnx import TensorProto, helper, numpy_helper
-from gitops_registry import Registry
 
-url, count, each, caches, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5])
-
-def model(value, file):
-    made = [numpy_helper.from_array(numpy.array([float(value)], "float32"), "c")]
-    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Mul", ["x", "c"], ["y"])], "g", sides[:1], sides[1:], made)
-    file.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString())
-    return file
-
-def write(number):
-    numbers = []
-    for turn in range(each):
-        registry = Registry.open(url, cache=folder / f"cache-{number % caches}")
-        file = model(number * 1000 + turn, folder / f"{number}-{turn}.onnx")
-        found = registry.register("shared", file, tags={"writer": f"{number}-{turn}"})
-        print(found.number, flush=True)
-
-children = []
-for number in range(count):
-    child = os.fork()
-    if child == 0:
-        try:
-            write(number)
-            os._exit(0)
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            os._exit(1)
-    children.append(child)
-codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-sys.exit(max(codes))
-"""
-
-
-def writers(hub: Path, folder: Path, *, count: int, each: int, caches: int) -> subprocess.Popen[str]:
+def writers(hub: Path, folder: Path, *, count: int, each: int, caches: int) -> zygote.Started:
     folder.mkdir(exist_ok=True)
-    words = [hub.as_uri(), str(count), str(each), str(caches), str(folder)]
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    words = [str(Path(__file__).with_name("writers.py")), hub.as_uri(), str(count), str(each), str(caches), str(folder)]
+    return zygote.Started(words, folder, os.environ, program="python")
 
 
 def registered(hub: Path) -> dict[int, str]:
@@ -249,7 +213,7 @@ def registered(hub: Path) -> dict[int, str]:
 @pytest.mark.timeout(600)
 def test_twenty_processes_register_ten_versions_each_and_end_with_two_hundred(hub: Path, tmp_path: Path) -> None:
     start = int(git(hub, "rev-list", "--count", "main"))
-    process = writers(hub, tmp_path / "work", count=20, each=10, caches=4)
+    process = writers(hub, tmp_path / "work", count=20, each=10, caches=2)
     out, err = process.communicate(timeout=580)
     assert (process.returncode, err) == (0, "")
     assert sorted(map(int, out.split())) == list(range(1, 201))
@@ -265,8 +229,7 @@ def test_a_writer_that_is_killed_loses_nothing_of_anybody(hub: Path, tmp_path: P
     victims = [writers(hub, tmp_path / f"victim-{n}", count=1, each=50, caches=1) for n in range(2)]
     process = writers(hub, tmp_path / "work", count=3, each=4, caches=1)
     for wait, victim in zip((0.7, 1.1), victims, strict=True):
-        assert victim.stdout is not None
-        victim.stdout.readline()  # it is at work
+        assert victim.has_begun(60)  # it is at work
         time.sleep(wait)
         children = Path(f"/proc/{victim.pid}/task/{victim.pid}/children").read_text().split()
         for child in map(int, children):

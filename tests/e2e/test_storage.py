@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ import pytest
 from builder import World, dvc
 from servers import PASSWORD, SITES, Lane, Site, free_port
 from story import Trained, asked, started
+from zygote import Started
 
 from gitops_registry.artifact import Store
 from gitops_registry.collecting import collect
@@ -87,11 +88,12 @@ def wrong_objects(root: Path) -> list[str]:
     return [str(p) for p in found if (p.parent.name + p.name).removesuffix(".dir") != md5(p)]
 
 
-def killed(process: subprocess.Popen[str], lane: Lane) -> None:
+def killed(process: Started, lane: Lane) -> None:
     """Kill a command in the middle of a transfer."""
     assert lane.full.wait(60), process.communicate(timeout=5)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
 
 
 # ── there and back
