@@ -16,6 +16,7 @@ from pathlib import Path
 
 import builder
 import pytest
+import zygote
 
 from gitops_registry.artifact import Store
 from gitops_registry.digests import Digest
@@ -230,15 +231,16 @@ print(digest.size, read() - before, tracemalloc.get_traced_memory()[1])
 
 @pytest.mark.slow
 def test_many_processes_may_add_the_same_file_at_once(root: Path, source: Path) -> None:
-    script = """
+    script = source.with_name("adding.py")
+    script.write_text("""
 import sys
 from pathlib import Path
 from gitops_registry.artifact import Store
 print(Store(Path(sys.argv[1])).add(Path(sys.argv[2])).sha256)
-"""
-    command = [sys.executable, "-c", script, str(root), str(source)]
-    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    answers = {child.communicate()[0].strip() for child in children}
+""")
+    words = [str(script), str(root), str(source)]
+    children = [zygote.Started(words, root, os.environ, program="python") for _ in range(6)]
+    answers = {child.communicate(timeout=60)[0].strip() for child in children}
     assert [child.returncode for child in children] == [0] * 6
     assert answers == {hashlib.sha256(DATA).hexdigest()}
     objects = [path for path in (root / ".dvc" / "cache").rglob("*") if path.is_file()]
@@ -293,18 +295,19 @@ def test_a_killed_process_leaves_no_wrong_object_under_a_good_name(root: Path, t
     store = Store(root)
     digest = store.add(large)
     store.push([digest])
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
     killed = 0
     for delay in (0, 0.02, 0.06, 0.12, 0.2):
         if verb != "materialise":
             store.cached(digest).unlink(missing_ok=True)
         (root / "out.bin").unlink(missing_ok=True)
         arguments = [str(root), str(large), verb, digest.md5, digest.sha256, str(digest.size)]
-        child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "go\n"
+        child = zygote.Started([str(script), *arguments], root, os.environ, program="python")
+        assert child.has_begun(60)
         time.sleep(delay)
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
+        child.kill()
+        child.communicate(timeout=60)
         killed += child.returncode == -signal.SIGKILL
         for path in (store.cached(digest), root / "out.bin"):
             if path.exists():

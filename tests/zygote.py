@@ -76,12 +76,15 @@ class Started:
         while not os.fstat(self._told[0].fileno()).st_size:
             if time.monotonic() > end:
                 return False
-            time.sleep(0.02)
+            time.sleep(0.002)
         return True
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
+        """Send it a signal, unless it has ended."""
+        has_ended = self.returncode is not None or select.select([self._client], [], [], 0)[0]
+        with suppress(ProcessLookupError):
+            if not has_ended:
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it."""
