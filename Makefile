@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What the end-to-end tests need from Debian, beyond Python and make.
 SYSTEM_PACKAGES := git openssh-client openssh-server
-# pip compiles what it copies, and an editable package not: where PYTHONDONTWRITEBYTECODE is set, every command would.
-BYTECODE := $(BIN)/python -m compileall -q gitops_registry
+# Compiled here, on all cores, and not by pip on one: where PYTHONDONTWRITEBYTECODE is set, every command would do it again.
+# What some packages ship for other Pythons cannot be compiled, and is nobody's loss.
+BYTECODE := $(BIN)/python -m compileall -q -j 0 .venv/lib gitops_registry >/dev/null 2>&1 || true
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable
 
 .PHONY: demo test check system-packages format clean
 
@@ -40,13 +42,13 @@ system-packages:
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "Installing gitops-registry into .venv (once, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) .
 	@$(BYTECODE)
 	@touch $@
 
 .venv/tested: pyproject.toml | .venv/bin/python
 	@echo "Installing gitops-registry and what its tests need into .venv (once, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(INSTALL) '.[test]'
 	@$(BYTECODE)
 	@touch $@ .venv/installed
 
