@@ -89,7 +89,7 @@ def contribution(repository: Repository, head: str) -> Commit:
 
 
 def consent(
-    witnesses: Witnesses, repository: Repository, before: Snapshot, changes: Sequence[Change],
+    witnesses: Witnesses, before: Snapshot, changes: Sequence[Change],
     *, tip: str, head: str, others: Sequence[PathChange], now: datetime | None = None, also: Sequence[Commit] = (),
 ) -> Consent:  # fmt: skip
     """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
@@ -97,7 +97,7 @@ def consent(
     `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry. A
     rejection stands until the same member approves on top of it.
     """
-    now = now or datetime.now(UTC)
+    now, repository = now or datetime.now(UTC), witnesses.repository
     said: list[Word] = []
     contributors: set[str] = set()
     commits = own_commits(repository, tip, head)
@@ -109,7 +109,7 @@ def consent(
         else:
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
-    case = _Case(witnesses, repository, before, changes, others, tip, frozenset(contributors), now)
+    case = _Case(witnesses, before, changes, others, tip, frozenset(contributors), now)
     heard: dict[str, list[Word]] = {}
     discounted: list[str] = []
     for one in (*said, *elsewhere):
@@ -136,7 +136,6 @@ class _Case:
     """One plan, and what an approval of it is measured by."""
 
     witnesses: Witnesses
-    repository: Repository
     before: Snapshot
     changes: Sequence[Change]
     others: Sequence[PathChange]
@@ -159,7 +158,10 @@ class _Case:
         """Return the rejection of one member that stands: none of their approvals was said on top of it."""
         approved = [one.oid for one in words if one.kind == "approve"]
         rejected = [one for one in words if one.kind == "reject"]
-        return next((r for r in rejected if not any(self.repository.is_ancestor(r.oid, oid) for oid in approved)), None)
+        return next(
+            (r for r in rejected if not any(self.witnesses.repository.is_ancestor(r.oid, oid) for oid in approved)),
+            None,
+        )
 
     def void(self, member: str, one: Word) -> str:
         """Say why an approval does not hold for this plan; empty where it does."""
@@ -167,7 +169,7 @@ class _Case:
             return f"the approval of {member} does not count: {member} wrote part of it"
         if one.plan != plan_digest(self.changes, self.others):
             return f"the approval of {member} does not count: it approves another plan than what would land now"
-        if not self.repository.follows(self.tip, one.base):
+        if not self.witnesses.repository.follows(self.tip, one.base):
             return (
                 f"the approval of {member} does not count: it was judged on {one.base[:12]}, which is no decision here"
             )
@@ -177,7 +179,7 @@ class _Case:
 
     def _decided_since(self, base: str) -> str:
         """Return a decision after `base` that touched what this plan touches; empty where none did."""
-        return self.repository.first_step(self.tip, base, *touched(self.changes))
+        return self.witnesses.repository.first_step(self.tip, base, *touched(self.changes))
 
 
 def touched(changes: Sequence[Change]) -> list[str]:

@@ -77,7 +77,6 @@ def agreed(
     others = unplanned(place.landed(base, head)[2], before) if before.constitution.unmanaged else []
     found = consent(
         place.witnesses,
-        place.repository,
         before,
         changes,
         tip=base,

@@ -59,7 +59,7 @@ def install(
     """Let a bare repository judge every push before it takes it.
 
     `root`: the fingerprint of the key that may start the registry there, or the key (a .pub file or its line), which then
-    also opens the door. `is_blind`: the server cannot reach the store. Raises RegistryError where the repository cannot be
+    also opens the door. `is_blind`: the server cannot reach the store. What an earlier call said stays said. Raises RegistryError where the repository cannot be
     one, or has a hook of somebody else's.
     """
     repository = Repository.open(path)
@@ -80,7 +80,7 @@ def install(
         files.append(str(keys_file))
     notes = _notes(repository, tip, keys_file)
     if not dry_run:
-        values = {ANCHOR: branch, UNSEEN_BYTES: "true" if is_blind else "false", ROOT: fingerprint, ROOT_KEY: line}
+        values = {ANCHOR: branch, UNSEEN_BYTES: "true" if is_blind else "", ROOT: fingerprint, ROOT_KEY: line}
         _configure(repository, {**values, KEYS_FILE: str(keys_file or "")})
         if tip is None:
             repository.run("symbolic-ref", "HEAD", f"refs/heads/{branch}")

@@ -48,8 +48,8 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
         return
     new = incoming.new_commits(repository, [update.new for update in moves if not update.is_deletion])
     proposed = tuple(u.new for u in moves if sort_of(u.ref, branch) == "proposal" and not u.is_deletion)
-    court = Court(now, frozenset(new), proposed, _required(place))
-    refused = list(contents(repository, new, _MOST_COMMITS if tip != NO_COMMIT else _MOST_AT_FIRST))
+    court = Court(now, frozenset(new), proposed, _required(place), is_first=tip == NO_COMMIT)
+    refused = list(contents(repository, new, _MOST_AT_FIRST if court.is_first else _MOST_COMMITS))
     yield from refused
     if refused:  # what is too large to look at is not looked at further
         return

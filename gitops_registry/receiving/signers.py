@@ -101,8 +101,11 @@ def _is_theirs(signer: Member, email: str, claimed: set[str]) -> bool:
     return not signer.email or email.lower() == signer.email.lower()
 
 
-def dates(commit: Commit, *, now: datetime, after: int = 0) -> Iterator[Refusal]:
-    """Yield why the dates of a commit that arrives now cannot be its own; `after` is the time of the decision before it."""
+def dates(commit: Commit, *, now: datetime, after: int = 0, is_history: bool = False) -> Iterator[Refusal]:
+    """Yield why the dates of a commit that arrives now cannot be its own; `after` is the time of the decision before it.
+
+    A `history` that a first push brings may be as old as it is.
+    """
     authored = re.search(r"> (\d+) ", commit.author_line)
     latest = max(commit.time, int(authored[1]) if authored else 0)
     hint = (
@@ -112,16 +115,17 @@ def dates(commit: Commit, *, now: datetime, after: int = 0) -> Iterator[Refusal]
         yield Refusal("dates", f"{_called(commit)} is dated in the future", hint, "", commit.oid)
     elif after and commit.time < after - SKEW.total_seconds():
         yield Refusal("dates", f"{_called(commit)} is dated before the decision it follows", hint, "", commit.oid)
-    elif commit.time < (now - OLDEST).timestamp():
+    elif not is_history and commit.time < (now - OLDEST).timestamp():
         yield Refusal("dates", f"{_called(commit)} is dated more than {OLDEST.days} days ago", hint, "", commit.oid)
 
 
 def contributions(
-    witnesses: Witnesses, commits: Sequence[Commit], side: Snapshot, *, new: frozenset[str], now: datetime
-) -> Iterator[Refusal]:
+    witnesses: Witnesses, commits: Sequence[Commit], side: Snapshot,
+    *, new: frozenset[str], now: datetime, is_history: bool = False,
+) -> Iterator[Refusal]:  # fmt: skip
     """Yield why the commits of a proposal are not all the work of members who may write.
 
-    What arrives now is judged now; what arrived before, when it was made.
+    What arrives now is judged now; what arrived before, when it was made. `is_history`: see `dates`.
     """
     access = witnesses.members(side)
     good = [commit.oid for commit in commits if witnesses.signature(commit.oid, side).is_good]
@@ -131,7 +135,7 @@ def contributions(
         found, refusals = signature(witnesses, commit, side, now=now if is_new else None)
         yield from refusals
         if is_new:
-            yield from (*dates(commit, now=now), *texts(commit))
+            yield from (*dates(commit, now=now, is_history=is_history), *texts(commit))
         if found.is_good and not access.may_write(found.member):
             message = f"{found.member} may not write, and made {_called(commit)}"
             yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)

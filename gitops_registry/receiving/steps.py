@@ -31,14 +31,15 @@ _DIRECT = frozenset({"model_registered", "version_registered"})
 
 @dataclass(frozen=True)
 class Court:
-    """What a push is judged with: when it came, which of its commits are new, which proposals it brings, and which facts
-    must be known.
+    """What a push is judged with: when it came, which of its commits are new, which proposals it brings, which facts
+    must be known, and whether it is the first one, with all of the history.
     """
 
     now: datetime
     new: frozenset[str]
     proposed: tuple[str, ...] = ()
     required: frozenset[Fact] = REQUIRED
+    is_first: bool = False
 
 
 def step(place: Workplace, court: Court, oid: str, parent: str) -> Iterator[Refusal]:
@@ -53,7 +54,7 @@ def step(place: Workplace, court: Court, oid: str, parent: str) -> Iterator[Refu
 def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Iterator[Refusal]:
     before = place.snapshot(parent.oid)
     found, refusals = signers.signature(place.witnesses, commit, before, now=court.now)
-    refusals += signers.dates(commit, now=court.now, after=parent.time)
+    refusals += signers.dates(commit, now=court.now, after=parent.time, is_history=court.is_first)
     refusals += [*signers.texts(commit), *_shape(commit)]
     if refusals:  # whoever made it is nobody, or it is no decision: nothing else that is said of it would mean anything
         yield from refusals
@@ -66,8 +67,9 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
         yield Refusal("empty", "decides nothing", "leave it out", "", commit.oid)
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
-    yield from _wording(before, report, commit, changed, found.member)
-    yield from _kind(place, before, report, commit, head, wording=bool(_meaning_the_same(before, report, changed)))
+    wording = _meaning_the_same(before, report, changed)
+    yield from _wording(before, commit, wording, found.member)
+    yield from _kind(place, before, report, commit, head, wording=bool(wording))
     if not place.witnesses.members(before).may_write(found.member):
         message = f"{found.member} may not write"
         yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
@@ -119,16 +121,16 @@ def _landing(
     if meaning(diff(before, after, ours)) != meaning(own_plan(place, tip, head)):
         yield Refusal("landing", "would land as something else than its proposal says", hint, "", commit.oid)
     own = own_commits(place.repository, tip, head)
-    yield from signers.contributions(place.witnesses, own, before, new=court.new, now=court.now)
+    yield from signers.contributions(
+        place.witnesses, own, before, new=court.new, now=court.now, is_history=court.is_first
+    )
     if not changed:
         yield Refusal("empty", "decides nothing: its proposal changes nothing any more", "leave it out", "", commit.oid)
 
 
-def _wording(
-    before: Snapshot, report: Report, commit: Commit, changed: Sequence[PathChange], member: str
-) -> Iterator[Refusal]:
+def _wording(before: Snapshot, commit: Commit, wording: Sequence[str], member: str) -> Iterator[Refusal]:
     """Yield a refusal for each file that changes and means the same, where its signer may not write it: no change speaks of it."""
-    for path in _meaning_the_same(before, report, changed):
+    for path in wording:
         model = paths.place_of(path).model
         wanted: Permission = "write" if model else "administer"
         if before.access is not None and not holds(before.access, member, wanted, model):
@@ -198,7 +200,7 @@ def _start(place: Workplace, court: Court, oid: str, parent: str, root: str) -> 
     place.decided = oid
     commit, after = place.repository.commit(oid), place.snapshot(oid)
     found, refusals = signers.signature(place.witnesses, commit, after, now=court.now)
-    refusals += signers.dates(commit, now=court.now)
+    refusals += signers.dates(commit, now=court.now, is_history=True)
     if not refusals and found.fingerprint != root:
         message = f"the registry was started with {found.fingerprint}, and this server expects {root}"
         hint = "start it with that key: gitops-registry init --team --key FILE; or name another: gitops-registry hook install REPOSITORY --root"

@@ -377,3 +377,19 @@ def test_at_a_url_a_refusal_comes_with_its_reason_and_the_servers_hint(team: Tea
     assert f"error: {url} refused: " in done.stderr
     assert "is no member's" in done.stderr
     assert "hint: an administrator adds your key" in done.stderr
+
+
+def test_a_registry_that_is_older_than_its_server_starts_there(team: Team, tmp_path: Path) -> None:
+    public = str(team.folder / "alice.key.pub")
+    long_ago = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
+    assert cli(tmp_path, "init", "old", "--team", "--key", public, environment=long_ago).returncode == 0
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "old.git")
+    assert cli(tmp_path, "hook", "install", "old.git", "--root", public).returncode == 0
+    git(tmp_path / "old", "push", "--quiet", str(tmp_path / "old.git"), "main")
+    assert git(tmp_path / "old.git", "rev-parse", "main") == git(tmp_path / "old", "rev-parse", "main")
+
+
+def test_what_was_said_of_a_server_stays_said(team: Team) -> None:
+    for words in (("--without-store",), ()):
+        assert cli(team.folder, "hook", "install", str(team.server), *words).returncode == 0
+        assert git(team.server, "config", "gitops-registry.unseenBytes").strip() == "true"
