@@ -67,7 +67,7 @@ def install(
         raise RegistryError(
             f"{path} is a checkout; a server's repository is bare", hint="git init --bare REPOSITORY.git"
         )
-    branch = branch or repository.config(ANCHOR) or repository.head_branch or "main"
+    branch = branch or repository.config(ANCHOR) or _branch_of(repository)
     tip = repository.tip(f"refs/heads/{branch}")
     access = Snapshot(repository.source(tip)).access if tip else None
     fingerprint, line = _root(root) if root else (repository.config(ROOT), repository.config(ROOT_KEY))
@@ -78,7 +78,7 @@ def install(
     keys_file = keys_file or (Path(told) if (told := repository.config(KEYS_FILE)) else None)
     if keys_file:
         files.append(str(keys_file))
-    notes = _notes(repository, tip, keys_file)
+    notes = _notes(repository, tip, keys_file, is_shut=tip is None and not line)
     if not dry_run:
         values = {ANCHOR: branch, UNSEEN_BYTES: "true" if is_blind else "", ROOT: fingerprint, ROOT_KEY: line}
         _configure(repository, {**values, KEYS_FILE: str(keys_file or "")})
@@ -88,6 +88,12 @@ def install(
         open_doors(repository)
         graph.renew(repository)
     return Installed(repository.common_dir, branch, fingerprint, tuple(files), keys_file is not None, notes)
+
+
+def _branch_of(repository: Repository) -> str:
+    """Return the branch that HEAD names where there is one; an empty repository gets that of `init`, whatever git calls its first."""
+    head = repository.head_branch
+    return head if head and repository.tip(f"refs/heads/{head}") else "main"
 
 
 def _configure(repository: Repository, values: Mapping[str, str]) -> None:
@@ -154,7 +160,7 @@ def _write_hooks(folder: Path) -> None:
         draft.replace(folder / name)
 
 
-def _notes(repository: Repository, tip: str | None, keys_file: Path | None) -> tuple[str, ...]:
+def _notes(repository: Repository, tip: str | None, keys_file: Path | None, *, is_shut: bool) -> tuple[str, ...]:
     notes = []
     if keys_file is None:
         notes.append(
@@ -165,6 +171,8 @@ def _notes(repository: Repository, tip: str | None, keys_file: Path | None) -> t
         notes.append(
             f"a boundary for those who come through {keys_file}, as long as nobody else has a way to this account"
         )
+    if keys_file and is_shut:
+        notes.append(f"nobody comes in through {keys_file} yet: give the root key itself, --root KEY.pub")
     if tip is None:
         notes.append(
             f"next, in the registry: git remote add origin USER@HOST:{repository.common_dir}; git push -u origin HEAD"

@@ -393,3 +393,20 @@ def test_what_was_said_of_a_server_stays_said(team: Team) -> None:
     for words in (("--without-store",), ()):
         assert cli(team.folder, "hook", "install", str(team.server), *words).returncode == 0
         assert git(team.server, "config", "gitops-registry.unseenBytes").strip() == "true"
+
+
+def test_an_empty_repository_takes_main_whatever_git_calls_its_first_branch(team: Team, tmp_path: Path) -> None:
+    public = team.folder / "alice.key.pub"
+    keys = str(tmp_path / "keys")
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=master", "new.git")
+    fingerprint = subprocess.run(
+        ["ssh-keygen", "-l", "-f", public], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
+    shut = cli(tmp_path, "hook", "install", "new.git", "--root", fingerprint, "--authorized-keys", keys)
+    assert "judges every push to main" in shut.stdout
+    assert "nobody comes in through" in shut.stdout
+    opened = cli(tmp_path, "hook", "install", "new.git", "--root", str(public))
+    assert "nobody comes in through" not in opened.stdout
+    assert Path(keys).read_text().count("restrict,command=") == 1
+    assert cli(tmp_path, "init", "new", "--team", "--key", str(public)).returncode == 0
+    git(tmp_path / "new", "push", "--quiet", str(tmp_path / "new.git"), "main")
