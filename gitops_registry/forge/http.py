@@ -259,7 +259,8 @@ def _asked_to_wait(answer: Answer) -> float | None:
         return float(after)
     reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
     if headers.get("X-RateLimit-Remaining", "0") == "0" and reset.isdigit():
-        return max(1.0, float(reset) - time.time())
+        left: float = float(reset) - time.time()
+        return left if left > 1.0 else 1.0
     return 0.0
 
 
