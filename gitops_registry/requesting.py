@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gitops_registry import deciding, paths
 from gitops_registry.access import holds, needed
@@ -55,7 +56,7 @@ def request(place: Workplace, intent: Intent, forge: Forge, *, dry_run: bool = F
         after, report = deciding.judge(place, intent, tip, dry_run=dry_run)
         subject = intent.subject(before)
         if found is not None:
-            report = _same(place, intent, found, tip, report)
+            report = _same(place, intent, found, tip, after, report)
         refusals = report.refusals(ADVICE)
         if dry_run or (refusals and not draft) or (found is None and not after.changed_paths()):
             return Outcome(subject, report, refusals, notes=tuple(notes))
@@ -92,11 +93,11 @@ def _found(place: Workplace, branch: str, tip: str) -> _Open | None:
     return None if head is None or repository.is_ancestor(head, tip) else _Open(head, here, there)
 
 
-def _same(place: Workplace, intent: Intent, found: _Open, tip: str, wanted: Report) -> Report:
+def _same(place: Workplace, intent: Intent, found: _Open, tip: str, after: Snapshot, wanted: Report) -> Report:
     """Return what the check says of the open proposal. Raises Conflict where it does not do what is wanted."""
-    before, after, changed = place.landed(tip, found.head)
-    report = check(before, after, changed, gatherer(place, tip), place.engine)
-    if meaning(report.changes) != meaning(wanted.changes) or not intent.brings <= _brought(after, report.changes):
+    before, there, changed = place.landed(tip, found.head)
+    report = check(before, there, changed, gatherer(place, tip), place.engine)
+    if _gist(report.changes, there) != _gist(wanted.changes, after):
         who = place.repository.commit(found.head).author
         branch = intent.branch(before) if intent.branch else ""
         raise Conflict(
@@ -106,14 +107,18 @@ def _same(place: Workplace, intent: Intent, found: _Open, tip: str, wanted: Repo
     return report
 
 
-def _brought(after: Snapshot, changes: Sequence[Change]) -> set[str]:
-    """The SHA-256 of the bytes that a plan registers or pins."""
-    found: set[str] = set()
-    for change in changes:
-        version = after.version(change.model, change.version) if change.kind == "version_registered" else None
-        found |= {artifact.sha256 for artifact in version.artifacts} if version else set()
-        model = after.model(change.model) if change.subject == "evaluation" else None
-        found |= {model.evaluation.sha256} if model and model.evaluation else set()
+def _gist(changes: Sequence[Change], after: Snapshot) -> list[Any]:
+    """Return what a plan means; of a version that it registers, what was measured: writing an estimator down gives other bytes
+    each time, so only where nothing was measured the bytes must be the same.
+    """
+    found: list[Any] = []
+    for kind, model, number, subject, was, becomes in meaning(changes):
+        version = after.version(model, number) if kind == "version_registered" else None
+        if version is not None:
+            told = (version.release, version.params, version.metrics, version.model_type, version.signature)
+            own = [(one.name, one.sha256) for one in version.artifacts if not one.derived_from]
+            becomes = (*told, version.evaluation or own)
+        found.append((kind, model, number, subject, was, becomes))
     return found
 
 
@@ -127,7 +132,7 @@ def bring(place: Workplace, branch: str, found: _Open) -> None:
             f"{place.branch} follows no branch of a remote, so there is nowhere to open a pull request",
             hint=f"git remote add origin URL; git push -u origin {place.branch}; then run it again",
         )
-    moves = {f"refs/heads/{branch}": (found.there or NO_COMMIT, found.head)}
+    moves = {f"refs/heads/{branch}": (found.there or NO_COMMIT, f"refs/heads/{branch}")}
     hint = f"the proposal {branch} is here: the same command goes on from there"
     push(place.repository, remote, moves, progress=place.progress, hint=hint)
 

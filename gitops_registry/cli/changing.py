@@ -28,7 +28,7 @@ from gitops_registry.cli.output import (
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.registering import Submission
+    from gitops_registry.registering import Registered, Submission
 
 _CODE = {".pkl", ".pickle", ".joblib"}
 
@@ -97,8 +97,13 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     return print_outcome(
         registered.outcome,
         dry_run=dry_run,
-        what_next=[command(f"promote {name} {registered.number} --to staging")],
+        what_next=[_next(registered)],
     )
+
+
+def _next(registered: Registered) -> str:
+    proposal = registered.outcome.proposal
+    return command(f"merge {proposal}" if proposal else f"promote {registered.name} {registered.number} --to staging")
 
 
 def _submission(given: dict[str, Any]) -> Submission:
