@@ -62,10 +62,11 @@ def steps(place: Workplace, start: str, tip: str, forge: Forge | None) -> Iterat
 
 
 def _step(place: Workplace, commit: Commit, parent: str, forge: Forge | None) -> Landed:
-    kept, place.decided = place.decided, parent
+    kept, branch = place.decided, place.branch  # a place that knows a last decision does not look for its branch
+    place.decided = parent
     try:
         before, after = place.snapshot(parent), place.snapshot(commit.oid)
-        request = _request(place, commit, forge)
+        request = _request(branch, commit, forge)
         facts, findings = _maker(place, commit, parent, forge, request)
         changed = place.repository.changed_paths(parent, commit.oid)
         said = _said(place, commit, parent, forge, request, facts)
@@ -79,13 +80,13 @@ def _step(place: Workplace, commit: Commit, parent: str, forge: Forge | None) ->
         place.decided = kept
 
 
-def _request(place: Workplace, commit: Commit, forge: Forge | None) -> PullRequest | None:
+def _request(branch: str, commit: Commit, forge: Forge | None) -> PullRequest | None:
     """Return the merged pull request that a decision came through, as the forge says."""
     if forge is None:
         return None
     asked = (commit.oid, *commit.parents[1:2])
     found = [one for oid in asked for one in forge.requests_of(oid) if one.state == "merged"]
-    return next((one for one in found if one.base == place.branch), None)
+    return next((one for one in found if one.base == branch), None)
 
 
 def _maker(

@@ -12,6 +12,7 @@ from typing import Any
 
 from gitops_registry import deciding, paths
 from gitops_registry.access import holds, needed
+from gitops_registry.approving import contribution
 from gitops_registry.audit import reason_of
 from gitops_registry.changes import Change, meaning
 from gitops_registry.deciding import Intent, Outcome
@@ -60,6 +61,8 @@ def request(place: Workplace, intent: Intent, forge: Forge, *, dry_run: bool = F
         refusals = report.refusals(ADVICE)
         if dry_run or (refusals and not draft) or (found is None and not after.changed_paths()):
             return Outcome(subject, report, refusals, notes=tuple(notes))
+        if found is not None and place.repository.is_torn(tip, found.head):
+            found = _joined(place, branch, found, tip)
         if found is None:
             message = intent.message(before)
             commit, scratch = write_commit(place.repository, after.edits, parents=[tip], message=message)
@@ -67,7 +70,6 @@ def request(place: Workplace, intent: Intent, forge: Forge, *, dry_run: bool = F
             place.move({f"refs/heads/{branch}": (there, commit)}, scratch=scratch)
             found = _Open(commit, commit, place.repository.tip(f"refs/remotes/{place.follows}/{branch}"))
         bring(place, branch, found)
-        notes += [f"{found.head[:12]} of {branch} is somebody else's, and stays as it is"] if not found.here else []
     opened = open_request(
         place, forge, branch=branch, head=found.head, title=subject, report=report, reason=intent.reason
     )
@@ -105,6 +107,16 @@ def _same(place: Workplace, intent: Intent, found: _Open, tip: str, after: Snaps
             hint=f"look at it: gitops-registry proposals show {branch}; land it, or close it and propose again",
         )
     return report
+
+
+def _joined(place: Workplace, branch: str, found: _Open, tip: str) -> _Open:
+    """Put a commit on a proposal that joins it with what was decided, value by value, where a forge could not join the texts."""
+    after = place.landed(tip, found.head)[1]
+    told = contribution(place.repository, found.head, tip)
+    commit, scratch = write_commit(place.repository, after.edits, parents=[tip, found.head], message=told.body)
+    ref = f"refs/heads/{branch}"
+    place.move({ref: (place.repository.tip(ref) or NO_COMMIT, commit)}, scratch=scratch)
+    return _Open(commit, commit, found.there)
 
 
 def _gist(changes: Sequence[Change], after: Snapshot) -> list[Any]:

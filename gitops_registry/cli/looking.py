@@ -196,7 +196,7 @@ def log_command(ctx: click.Context, name: str | None, limit: int | None, as_json
         through = event.proposal
         signed = event.signature
         if event.attested:
-            word = f"  {click.style(clean(event.attested), fg='yellow' if event.attested.is_merge else 'red')}"
+            word = f"  {click.style(clean(str(event.attested)), fg='yellow' if event.attested.is_merge else 'red')}"
         else:
             word = f"  {click.style(clean(signed), fg='green' if signed.is_good else 'red')}" if signed else ""
         click.echo(head + (f"  (through {clean(through)})" if through else "") + word)
