@@ -279,35 +279,27 @@ def _merging(project: Any, guarded: Guarded, page: str) -> list[Setting]:
             f"{where}: do not allow squashing" if is_open else "",
         )
     )
+    return [*found, _verdict(project, guarded, where), _level(project, way, where)]
+
+
+def _verdict(project: Any, guarded: Guarded, where: str) -> Setting:
     piped = dig(project, "only_allow_merge_if_pipeline_succeeds") is True
     skipped = dig(project, "allow_merge_on_skipped_pipeline") is True
+    if piped and not skipped:
+        return Setting("verdict", False, "pipelines must succeed")
     told = (
-        f"nothing requires that the pipeline, and the status {guarded.status} in it, succeeds"
-        if not piped
-        else "a skipped pipeline counts as one that succeeded"
-        if skipped
-        else "pipelines must succeed"
+        "a skipped pipeline counts as one that succeeded"
+        if piped
+        else f"nothing requires that the pipeline, and the status {guarded.status} in it, succeeds"
     )
-    found.append(
-        Setting(
-            "verdict", not piped or skipped, told, f"{where}: pipelines must succeed" if not piped or skipped else ""
-        )
-    )
-    behind = way != "rebase_merge" and dig(project, "merge_trains_enabled") is not True
-    told = (
-        "a branch may land on another base than it was judged on"
-        if behind
-        else "branches are up to date when they land"
-    )
-    found.append(
-        Setting(
-            "up to date",
-            behind,
-            told,
-            f"{where}: merge commit with semi-linear history, or merge trains" if behind else "",
-        )
-    )
-    return found
+    return Setting("verdict", True, told, f"{where}: pipelines must succeed")
+
+
+def _level(project: Any, way: str, where: str) -> Setting:
+    if way == "rebase_merge" or dig(project, "merge_trains_enabled") is True:
+        return Setting("up to date", False, "branches are up to date when they land")
+    told = "a branch may land on another base than it was judged on"
+    return Setting("up to date", True, told, f"{where}: merge commit with semi-linear history, or merge trains")
 
 
 def _configuration(project: Any, page: str) -> Setting:
