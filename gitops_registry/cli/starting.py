@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -113,13 +114,19 @@ def _say_who_decides(key: str, *, team: bool) -> None:
 
 
 @click.command("doctor")
+@click.option("--forge", "of_forge", is_flag=True, help="Say how the forge guards the branch of decisions instead.")
 @json_option
 @click.pass_context
-def doctor_command(ctx: click.Context, as_json: bool) -> int:
-    """Say what is wrong with this registry on this machine, and how to repair it."""
-    from gitops_registry.doctor import examine
+def doctor_command(ctx: click.Context, of_forge: bool, as_json: bool) -> int:
+    """Say what is wrong with this registry on this machine, and how to repair it.
 
-    symptoms = examine(opened(ctx).place)
+    With --forge, what the settings of the repository on the forge let through: everything that the check cannot see.
+    """
+    from gitops_registry.doctor import examine
+    from gitops_registry.guarding import guards
+
+    registry = opened(ctx)
+    symptoms = guards(registry.place, registry.forge(os.environ)) if of_forge else examine(registry.place)
     if as_json:
         print_json([symptom.to_json() for symptom in symptoms])
     else:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
 from gitops_registry.forge import gitea_answers as answers
-from gitops_registry.forge.gitea_answers import listed, quoted
+from gitops_registry.forge.gitea_answers import count, listed
 from gitops_registry.forge.gitea_marks import Marks
 from gitops_registry.forge.gitea_settings import settings_of
 from gitops_registry.forge.http import Api
@@ -34,6 +34,7 @@ from gitops_registry.forge.interface import (
     Wanted,
     fitting,
 )
+from gitops_registry.forge.reading import NOBODY, entries, part, person, text
 
 _WIDEST_TITLE = 250  # Gitea cuts at 255, and a title that it cut would never be the one that is wanted
 _JOB = -2
@@ -48,7 +49,7 @@ class Gitea:
     def __init__(self, api: Api, server: str, path: str, *, wait: Callable[[float], None] = time.sleep) -> None:
         self._api = api
         self._owner, _, name = path.partition("/")
-        self._there = f"repos/{quoted(self._owner)}/{quoted(name)}"
+        self._there = f"repos/{part(self._owner)}/{part(name)}"
         self._page = f"{server}/{quote(path)}"
         self._wait = wait
         self._own: int | None = None
@@ -65,8 +66,8 @@ class Gitea:
 
     def person(self, login: str) -> Person:
         """Return the account of that login."""
-        found = answers.person(self._api.get(f"users/{quoted(login)}"))
-        if found == answers.NOBODY:
+        found = person(self._api.get(f"users/{part(login)}"))
+        if found == NOBODY:
             raise RegistryError(f"Gitea shows the account {login} without a number", hint="is that address its API?")
         return found
 
@@ -83,15 +84,15 @@ class Gitea:
     def requests_of(self, commit: str) -> list[PullRequest]:
         """Return the pull requests into any branch whose head is a commit, or that landed as it, newest first."""
         found = {one.number: one for _, one in self._opened() if one.head == commit}
-        landed = self._api.find(f"{self._there}/commits/{quoted(commit)}/pull")
+        landed = self._api.find(f"{self._there}/commits/{part(commit)}/pull")
         if landed is not None:
             one = self._settled(landed)
             if one.merged_as == commit:
                 found[one.number] = one
         refs = self._api.find(f"{self._there}/git/refs/pull")  # all of them in one answer, closed and merged ones too
         for entry in refs if isinstance(refs, list) else [refs]:
-            number = answers.text(entry, "ref").removeprefix("refs/pull/").removesuffix("/head")
-            is_it = answers.commit(answers.part(entry, "object"), "sha") == commit
+            number = text(entry, "ref").removeprefix("refs/pull/").removesuffix("/head")
+            is_it = answers.commit(entry, "object", "sha") == commit
             if is_it and number.isascii() and number.isdigit() and int(number) not in found:
                 one = self.request(int(number))
                 if one.head == commit:
@@ -104,8 +105,8 @@ class Gitea:
             return found
         kept = self._api.find(f"{self._there}/git/{self.ref(found)}")
         entry = kept[0] if isinstance(kept, list) and kept else kept
-        head = answers.commit(answers.part(entry, "object"), "sha")
-        return replace(found, head=head) if head and answers.text(entry, "ref") == self.ref(found) else found
+        head = answers.commit(entry, "object", "sha")
+        return replace(found, head=head) if head and text(entry, "ref") == self.ref(found) else found
 
     def _opened(self) -> Iterator[tuple[Any, PullRequest]]:
         for entry in listed(self._api, f"{self._there}/pulls", state="open"):
@@ -177,15 +178,15 @@ class Gitea:
                 found = self._comment_of(request, marker)
                 if found is None:
                     raise
-        number = answers.number(found, "id")
-        if not _is_same(answers.text(found, "body"), body):
+        number = count(found, "id")
+        if not _is_same(text(found, "body"), body):
             self._api.send("PATCH", f"{self._there}/issues/comments/{number}", json={"body": body})
         return f"{request.url}#issuecomment-{number}"
 
     def _comment_of(self, request: PullRequest, marker: str) -> Any:
         if self._own is None:
             try:
-                self._own = answers.number(self._api.get("user"), "id")
+                self._own = count(self._api.get("user"), "id")
             except (NotFound, Refused) as error:
                 if isinstance(error, Refused) and error.status == 401:
                     raise
@@ -195,16 +196,16 @@ class Gitea:
         found = [
             entry
             for entry in listed(self._api, f"{self._there}/issues/{request.number}/comments")
-            if answers.person(answers.part(entry, "user")).id == own and answers.text(entry, "body").startswith(marker)
+            if count(entry, "user", "id") == own and text(entry, "body").startswith(marker)
         ]
-        return min(found, key=lambda entry: answers.number(entry, "id"), default=None)
+        return min(found, key=lambda entry: count(entry, "id"), default=None)
 
     def set_status(self, commit: str, status: Status) -> None:
         """Say what a commit came to, in place of what was said under that name before."""
         body = {"context": status.name, "state": status.verdict, "description": " ".join(status.text.split())}
         if status.url:
             body["target_url"] = status.url
-        path = f"{self._there}/statuses/{quoted(commit)}"
+        path = f"{self._there}/statuses/{part(commit)}"
         try:
             self._api.send("POST", path, json=body)
         except Unanswered:
@@ -219,7 +220,7 @@ class Gitea:
         if now.state == "closed":
             raise Refused(f"the pull request {now.number} is closed", hint="open it again, or run the command anew")
         title, _, rest = message.strip().partition("\n")
-        body = {"Do": "merge", "head_commit_id": head, "merge_title_field": title, "merge_message_field": rest.strip()}
+        body = {"Do": "merge", "head_commit_id": head, "MergeTitleField": title, "MergeMessageField": rest.strip()}
         tries = iter(_PAUSES)
         while now.state != "merged":
             try:
@@ -258,8 +259,8 @@ class Gitea:
         """Return the commit that a pull request landed as. Raises Refused where that is no merge commit of a head."""
         _insist(now, head)
         params = {"stat": "false", "verification": "false", "files": "false"}
-        shown = self._api.get(f"{self._there}/git/commits/{quoted(now.merged_as)}", **params) if now.merged_as else None
-        parents = [answers.commit(parent, "sha") for parent in answers.entries(shown, "parents")]
+        shown = self._api.get(f"{self._there}/git/commits/{part(now.merged_as)}", **params) if now.merged_as else None
+        parents = [answers.commit(parent, "sha") for parent in entries(shown, "parents")]
         if len(parents) != 2 or parents[1] != head:
             raise Refused(
                 f"the pull request {now.number} was merged another way than by a merge commit of what was judged",
@@ -282,12 +283,12 @@ def _is_same(one: str, other: str) -> bool:
     return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()
 
 
-def _title(text: str) -> str:
+def _title(title: str) -> str:
     """Return a title on one line and as wide as Gitea takes it; signs of East Asia count twice."""
-    text = " ".join(text.split())
-    widths = [2 if east_asian_width(sign) in "WF" else 1 for sign in text]
+    title = " ".join(title.split())
+    widths = [2 if east_asian_width(sign) in "WF" else 1 for sign in title]
     if sum(widths) <= _WIDEST_TITLE:
-        return text
+        return title
     while sum(widths) > _WIDEST_TITLE - 2:
         widths.pop()
-    return f"{text[: len(widths)]}…"
+    return f"{title[: len(widths)]}…"

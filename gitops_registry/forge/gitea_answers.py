@@ -1,22 +1,16 @@
-"""What Gitea and Forgejo answer, read with care: a field that is missing, null or of another kind raises no KeyError here.
-
-What a value cannot do without raises RegistryError; everything else is empty where it is not well formed.
-"""
+"""What Gitea and Forgejo answer, as our values, and their lists, page after page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.http import Api
-from gitops_registry.forge.interface import Person, PullRequest, Review, State, Word
+from gitops_registry.forge.interface import PullRequest, Review, State, Word
+from gitops_registry.forge.reading import dig, entries, moment, person, text
 
-NOBODY = Person(0, "ghost")
-"""Whose account is gone."""
 _PAGE = 50
 _MOST_PAGES = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -24,85 +18,53 @@ _WORDS: dict[str, Word] = {"APPROVED": "approved", "REQUEST_CHANGES": "rejected"
 """PENDING is nobody's word yet, and REQUEST_REVIEW is a question to somebody."""
 
 
-def part(data: Any, name: str) -> dict[str, Any]:
-    """Return a field that is an object; empty where it is none."""
-    found = data.get(name) if isinstance(data, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def entries(data: Any, name: str) -> list[Any]:
-    """Return a field that is a list; empty where it is none."""
-    found = data.get(name) if isinstance(data, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def text(data: Any, name: str) -> str:
-    """Return a field that is a text, as it is; empty where it is none."""
-    found = data.get(name) if isinstance(data, dict) else None
-    return found if isinstance(found, str) else ""
-
-
-def number(data: Any, name: str) -> int:
-    """Return a field that is a whole number; 0 where it is none."""
-    found = data.get(name) if isinstance(data, dict) else None
+def count(data: Any, *names: str) -> int:
+    """Return a whole number below names; 0 where there is none."""
+    found = dig(data, *names)
     return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
-def flag(data: Any, name: str) -> bool | None:
-    """Return a field that is yes or no; None where it is neither."""
-    found = data.get(name) if isinstance(data, dict) else None
-    return found if isinstance(found, bool) else None
-
-
-def names(data: Any, name: str) -> list[str]:
+def names(data: Any, field: str) -> list[str]:
     """Return a field that is a list of texts, without what is none."""
-    return [found for found in entries(data, name) if isinstance(found, str)]
+    return [found for found in entries(data, field) if isinstance(found, str)]
 
 
-def commit(data: Any, name: str) -> str:
-    """Return a field that is the full id of a commit; empty where it is none."""
-    found = text(data, name)
+def commit(data: Any, *names: str) -> str:
+    """Return the full id of a commit below names; empty where there is none."""
+    found = text(data, *names)
     return found if _COMMIT.fullmatch(found) else ""
-
-
-def person(data: Any) -> Person:
-    """Return an account; NOBODY where it is gone."""
-    found = Person(number(data, "id"), text(data, "login") or text(data, "username"))
-    return found if found.id and found.login else NOBODY
 
 
 def pull_request(data: Any, page: str) -> PullRequest:
     """Return a pull request of the repository whose page is given. Raises RegistryError where one has no number, head or base."""
-    count, head, base = number(data, "number"), part(data, "head"), part(data, "base")
-    if count < 1 or not commit(head, "sha") or not text(base, "ref"):
+    number, head, base = count(data, "number"), commit(data, "head", "sha"), text(data, "base", "ref")
+    if number < 1 or not head or not base:
         raise RegistryError(
-            f"Gitea shows the pull request {count or '?'} without its number, head or base",
+            f"Gitea shows the pull request {number or '?'} without its number, head or base",
             hint="look at its page: is its branch still there?",
         )
-    state: State = "open"
-    if flag(data, "merged"):
-        state = "merged"
-    elif text(data, "state") == "closed":
-        state = "closed"
-    branch = text(head, "label")  # `ref` is refs/pull/N/head once the branch is gone
+    is_merged = dig(data, "merged") is True
+    state: State = "merged" if is_merged else "closed" if text(data, "state") == "closed" else "open"
+    branch = text(data, "head", "label")  # `ref` is refs/pull/N/head once the branch is gone
     return PullRequest(
-        number=count,
-        url=f"{page}/pulls/{count}",
+        number=number,
+        url=f"{page}/pulls/{number}",
         title=text(data, "title"),
         body=text(data, "body"),
-        branch=branch if branch or is_detached(data) else text(head, "ref"),
-        base=text(base, "ref"),
-        head=commit(head, "sha"),
-        author=person(data.get("user")),
+        branch=branch if branch or is_detached(data) else text(data, "head", "ref"),
+        base=base,
+        head=head,
+        author=person(dig(data, "user")),
         state=state,
-        is_foreign=number(head, "repo_id") != number(base, "repo_id"),
-        merged_as=commit(data, "merge_commit_sha") if state == "merged" else "",
+        is_foreign=dig(data, "head", "repo_id") != dig(data, "base", "repo_id"),
+        merged_as=commit(data, "merge_commit_sha") if is_merged else "",
+        merged_by=person(dig(data, "merged_by")) if is_merged and dig(data, "merged_by") else None,
     )
 
 
 def is_detached(data: Any) -> bool:
     """Whether a pull request shows the head that the forge keeps, and not that of its branch."""
-    return text(part(data, "head"), "ref").startswith("refs/")
+    return text(data, "head", "ref").startswith("refs/")
 
 
 def review(data: Any) -> Review | None:
@@ -110,27 +72,13 @@ def review(data: Any) -> Review | None:
     word = _WORDS.get(text(data, "state"))
     if word is None:
         return None
-    count, when = number(data, "id"), moment(text(data, "submitted_at"))
-    if count < 1 or when is None:
+    number, when = count(data, "id"), moment(text(data, "submitted_at"))
+    if number < 1 or when.year < 2000:
         raise RegistryError(
-            f"Gitea shows the review {count or '?'} without its number or time", hint="look at the pull request's page"
+            f"Gitea shows the review {number or '?'} without its number or time", hint="look at the pull request's page"
         )
-    said = "dismissed" if flag(data, "dismissed") else word
-    return Review(str(count), person(data.get("user")), said, commit(data, "commit_id"), when, text(data, "body"))
-
-
-def moment(written: str) -> datetime | None:
-    """Return a moment, with its zone; None where none is written."""
-    try:
-        found = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def quoted(name: str) -> str:
-    """Return a name as one part of a path."""
-    return quote(name, safe="")
+    said: Word = "dismissed" if dig(data, "dismissed") is True else word
+    return Review(str(number), person(dig(data, "user")), said, commit(data, "commit_id"), when, text(data, "body"))
 
 
 def listed(api: Api, path: str, **params: Any) -> Iterator[Any]:
@@ -145,8 +93,8 @@ def listed(api: Api, path: str, **params: Any) -> Iterator[Any]:
         found = [] if answer.data is None else answer.data
         if not isinstance(found, list):
             raise RegistryError(f"{api.name} answered with no list for {path}", hint="is that address its API?")
-        fresh = [entry for entry in found if number(entry, "id") not in seen]
-        seen.update(number(entry, "id") for entry in fresh)
+        fresh = [entry for entry in found if count(entry, "id") not in seen]
+        seen.update(count(entry, "id") for entry in fresh)
         yield from fresh
         longest = max(longest, len(found))
         total = answer.headers.get("X-Total-Count", "")

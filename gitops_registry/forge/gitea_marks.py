@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gitops_registry.errors import NotFound
-from gitops_registry.forge.gitea_answers import entries, listed, number, person, quoted, text
+from gitops_registry.forge.gitea_answers import count, listed
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import PullRequest, Refused, Review, Unanswered
+from gitops_registry.forge.reading import entries, part, person, text
 
 _COLOUR = "#1d76db"
 _NOT_TAKEN = (NotFound, Refused, Unanswered)
@@ -43,7 +44,7 @@ class Marks:
                 continue
             try:
                 body = {"name": label, "color": _COLOUR}
-                known[label] = number(self._api.send("POST", f"{self._repository}/labels", json=body).data, "id")
+                known[label] = count(self._api.send("POST", f"{self._repository}/labels", json=body).data, "id")
             except _NOT_TAKEN as error:
                 notes.append(f"the label {label} could not be made: {error}")
         numbers = [known[label] for label in missing if known.get(label)]
@@ -57,13 +58,13 @@ class Marks:
 
     def _labels(self, wanted: list[str]) -> dict[str, int]:
         """Return the numbers of the labels that the repository has, and of those its organisation has for all."""
-        known = {text(e, "name"): number(e, "id") for e in listed(self._api, f"{self._repository}/labels")}
+        known = {text(e, "name"): count(e, "id") for e in listed(self._api, f"{self._repository}/labels")}
         if any(label not in known for label in wanted):
             try:
-                shared = list(listed(self._api, f"orgs/{quoted(self._owner)}/labels"))
+                shared = list(listed(self._api, f"orgs/{part(self._owner)}/labels"))
             except (NotFound, Refused):  # the repository is somebody's own
                 shared = []
-            known = {text(e, "name"): number(e, "id") for e in shared} | known
+            known = {text(e, "name"): count(e, "id") for e in shared} | known
         return known
 
     def ask(self, reviewers: Iterable[str], reviews: Sequence[Review]) -> list[str]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import quote
 
 from gitops_registry.errors import NotFound
-from gitops_registry.forge.gitea_answers import flag, names, number, text
+from gitops_registry.forge.gitea_answers import count, names
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import Guarded, Refused, Setting
+from gitops_registry.forge.reading import dig, part, text
 
 _RULE = "Settings, Branches, the rule of that branch"
 _RELEASES = ("a@1", "credit-risk@12", "Model_1.x@345")
@@ -24,8 +24,8 @@ _RELEASES = ("a@1", "credit-risk@12", "Model_1.x@345")
 def settings_of(api: Api, repository: str, guarded: Guarded) -> list[Setting]:
     """Return how a repository guards a branch and its tags; `repository` is its path in the API."""
     found = [_merges(api.get(repository))]
-    branch = api.find(f"{repository}/branches/{quote(guarded.branch, safe='')}")
-    if flag(branch, "protected"):
+    branch = api.find(f"{repository}/branches/{part(guarded.branch)}")
+    if _is(branch, "protected"):
         rule = _rule(api, repository, guarded.branch, branch)
         found += [*_pushes(rule, guarded.branch), _required(rule or branch, guarded), _from_whom(rule, guarded)]
         found += [_up_to_date(rule), _approvals(rule or branch), _stale(rule), _bypass(rule)]
@@ -33,7 +33,7 @@ def settings_of(api: Api, repository: str, guarded: Guarded) -> list[Setting]:
         told = f"{guarded.branch} is not protected" if branch else f"there is no branch {guarded.branch} yet"
         found.append(
             Setting(
-                "protection",
+                "pushes",
                 True if branch else None,
                 f"{told}: whoever may write can push to it, past every check and review",
                 "Settings, Branches, Add new rule",
@@ -70,6 +70,10 @@ def _said(what: str, is_open: bool | None, holds: str, opened: str, repair: str 
     return Setting(what, is_open, opened if is_open else holds, repair if is_open else "")
 
 
+def _is(rule: Any, name: str) -> bool:
+    return dig(rule, name) is True
+
+
 def _who(rule: Any, kind: str) -> str:
     """Return whom a rule names, as people read it; empty where it names nobody."""
     return ", ".join([*names(rule, f"{kind}_usernames"), *(f"team {name}" for name in names(rule, f"{kind}_teams"))])
@@ -77,57 +81,57 @@ def _who(rule: Any, kind: str) -> str:
 
 def _merges(repository: Any) -> Setting:
     ways = {
-        "squash": flag(repository, "allow_squash_merge"),
-        "rebase": flag(repository, "allow_rebase"),
-        "rebase and merge": flag(repository, "allow_rebase_explicit"),
-        "fast-forward": flag(repository, "allow_fast_forward_only_merge"),
+        "squash": dig(repository, "allow_squash_merge"),
+        "rebase": dig(repository, "allow_rebase"),
+        "rebase and merge": dig(repository, "allow_rebase_explicit"),
+        "fast-forward": dig(repository, "allow_fast_forward_only_merge"),
     }
-    allowed = [name for name, is_allowed in ways.items() if is_allowed]
-    merge = flag(repository, "allow_merge_commits")
+    allowed = [name for name, is_allowed in ways.items() if is_allowed is True]
+    merge = dig(repository, "allow_merge_commits")
     if merge is None:
         allowed = []
     opened = f"it also merges by {', '.join(allowed)}: what lands so is not the commit that was judged"
     if merge is False:
         opened = "it makes no merge commits: no pull request can land as it was judged"
     return _said(
-        "merge commits", None if merge is None else bool(allowed) or not merge,
+        "merges", None if merge is None else bool(allowed) or not merge,
         "a pull request lands as a merge commit and no other way", opened, "Settings, Units, Pull requests: merge styles",
     )  # fmt: skip
 
 
 def _pushes(rule: Any, branch: str) -> list[Setting]:
     if rule is None:
-        return [_said("direct push", None, "", ""), _said("force push", None, "", "")]
+        return [_said("pushes", None, "", ""), _said("rewriting", None, "", "")]
     opened, closed = "", f"nobody pushes to {branch} directly"
-    if flag(rule, "enable_push"):
+    if _is(rule, "enable_push"):
         closed = f"only {_who(rule, 'push_whitelist') or 'nobody'} may push to {branch} directly"
-        if not flag(rule, "enable_push_whitelist"):
+        if not _is(rule, "enable_push_whitelist"):
             opened = f"whoever may write can push to {branch} directly"
-        elif flag(rule, "push_whitelist_deploy_keys"):
+        elif _is(rule, "push_whitelist_deploy_keys"):
             opened = f"every deploy key that may write can push to {branch} directly"
     if files := text(rule, "unprotected_file_patterns"):
         opened = opened or f"whoever may write can push changes of {files} to {branch} directly"
-    forced = bool(flag(rule, "enable_force_push"))
+    forced = _is(rule, "enable_force_push")
     return [
-        _said("direct push", bool(opened), closed, f"{opened}, past the check"),
-        _said("force push", forced, f"nobody rewrites or deletes {branch}", f"the history of {branch} can be rewritten by a push"),
+        _said("pushes", bool(opened), closed, f"{opened}, past the check"),
+        _said("rewriting", forced, f"nobody rewrites or deletes {branch}", f"the history of {branch} can be rewritten by a push"),
     ]  # fmt: skip
 
 
 def _required(rule: Any, guarded: Guarded) -> Setting:
     # A pattern is met by any status that fits it, and no status at all is required where none is named.
-    is_required = bool(flag(rule, "enable_status_check")) and guarded.status in names(rule, "status_check_contexts")
+    is_required = _is(rule, "enable_status_check") and guarded.status in names(rule, "status_check_contexts")
     return _said(
-        "required check", not is_required, f"nothing merges without a good {guarded.status}",
+        "verdict", not is_required, f"nothing merges without a good {guarded.status}",
         f"the status {guarded.status} is not required by that very name: a pull request merges without the check",
     )  # fmt: skip
 
 
 def _from_whom(rule: Any, guarded: Guarded) -> Setting:
     """Return whether a status that somebody made up lets a merge through: whoever may write may set one, under any name."""
-    limited = None if rule is None else bool(flag(rule, "enable_merge_whitelist"))
+    limited = None if rule is None else _is(rule, "enable_merge_whitelist")
     return _said(
-        "source of the check", None if limited is None else not limited,
+        "workflow", None if limited is None else not limited,
         f"only {_who(rule, 'merge_whitelist') or 'nobody'} may merge, so that a status which somebody else set moves nothing",
         f"whoever may write can set the status {guarded.status} and then merge: let only those merge who judge by themselves",
         f"{_RULE}: merge whitelist",
@@ -135,7 +139,7 @@ def _from_whom(rule: Any, guarded: Guarded) -> Setting:
 
 
 def _up_to_date(rule: Any) -> Setting:
-    current = None if rule is None else bool(flag(rule, "block_on_outdated_branch"))
+    current = None if rule is None else _is(rule, "block_on_outdated_branch")
     return _said(
         "up to date", None if current is None else not current, "a branch must hold the newest decision before it merges",
         "a branch merges that was judged on an older decision", f"{_RULE}: block merge if the pull request is outdated",
@@ -143,20 +147,20 @@ def _up_to_date(rule: Any) -> Setting:
 
 
 def _approvals(rule: Any) -> Setting:
-    count = number(rule, "required_approvals")
-    return _said("approvals", count < 1, f"{count} approvals are required", "no approval is required to merge")
+    asked = count(rule, "required_approvals")
+    return _said("reviews", asked < 1, f"{asked} approvals are required", "no approval is required to merge")
 
 
 def _stale(rule: Any) -> Setting:
     if rule is None:
-        return _said("older approvals", None, "", "")
-    is_open = not (flag(rule, "dismiss_stale_approvals") or flag(rule, "ignore_stale_approvals"))
-    rejected = flag(rule, "block_on_rejected_reviews")
+        return _said("stale reviews", None, "", "")
+    is_open = not (_is(rule, "dismiss_stale_approvals") or _is(rule, "ignore_stale_approvals"))
+    rejected = _is(rule, "block_on_rejected_reviews")
     opened = (
         "an approval goes on counting when other commits come" if is_open else "a rejection does not block the merge"
     )
     return _said(
-        "older approvals",
+        "stale reviews",
         is_open or not rejected,
         "an approval ends when the change is another, and a rejection blocks",
         opened,
@@ -165,24 +169,24 @@ def _stale(rule: Any) -> Setting:
 
 def _bypass(rule: Any) -> Setting:
     if rule is None:
-        return _said("administrators", None, "", "")
-    holds = bool(flag(rule, "block_admin_merge_override") or flag(rule, "apply_to_admins"))
+        return _said("bypass", None, "", "")
+    holds = _is(rule, "block_admin_merge_override") or _is(rule, "apply_to_admins")
     opened = "an administrator can merge past the check and the reviews"
-    if flag(rule, "enable_bypass_allowlist") and (who := _who(rule, "bypass_allowlist")):
+    if _is(rule, "enable_bypass_allowlist") and (who := _who(rule, "bypass_allowlist")):
         holds, opened = False, f"{who} can merge past the check and the reviews"
-    return _said("administrators", not holds, "the rule holds for administrators too", opened)
+    return _said("bypass", not holds, "the rule holds for administrators too", opened)
 
 
 def _tags(api: Api, repository: str) -> Setting:
     repair = "Settings, Tags: protect *@*"
     rules = _asked(api, f"{repository}/tag_protections")
     if not isinstance(rules, list):
-        return _said("release tags", None, "", "", repair)
+        return _said("tags", None, "", "", repair)
     fitting = [rule for rule in rules if _is_for_releases(text(rule, "name_pattern"))]
     # Gitea lets through whom any fitting rule names.
     who = ", ".join(filter(None, (_who(rule, "whitelist") for rule in fitting)))
     return _said(
-        "release tags", not fitting, f"only {who or 'nobody'} makes or moves a tag of a release",
+        "tags", not fitting, f"only {who or 'nobody'} makes or moves a tag of a release",
         "whoever may write can make, move or delete the tag of a release", repair,
     )  # fmt: skip
 

@@ -247,7 +247,7 @@ def _asked_to_wait(answer: Answer) -> float | None:
     GitHub says 403 or 429, with Retry-After, or with the moment its count begins anew; GitLab and Gitea 429.
     """
     headers = answer.headers
-    after = headers.get("Retry-After", "")
+    after: str = headers.get("Retry-After", "")
     words = str(answer.data.get("message", "")) if isinstance(answer.data, dict) else ""
     is_limit = answer.status == 429 or (
         answer.status == 403
@@ -257,14 +257,15 @@ def _asked_to_wait(answer: Answer) -> float | None:
         return None
     if after.strip().isdigit():
         return float(after)
-    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
+    reset: str = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
     if headers.get("X-RateLimit-Remaining", "0") == "0" and reset.isdigit():
-        return max(1.0, float(reset) - time.time())
+        left: float = float(reset) - time.time()
+        return left if left > 1.0 else 1.0
     return 0.0
 
 
 def _pause(tries: int) -> float:
-    return _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.0)
+    return _PAUSE * 2.0 ** (tries - 1) * random.uniform(0.5, 1.0)
 
 
 def _read(got: requests.Response) -> bytes:

@@ -52,7 +52,7 @@ class Review:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """One pull request as it is now. `head` is its newest commit; `merged_as` the commit it landed as, where it did.
+    """One pull request as it is now. `head` is its newest commit; `merged_as` the commit it landed as, `merged_by` who let it, where it did.
 
     `is_foreign`: its branch is in another repository (a fork).
     """
@@ -68,6 +68,7 @@ class PullRequest:
     state: State
     is_foreign: bool = False
     merged_as: str = ""
+    merged_by: Person | None = None
 
 
 @dataclass(frozen=True)
