@@ -40,6 +40,9 @@ class LocalGitea(LocalForge):
         self.is_forgejo = False
         self.is_private = False
         self.is_looking = 0  # how often a merge is refused because the branch is still being tried
+        self.autodetects = (
+            False  # whether a push that has a pull request's head ends it; a setting that is off at first
+        )
         self.pulls: dict[int, dict[str, Any]] = {}
         self.comments: list[dict[str, Any]] = []
         self.statuses: list[dict[str, Any]] = []
@@ -99,6 +102,11 @@ class LocalGitea(LocalForge):
         if pull["state"] == "open" and tip:
             pull["head"] = tip
             self.git("update-ref", f"refs/pull/{number}/head", tip)
+            if self.autodetects and tip in self.git("rev-list", f"refs/heads/{pull['base']}").split():
+                line = self.git(
+                    "rev-list", "--ancestry-path", "--merges", "--reverse", f"{tip}..refs/heads/{pull['base']}"
+                )
+                pull |= {"state": "closed", "merged_as": (line.split() or [tip])[0], "merged_by": pull["user"]}
         return tip or str(pull["head"])
 
     def update_branch(self, number: int, login: str = "alice") -> str:
