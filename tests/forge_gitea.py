@@ -41,7 +41,7 @@ class LocalGitea(LocalForge):
         self.is_private = False
         self.is_looking = 0  # how often a merge is refused because the branch is still being tried
         self.autodetects = (
-            False  # whether a push that has a pull request's head ends it; a setting that is off at first
+            False  # whether a push that has a pull request's head ends it; off at first, as on the real one
         )
         self.pulls: dict[int, dict[str, Any]] = {}
         self.comments: list[dict[str, Any]] = []
@@ -189,7 +189,7 @@ class LocalGitea(LocalForge):
         return {
             "id": 7000 + number, "number": number, "url": page, "html_url": page, "title": pull["title"],
             "body": pull["body"], "state": pull["state"], "user": self._user(pull["user"]), "draft": False,
-            "labels": [label for label in [*self.labels, *self.organisation_labels] if label["id"] in pull["labels"]],
+            "labels": [label for label in [*self.labels, *self.organisation_labels] if label["name"] in pull["labels"]],
             "requested_reviewers": [self._user(login) for login in pull["asked"]] or None,
             "requested_reviewers_teams": [{"id": 1, "name": team} for team in pull["teams"]] or None,
             "head": {"label": pull["branch"], "ref": ref, "sha": head, "repo_id": 2 if pull["is_fork"] else 1, "repo": {"id": 1}},
@@ -218,6 +218,8 @@ class LocalGitea(LocalForge):
     @route("GET", _BASE)
     def get_repository(self, asked: Asked, owner: str, name: str) -> Reply:
         shown = {f"allow_{way}": is_on for way, is_on in self.ways.items()}
+        if not self.is_forgejo:  # which does not show these
+            shown |= {"autodetect_manual_merge": self.autodetects, "allow_manual_merge": False}
         return Reply(200, {"id": 1, "full_name": self.path, "private": self.is_private, **shown})
 
     @route("GET", _BASE + "/pulls")
@@ -339,7 +341,8 @@ class LocalGitea(LocalForge):
     @route("POST", _BASE + "/issues/{number}/labels")
     def label(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
         labels = self.pulls[int(number)]["labels"]
-        labels += [label for label in asked.body["labels"] if label not in labels]
+        known = {label["id"]: label["name"] for label in [*self.labels, *self.organisation_labels]}
+        labels += [known[oid] for oid in asked.body["labels"] if oid in known and known[oid] not in labels]
         return Reply(200, [])
 
     @route("GET", _BASE + "/issues/{number}/comments")

@@ -154,10 +154,7 @@ def test_it_opens_a_pull_request_with_labels_that_it_makes_and_reviewers(server)
     assert got.request.url == f"{server.url}/acme/models/pulls/1"
     assert (got.request.state, got.request.is_foreign, got.request.merged_as) == ("open", False, "")
     pull = server.pulls[1]
-    assert sorted(label["name"] for label in server.labels if label["id"] in pull["labels"]) == [
-        "promotion",
-        "registry",
-    ]
+    assert sorted(pull["labels"]) == ["promotion", "registry"]
     assert pull["asked"] == ["bob", "carol"]
 
 
@@ -275,7 +272,8 @@ def test_labels_that_are_not_taken_are_a_note(server, status):
 def test_a_label_of_the_organisation_is_taken(server):
     server.organisation_labels = [{"id": 70 + n, "name": name} for n, name in enumerate(["a", "b", "c", "registry"])]
     client(server).open(Wanted(BRANCH, "main", "t", "b", ("registry",)))
-    assert server.pulls[1]["labels"] == [73]
+    assert server.pulls[1]["labels"] == ["registry"]
+    assert server.writes()[-1].body == {"labels": [73]}
     assert server.labels == []
 
 
@@ -585,7 +583,9 @@ def guarded(server: LocalGitea, login: str = "alice", **fields: Any) -> dict[str
 
 
 def test_nothing_is_open_where_everything_is_guarded(either):
-    assert set(guarded(either).values()) == {False}
+    found = guarded(either)
+    assert found.pop("manual merges") is (None if either.is_forgejo else False)
+    assert set(found.values()) == {False}
 
 
 @pytest.mark.parametrize(
@@ -632,6 +632,11 @@ def test_ways_to_merge_that_lose_what_was_judged_are_open(server):
     assert guarded(server)["merges"] is True
 
 
+def test_a_push_that_can_pass_for_a_merge_is_open(server):
+    server.autodetects = True
+    assert guarded(server)["manual merges"] is True
+
+
 @pytest.mark.parametrize(
     ("pattern", "is_open"),
     [("*", False), ("*@*", False), (r"/^.+@\d+$/", False), ("v*", True), ("fraud@*", True), ("/(/", True), ("", True)],
@@ -651,7 +656,7 @@ def test_what_only_administrators_see_is_not_called_good(either):
     found = guarded(either, "bob", status_check_contexts=[])
     assert found == {
         "verdict": True, "pushes": None, "rewriting": None, "workflow": None, "up to date": None, "stale reviews": None,
-        "bypass": None, "tags": None, "merges": False, "reviews": False,
+        "bypass": None, "tags": None, "merges": False, "reviews": False, "manual merges": None if either.is_forgejo else False,
     }  # fmt: skip
 
 

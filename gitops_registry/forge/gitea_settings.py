@@ -23,7 +23,8 @@ _RELEASES = ("a@1", "credit-risk@12", "Model_1.x@345")
 
 def settings_of(api: Api, repository: str, guarded: Guarded) -> list[Setting]:
     """Return how a repository guards a branch and its tags; `repository` is its path in the API."""
-    found = [_merges(api.get(repository))]
+    shown = api.get(repository)
+    found = [_merges(shown), _manual(shown)]
     branch = api.find(f"{repository}/branches/{part(guarded.branch)}")
     if _is(branch, "protected"):
         rule = _rule(api, repository, guarded.branch, branch)
@@ -35,7 +36,7 @@ def settings_of(api: Api, repository: str, guarded: Guarded) -> list[Setting]:
             Setting(
                 "pushes",
                 True if branch else None,
-                f"{told}: whoever may write can push to it, past every check and review",
+                f"{told}: it takes pushes beside pull requests from whoever may write",
                 "Settings, Branches, Add new rule",
             )
         )
@@ -96,6 +97,18 @@ def _merges(repository: Any) -> Setting:
     return _said(
         "merges", None if merge is None else bool(allowed) or not merge,
         "a pull request lands as a merge commit and no other way", opened, "Settings, Units, Pull requests: merge styles",
+    )  # fmt: skip
+
+
+def _manual(repository: Any) -> Setting:
+    """Return whether a push can pass for a merge: Gitea takes its merger from the author line, which whoever commits writes."""
+    ways = [dig(repository, "autodetect_manual_merge"), dig(repository, "allow_manual_merge")]
+    repair = "Settings, Units, Pull requests: no manual merges, and none that are autodetected"
+    if None in ways:
+        return Setting("manual merges", None, "whether a push can pass for a merge is not shown", repair)
+    return _said(
+        "manual merges", True in ways, "only a merge by the server itself is shown as one",
+        "a push can pass for a merge by whoever its author line names", repair,
     )  # fmt: skip
 
 
