@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gitops_registry import __version__
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
@@ -46,6 +47,12 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
     help="The SSH key that signs what you commit there; without it, the one git has.",
 )
 @click.option("--bare", is_flag=True, help="Make a bare repository.")
+@click.option(
+    "--forge",
+    default="",
+    type=click.Choice(["github", "gitlab", "gitea"]),
+    help="Write the jobs that judge pull requests on that forge (Forgejo: gitea).",
+)
 @json_option
 @dry_run_option
 @click.pass_context
@@ -58,12 +65,14 @@ def init_command(
     team: bool,
     key: str,
     bare: bool,
+    forge: str,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Make a registry in FOLDER (here, without one), or join the git repository that is there."""
     from gitops_registry.address import address
     from gitops_registry.starting import Start, init
+    from gitops_registry.workflows import requirement
 
     where = ctx.obj["path"]
     if address(where).url:
@@ -72,7 +81,10 @@ def init_command(
             hint="gitops-registry init FOLDER, then in it: git remote add origin URL; git push -u origin main",
         )
     folder = Path(where) / folder
-    how = Start(name=name, storage=storage, language=language, bare=bare, team=team, key=key)
+    how = Start(
+        name=name, storage=storage, language=language, bare=bare, team=team, key=key,
+        forge=forge, requirement=requirement(__version__, storage),
+    )  # fmt: skip
     started = init(folder, how, dry_run=dry_run)
     if as_json:
         print_json(
@@ -82,6 +94,7 @@ def init_command(
                 "branch": started.branch,
                 "files": list(started.files),
                 "key": started.key.fingerprint if started.key else None,
+                "notes": list(started.notes),
             }
         )
         return
@@ -91,6 +104,8 @@ def init_command(
     )
     for file in started.files:
         click.echo(f"  {file}")
+    for note in started.notes:
+        click.echo(f"note: {note}")
     if dry_run:
         click.echo("dry run: nothing was written")
         return
