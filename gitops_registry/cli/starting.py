@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from gitops_registry.cli.output import (
     told,
 )
 from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.starting import Started
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -87,16 +91,7 @@ def init_command(
     )  # fmt: skip
     started = init(folder, how, dry_run=dry_run)
     if as_json:
-        print_json(
-            {
-                "path": str(started.path),
-                "commit": started.commit,
-                "branch": started.branch,
-                "files": list(started.files),
-                "key": started.key.fingerprint if started.key else None,
-                "notes": list(started.notes),
-            }
-        )
+        print_json(_as_json(started))
         return
     what = "would be" if dry_run else "is"
     click.secho(
@@ -113,6 +108,17 @@ def init_command(
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
     click.echo("next: gitops-registry promote NAME 1 --to staging")
+
+
+def _as_json(started: Started) -> dict[str, object]:
+    return {
+        "path": str(started.path),
+        "commit": started.commit,
+        "branch": started.branch,
+        "files": list(started.files),
+        "key": started.key.fingerprint if started.key else None,
+        "notes": list(started.notes),
+    }
 
 
 def _say_who_decides(key: str, *, team: bool) -> None:
