@@ -141,7 +141,8 @@ class LocalForge:
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(forge))
         server.daemon_threads = True
         forge.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        # It looks that often whether it is to end; half a second, as it is else, is long for a test.
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield forge
@@ -182,6 +183,7 @@ class LocalForge:
 def _handler(forge: LocalForge) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # the body would wait for the headers to be acknowledged
 
         def serve(self) -> None:
             url = urlsplit(self.path)
