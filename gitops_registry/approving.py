@@ -78,38 +78,45 @@ def own_commits(repository: Repository, tip: str, head: str) -> list[Commit]:
     return [repository.commit(oid) for oid in told]
 
 
-def contribution(repository: Repository, head: str) -> Commit:
-    """Return the newest commit of a proposal that is no approval and no rejection."""
+def contribution(repository: Repository, head: str, tip: str = "") -> Commit:
+    """Return the newest commit of a proposal that is no approval, no rejection, and (where `tip` says what was decided) no
+    merge that only brings it up to date.
+    """
     commit = repository.commit(head)
     for _ in range(_MOST):
-        if not commit.parents or word(repository, commit) is None:
+        if not commit.parents:
             break
-        commit = repository.commit(commit.parents[0])
+        proposed = brought_up(repository, commit, tip) if tip else ""
+        if not proposed and word(repository, commit) is None:
+            break
+        commit = repository.commit(proposed or commit.parents[0])
     return commit
 
 
 def consent(
     witnesses: Witnesses, before: Snapshot, changes: Sequence[Change],
     *, tip: str, head: str, others: Sequence[PathChange], now: datetime | None = None, also: Sequence[Commit] = (),
+    authors: frozenset[str] = frozenset(),
 ) -> Consent:  # fmt: skip
     """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
 
-    `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry. A
-    rejection stands until the same member approves on top of it.
+    `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry;
+    `authors` are the members who wrote part of it as a forge says. A rejection stands until the same member approves on
+    top of it. A merge that only brings a branch up to date is nobody's contribution.
     """
     now, repository = now or datetime.now(UTC), witnesses.repository
     said: list[Word] = []
-    contributors: set[str] = set()
+    contributors = set(authors)
     commits = own_commits(repository, tip, head)
     elsewhere = [found for commit in also if (found := word(repository, commit)) and found.kind == "reject"]
     for commit in commits:
         found = word(repository, commit)
         if found is not None:
             said.append(found)
-        else:
+        elif not brought_up(repository, commit, tip):
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
-    case = _Case(witnesses, before, changes, others, tip, frozenset(contributors), now)
+    case = Case(witnesses, before, changes, others, tip, frozenset(contributors), now)
     heard: dict[str, list[Word]] = {}
     discounted: list[str] = []
     for one in (*said, *elsewhere):
@@ -132,7 +139,7 @@ def consent(
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """One plan, and what an approval of it is measured by."""
 
     witnesses: Witnesses
@@ -180,6 +187,27 @@ class _Case:
     def _decided_since(self, base: str) -> str:
         """Return a decision after `base` that touched what this plan touches; empty where none did."""
         return self.witnesses.repository.first_step(self.tip, base, *touched(self.changes))
+
+
+def brought_up(repository: Repository, commit: Commit, tip: str) -> str:
+    """Return the commit of a proposal that a merge only joins with decisions: one side's files with exactly the edits of the
+    other on top. Empty for any other commit.
+
+    That is what a forge makes to bring a branch up to date, and to try it in a queue.
+    """
+    if len(commit.parents) != 2:
+        return ""
+    for decided, proposed in (commit.parents, commit.parents[::-1]):
+        if repository.is_ancestor(decided, tip):
+            origin = repository.merge_base(decided, proposed)
+            brought, edits = repository.changed_paths(decided, commit.oid), repository.changed_paths(origin, proposed)
+            if _results(brought) == _results(edits):
+                return proposed
+    return ""
+
+
+def _results(changed: Sequence[PathChange]) -> set[tuple[str, str, str]]:
+    return {(change.path, change.new_mode, change.new_oid) for change in changed}
 
 
 def touched(changes: Sequence[Change]) -> list[str]:

@@ -6,11 +6,12 @@ answer comes from a message somebody wrote.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitops_registry import paths
 from gitops_registry.changes import Change, to_json
@@ -27,6 +28,36 @@ _LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 
 
+_BUTTONS = {
+    "github": re.compile(
+        r"\AMerge pull request #(\d+) from |\A[^\n]*\(#(\d+)\)$|^Pull-Request: \S+/pull/(\d+)$", re.MULTILINE
+    ),
+    "gitlab": re.compile(r"^See merge request \S*!(\d+)$|^Pull-Request: \S+/merge_requests/(\d+)$", re.MULTILINE),
+    "gitea": re.compile(
+        r"\AMerge pull request '[^\n]*' \(#(\d+)\) from |^Reviewed-on: \S+/pulls/(\d+)$|^Pull-Request: \S+/pulls/(\d+)$",
+        re.MULTILINE,
+    ),
+}
+"""What forges write into the commits that their own buttons make."""
+
+
+class Attested(NamedTuple):
+    """A decision that nobody of the registry signed and that says a forge's button made it: which forge, through which pull
+    request, and whether as a merge. A forge could be asked; here it is what the commit says.
+    """
+
+    forge: str
+    number: int
+    is_merge: bool
+
+    def __str__(self) -> str:
+        if self.is_merge:
+            return f"attested by {self.forge} (pull request {self.number}), not verifiable offline"
+        return (
+            f"pull request {self.number}, squashed or rebased on {self.forge}: what was reviewed is not in the history"
+        )
+
+
 @dataclass(frozen=True)
 class Event:
     """One decision. `problem` says why its changes could not be read, where they could not.
@@ -39,6 +70,17 @@ class Event:
     changes: tuple[Change, ...]
     problem: str = ""
     signature: Signature | None = None
+    attested: Attested | None = None
+
+    @property
+    def pull_request(self) -> str:
+        """The page of the pull request it landed, as whoever signed the merge says; empty where nobody does."""
+        return self.commit.trailer("Pull-Request") if len(self.commit.parents) > 1 else ""
+
+    @property
+    def reviews(self) -> tuple[str, ...]:
+        """The reviews on a forge that it took for approvals, as whoever signed the merge wrote them down."""
+        return tuple(self.commit.trailers("Attested-Approval")) if len(self.commit.parents) > 1 else ()
 
     @property
     def proposal(self) -> str:
@@ -64,6 +106,9 @@ class Event:
             "subject": self.commit.subject,
             "reason": self.reason or None,
             "proposal": self.proposal or None,
+            "pull_request": self.pull_request or None,
+            "reviews": list(self.reviews),
+            "attested": self.attested._asdict() if self.attested else None,
             "signature": self.signature.to_json() if self.signature else None,
             "changes": [to_json(change) for change in self.changes],
         }
@@ -95,7 +140,9 @@ def events(repository: Repository, tip: str, *, name: str = "", limit: int | Non
             changes, problem = tuple(diff(before, after, changed)) if _is_registry(before, after) else (), ""
         except (ManifestError, NotFound) as error:
             changes, problem = (), error.message
-        yield Event(commit, changes, problem, _signature(witnesses, oid, before, after))
+        signature = _signature(witnesses, oid, before, after)
+        is_proved = signature is not None and signature.is_good
+        yield Event(commit, changes, problem, signature, None if is_proved else _attested(commit, before))
 
 
 def _signature(witnesses: Witnesses, oid: str, before: Snapshot, after: Snapshot) -> Signature | None:
@@ -106,6 +153,19 @@ def _signature(witnesses: Witnesses, oid: str, before: Snapshot, after: Snapshot
     except ManifestError as error:
         return Signature("unknown", problem=error.message)
     return found if has_keys or found.state != "unsigned" else None
+
+
+def _attested(commit: Commit, before: Snapshot) -> Attested | None:
+    """Return what a commit says about a forge's button; None in a registry whose pull requests are on no forge."""
+    try:
+        forge = before.constitution.forge
+    except (ManifestError, NotFound):
+        return None
+    match = _BUTTONS[forge.kind].search(commit.body.strip()) if forge else None
+    if forge is None or match is None:
+        return None
+    number = next(int(found) for found in match.groups() if found)
+    return Attested(forge.kind, number, len(commit.parents) > 1)
 
 
 def life(repository: Repository, tip: str, reference: Reference) -> Iterator[Event]:

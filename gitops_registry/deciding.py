@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_registry.changes import Change, plan_digest, to_json
 from gitops_registry.edits import Edit
@@ -26,6 +26,9 @@ from gitops_registry.relanding import reland
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
+if TYPE_CHECKING:
+    from gitops_registry.forge.interface import PullRequest
+
 _TRIES = 20
 _LONGEST_PAUSE = 2.0
 
@@ -35,7 +38,8 @@ class Outcome:
     """What became of a change: its plan, what the check said, and where it went.
 
     `commit` is the decision or the proposal's commit, None where nothing was written (a dry run or a refusal).
-    `proposal` is the branch that waits to be merged. `refusals` are the findings that stood in the way.
+    `proposal` is the branch that waits to be merged, `request` the pull request it waits in, where it does. `refusals` are
+    the findings that stood in the way.
     """
 
     subject: str
@@ -44,6 +48,7 @@ class Outcome:
     commit: str | None = None
     proposal: str | None = None
     notes: tuple[str, ...] = field(default=())
+    request: PullRequest | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -80,6 +85,7 @@ class Outcome:
             "policies": [verdict.to_json() for verdict in self.report.verdicts],
             "moves": [move.to_json() for move in self.report.moves],
             "notes": list(self.notes),
+            **({"pull_request": {"number": self.request.number, "url": self.request.url}} if self.request else {}),
         }
 
 

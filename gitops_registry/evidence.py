@@ -68,9 +68,11 @@ def said_by(place: Workplace, base: str, head: str = "", *, is_decision: bool = 
 
 def agreed(
     place: Workplace, base: str, head: str, changes: Sequence[Change], facts: Facts,
-    *, now: datetime | None = None, also: Sequence[Commit] = (),
+    *, now: datetime | None = None, also: Sequence[Commit] = (), authors: frozenset[str] = frozenset(),
 ) -> Facts:  # fmt: skip
-    """Return facts with who approved the landing of `head` on `base`; `also` are rejections on other branches."""
+    """Return facts with who approved the landing of `head` on `base`; `also` are rejections on other branches, `authors`
+    the members who wrote part of it as a forge says.
+    """
     if not head:
         return replace(facts, approvals=())
     before = place.snapshot(base)
@@ -84,6 +86,7 @@ def agreed(
         others=others,
         now=now,
         also=also,
+        authors=authors,
     )
     return replace(
         facts,

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitops_registry import deciding, edits, paths, proposals
+from gitops_registry import deciding, edits, paths, proposals, requesting
 from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import RegistryError
+from gitops_registry.forge.interface import Forge
 from gitops_registry.history import Return, before_present
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.reading import parse
@@ -18,11 +19,17 @@ from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 
-def change(place: Workplace, intent: Intent, *, direct: bool, dry_run: bool, draft: bool = False) -> Outcome:
-    """Propose what is wanted, or commit it at once with `direct`.
+def change(
+    place: Workplace, intent: Intent, *, direct: bool, dry_run: bool, draft: bool = False, forge: Forge | None = None
+) -> Outcome:
+    """Propose what is wanted (as a pull request on a `forge`, where one is given), or commit it at once with `direct`.
 
     Raises RegistryError for a direct change where the registry takes proposals only.
     """
+    if forge is not None:
+        if direct:
+            raise RegistryError("--direct and a pull request are two ways", hint="leave out one of them")
+        return requesting.request(place, intent, forge, dry_run=dry_run, draft=draft)
     if not direct:
         return deciding.propose(place, intent, dry_run=dry_run, draft=draft)
     if not place.snapshot(place.tip()).constitution.direct:

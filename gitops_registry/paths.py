@@ -23,8 +23,10 @@ EMBEDDED_STORE = ".dvc/store"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _STORE_OBJECT = re.compile(re.escape(EMBEDDED_STORE) + r"/files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
-_GOVERNANCE = (".dvc/", ".github/", "cards/templates/", ".schemas/")
-_GOVERNANCE_FILES = frozenset({CONSTITUTION, ".gitattributes", ".gitignore", ".dvcignore", "CODEOWNERS", CODEOWNERS})
+_GOVERNANCE = (".dvc/", ".github/", ".gitlab/", ".gitea/", ".forgejo/", "cards/templates/", ".schemas/")
+_GOVERNANCE_FILES = frozenset(
+    {CONSTITUTION, ".gitattributes", ".gitignore", ".gitlab-ci.yml", ".dvcignore", "CODEOWNERS", CODEOWNERS}
+)
 
 Role = Literal[
     "constitution", "model", "version", "card", "pointer", "evaluation", "rendered_card",

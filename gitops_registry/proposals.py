@@ -17,12 +17,14 @@ from gitops_registry.deciding import Outcome, about_branch, about_kept, again, d
 from gitops_registry.difference import diff
 from gitops_registry.errors import Conflict, NotFound, RegistryError
 from gitops_registry.evidence import gatherer, said_by
+from gitops_registry.forge.interface import Forge
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding, Report
 from gitops_registry.reference import Reference
+from gitops_registry.vouching import Vouched, asked, counted, said_with
 from gitops_registry.workplace import PREFIXES, Workplace
 
 
@@ -97,7 +99,7 @@ def _open_branches(place: Workplace) -> list[str]:
 def proposal(place: Workplace, branch: str) -> Proposal:
     """Return one proposal with the plan it would land as. Raises NotFound."""
     _, head = locate(place, branch)
-    commit = contribution(place.repository, head)
+    commit = contribution(place.repository, head, place.tip())
     try:
         return Proposal(branch, commit, examine(place, place.tip(), head))
     except RegistryError as error:  # one that cannot even be judged hides no other
@@ -153,27 +155,34 @@ def examine(place: Workplace, base: str, head: str) -> Report:
     return check(before, after, changed, gatherer(place, tip, said=said), place.engine)
 
 
-def merge(place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
+def merge(
+    place: Workplace, branch: str, *, reason: str = "", dry_run: bool = False, forge: Forge | None = None
+) -> Outcome:
     """Land a proposal on the tip as one merge commit, if the check accepts what would land.
 
-    The proposal's branch goes in the same transaction, unless it is checked out, a remote's or no proposal's. Raises Conflict
-    where it cannot land, NotFound where there is no such proposal.
+    The proposal's branch goes in the same transaction, unless it is checked out, a remote's or no proposal's. With a `forge`,
+    reviews of its pull request are approvals, and the merge writes down which. Raises Conflict where it cannot land, NotFound
+    where there is no such proposal.
     """
     if branch == place.branch:
         raise RegistryError(f"{branch} is where proposals land", hint="see: gitops-registry proposals list")
     with deciding(place, dry_run=dry_run) as notes:
-        return again(place, lambda: _merge(place, branch, reason, notes, dry_run=dry_run))
+        return again(place, lambda: _merge(place, branch, reason, notes, forge, dry_run=dry_run))
 
 
-def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_run: bool) -> Outcome:
+def _merge(
+    place: Workplace, branch: str, reason: str, notes: list[str], forge: Forge | None, *, dry_run: bool
+) -> Outcome:
     ref, head = locate(place, branch)
     tip = place.tip()
     if place.repository.is_ancestor(head, tip):
         raise Conflict(f"{branch} has landed already", hint=f"gitops-registry proposals close {branch}")
     before, after, changed = place.landed(tip, head)
-    proposed = contribution(place.repository, head)
+    proposed = contribution(place.repository, head, tip)
     subject = proposed.subject
-    report = check(before, after, changed, gatherer(place, tip, said=said_by(place, tip, head)), place.engine)
+    vouched = asked(forge, head, place.branch) if forge is not None else None
+    said = said_by(place, tip, head) if vouched is None else said_with(place, vouched, tip, head, is_decision=True)
+    report = check(before, after, changed, gatherer(place, tip, said=said), place.engine)
     refusals = report.refusals(DECISION)
     if not refusals and meaning(report.changes) != meaning(own_plan(place, tip, head)):
         raise Conflict(
@@ -181,17 +190,32 @@ def _merge(place: Workplace, branch: str, reason: str, notes: list[str], *, dry_
             hint=f"make it again: gitops-registry proposals close {branch}",
         )
     if refusals or dry_run:
-        return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes))
+        request = vouched.request if vouched else None
+        return Outcome(subject, report, refusals, proposal=branch, notes=tuple(notes), request=request)
     if not report.changes and not changed:
         raise Conflict(f"{branch} changes nothing any more", hint=f"gitops-registry proposals close {branch}")
     why = (reason_of(proposed), reason)
-    message = message_of(subject, *why, f"Proposal: {branch}")
+    message = message_of(
+        subject, *why, "\n".join((f"Proposal: {branch}", *_attested(place, vouched, tip, head, report)))
+    )
     commit, scratch = write_commit(place.repository, after.edits, parents=[tip, head], message=message)
     moves = {place.ref: (tip, commit)}
     if _is_proposal(ref) and not is_checked_out(place.repository, ref):
         moves[ref] = (head, NO_COMMIT)
     kept = place.move(moves, scratch=scratch)
     return Outcome(subject, report, commit=commit, notes=(*notes, *about_kept(kept), *about_branch(place)))
+
+
+def _attested(place: Workplace, vouched: Vouched | None, tip: str, head: str, report: Report) -> list[str]:
+    """Return the trailers that say which reviews on a forge were taken for approvals: the word of whoever signs the merge."""
+    if vouched is None:
+        return []
+    found = counted(place, vouched, tip, head, report.changes)
+    reviews = [
+        f"Attested-Approval: {one.member} {vouched.kind}:{one.review.author.id} review:{one.review.id} commit:{one.review.commit} plan:{one.plan}"
+        for one in found
+    ]
+    return [f"Pull-Request: {vouched.request.url}", *reviews]
 
 
 def own_plan(place: Workplace, tip: str, head: str) -> list[Change]:

@@ -18,6 +18,7 @@ from gitops_registry.deciding import Intent, Outcome, decide
 from gitops_registry.digests import Digest
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
+from gitops_registry.forge.interface import Forge
 from gitops_registry.formats.loaded import LoadedModel
 from gitops_registry.holding import Held, committed_with, examine, hold
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
@@ -25,6 +26,7 @@ from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
+from gitops_registry.requesting import request
 from gitops_registry.snapshot import Content, Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
@@ -67,9 +69,11 @@ class Registered:
 
 
 def register(
-    place: Workplace, name: str, model: Any, *, rows: Rows | None, submission: Submission, dry_run: bool = False
-) -> Registered:
+    place: Workplace, name: str, model: Any, *, rows: Rows | None, submission: Submission, dry_run: bool = False, forge: Forge | None = None,
+) -> Registered:  # fmt: skip
     """Register a fitted estimator, or a model's file or folder (a Path), as the next version and return it.
+
+    On a `forge`, where one is given, it is proposed as a pull request.
 
     Raises RegistryError where the model cannot be read, measured or stored; then nothing is committed.
     """
@@ -90,9 +94,10 @@ def register(
         intent = Intent(
             _edit(place, name, version, submission, held),
             subject,
+            branch=lambda before: f"register/{name}/{edits.next_number(before, name)}",
             brings=frozenset(a.sha256 for a in version.artifacts),
         )
-        outcome = decide(place, intent, dry_run=dry_run)
+        outcome = request(place, intent, forge, dry_run=dry_run) if forge else decide(place, intent, dry_run=dry_run)
     number = next(
         (c.version for c in outcome.changes if c.kind == "version_registered"),
         edits.next_number(place.snapshot(), name),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitops_registry.delivery import Delivery
 from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gitops_registry.using import RegisteredModel
 
 
-class Registry(Verbs, Team):
+class Registry(Verbs, Team, Delivery):
     """One registry, read at a revision or at its newest state."""
 
     @classmethod

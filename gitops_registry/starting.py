@@ -15,13 +15,14 @@ from gitops_registry.git.remote import start
 from gitops_registry.git.repository import EMPTY_TREE, Repository, signature
 from gitops_registry.git.signing import public_of, signs_with
 from gitops_registry.manifest.keys import PublicKey
-from gitops_registry.manifest.kinds import DEFAULT_STAGES, CardSettings, Constitution
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, CardSettings, Constitution, ForgeSettings
 from gitops_registry.manifest.members import Access, Key, Member
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
 from gitops_registry.shipped import policies
 from gitops_registry.snapshot import Content, Snapshot
 from gitops_registry.storage import embedded_config, joined_config, remote_config
+from gitops_registry.workflows import GITLAB_CI, INCLUDED, workflows
 from gitops_registry.workplace import ANCHOR
 
 IGNORED = """\
@@ -61,7 +62,8 @@ _ATTRIBUTES = """\
 class Start:
     """How a registry starts. `storage`: URL of a real DVC remote, empty for a store committed with git. `key`: the SSH key (a
     file or the key itself) that commits made there are signed with; without one, whichever git has configured.
-    `policies`: path → bytes of its policies; without them, those that come with the package.
+    `policies`: path → bytes of its policies; without them, those that come with the package. `forge`: the kind of forge whose
+    jobs are written too, which install `requirement`.
     """
 
     name: str = ""
@@ -71,17 +73,20 @@ class Start:
     team: bool = False
     key: str = ""
     policies: Mapping[str, bytes] | None = None
+    forge: str = ""
+    requirement: str = "gitops-registry"
 
 
 @dataclass(frozen=True)
 class Started:
-    """A registry that was made: where, which commit, which files it added, and the key that signed it, if one did."""
+    """A registry that was made: where, which commit, which files it added, the key that signed it, if one did, and what is left to do."""
 
     path: Path
     commit: str | None
     branch: str
     files: tuple[str, ...]
     key: PublicKey | None = None
+    notes: tuple[str, ...] = ()
 
 
 def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
@@ -110,7 +115,7 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     edits |= dict(owned(before, access)) if access else {}
     _refuse_overwriting(repository, edits)
     if dry_run:
-        return Started(path, None, branch, tuple(sorted(edits)), key)
+        return Started(path, None, branch, tuple(sorted(edits)), key, _left_to_do(before, how))
     ref = f"refs/heads/{branch}"
     with writer(repository):
         if how.key:
@@ -120,7 +125,7 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
         commit, scratch = write_commit(repository, edits, parents=[tip] if tip else [], message=message)
         repository.run("config", ANCHOR, branch)  # first: a registry without it would let a proposal name the branch
         move_branches(repository, {ref: (tip or NO_COMMIT, commit)}, scratch=scratch, follow=ref)
-    return Started(path, commit, branch, tuple(sorted(edits)), key)
+    return Started(path, commit, branch, tuple(sorted(edits)), key, _left_to_do(before, how))
 
 
 def _repository(path: Path, *, bare: bool, dry_run: bool) -> Repository | None:
@@ -181,6 +186,7 @@ def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dic
         approvals=1 if how.team else 0,
         stages=DEFAULT_STAGES,
         card=CardSettings.model_validate({"language": how.language}),
+        forge=ForgeSettings.model_validate({"kind": how.forge}) if how.forge else None,
     )
     files = {
         paths.CONSTITUTION: dump(constitution, paths.CONSTITUTION),
@@ -190,10 +196,23 @@ def _files(how: Start, path: Path, *, branch: str, access: Access | None) -> dic
         ".gitattributes": _ATTRIBUTES.encode(),
         **schema_files(),
         **(policies(is_team=how.team) if how.policies is None else how.policies),
+        **_jobs(how, branch),
     }
     if access is not None:
         files[paths.ACCESS] = dump(access, paths.ACCESS)
     return files
+
+
+def _jobs(how: Start, branch: str) -> dict[str, bytes]:
+    return workflows(how.forge, branch=branch, requirement=how.requirement) if how.forge else {}
+
+
+def _left_to_do(before: Snapshot, how: Start) -> tuple[str, ...]:
+    """Say what people must write themselves, for it is in a file of theirs."""
+    theirs = before.read(GITLAB_CI) if how.forge == "gitlab" else None
+    if theirs is None or INCLUDED.encode() in theirs:
+        return ()
+    return (f"{GITLAB_CI} is yours, so add to it: include: [{{local: {INCLUDED}}}]",)
 
 
 def _joined(
@@ -201,11 +220,19 @@ def _joined(
 ) -> dict[str, Content | None]:
     """Fit the registry's files into what the repository has: lines are added to shared files, the rest is unmanaged."""
     edits: dict[str, Content | None] = {}
+    jobs = _jobs(how, repository.head_branch or "main")
     for path, content in files.items():
         old = before.read(path)
         if path == paths.DVC_CONFIG and old is not None:
             joined = joined_config(old, content, is_wanted=bool(how.storage))
             edits |= {path: joined} if joined != old else {}
+            continue
+        if old is not None and old != content and path in jobs:
+            if path != GITLAB_CI:
+                raise Conflict(
+                    f"{path} is there already, and a job of the registry goes there",
+                    hint=f"move it away first: git mv {path} {path.replace('.yml', '-own.yml')} && git commit",
+                )
             continue
         if path in {".gitignore", ".gitattributes", ".dvc/.gitignore"} and old is not None:
             joined = _with_lines(old, content)

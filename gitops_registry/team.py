@@ -11,6 +11,7 @@ from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Intent, Outcome
+    from gitops_registry.forge.interface import Forge
     from gitops_registry.manifest.members import Access
     from gitops_registry.standing import Standing
 
@@ -22,7 +23,9 @@ class Team:
 
     if TYPE_CHECKING:
 
-        def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool) -> Outcome: ...
+        def _change(
+            self, intent: Intent, *, direct: bool | None, dry_run: bool, forge: Forge | None = None
+        ) -> Outcome: ...
 
     @property
     def access(self) -> Access | None:

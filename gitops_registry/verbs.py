@@ -6,9 +6,9 @@ which has a version to return, raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.workplace import Workplace
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
     from gitops_registry.evaluating import Evaluated
+    from gitops_registry.forge.interface import Forge
     from gitops_registry.importing import Imported
     from gitops_registry.manifest.facts import Training
     from gitops_registry.manifest.kinds import Card
     from gitops_registry.manifest.parts import Param
-    from gitops_registry.proposals import Proposal
-    from gitops_registry.publishing import Published
     from gitops_registry.registering import Registered
-    from gitops_registry.reviewing import Review
 
 
 class Verbs:
-    """The changing half of a registry. `direct` asks for a commit at once; None for one wherever the registry takes it."""
+    """The changing half of a registry. `direct` asks for a commit at once; None for one wherever the registry takes it. A
+    `forge` (see `Registry.forge`) asks for a pull request there.
+    """
 
     def __init__(self, place: Workplace) -> None:
         self._place = place
@@ -49,6 +49,7 @@ class Verbs:
         card: Card | Mapping[str, Any] | None = None,
         release: str | None = None,
         dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Registered:
         """Register a fitted estimator, or a model's file or folder given as a Path, and return the version with its `number`.
 
@@ -66,7 +67,7 @@ class Verbs:
             training=made(Training, **training) if isinstance(training, Mapping) else training,
             card=made(Card, **card) if isinstance(card, Mapping) else card or Card(), release=release,
         )  # fmt: skip
-        registered = register(self._place, name, model, rows=rows, submission=submission, dry_run=dry_run)
+        registered = register(self._place, name, model, rows=rows, submission=submission, dry_run=dry_run, forge=forge)
         if registered.outcome.is_refused:
             first = registered.outcome.refusals[0]
             raise RegistryError(f"{name} was not registered: {first.message}", hint=first.hint)
@@ -104,6 +105,7 @@ class Verbs:
         reason: str = "",
         dry_run: bool = False,
         draft: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Propose to move a version to a stage, or move it at once with `direct` where the registry allows it.
 
@@ -113,16 +115,23 @@ class Verbs:
         from gitops_registry import moving
 
         intent = moving.promotion(name, version, to, reason=reason)
-        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, draft=draft)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, draft=draft, forge=forge)
 
     def archive(
-        self, name: str, version: int | str = "", *, direct: bool = False, reason: str = "", dry_run: bool = False
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        direct: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Propose to move a version to the last stage (archived), or move it at once with `direct`."""
         from gitops_registry import moving
 
         intent = moving.archival(name, version, reason=reason)
-        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, forge=forge)
 
     def rollback(
         self,
@@ -133,6 +142,7 @@ class Verbs:
         direct: bool = False,
         reason: str = "",
         dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Propose to give a stage back to whoever held it before, read from history; or to version `to`.
 
@@ -141,39 +151,9 @@ class Verbs:
         from gitops_registry import moving
 
         intent = moving.rollback(self._place, name, stage, to, reason=reason)
-        return moving.change(self._place, intent, direct=direct, dry_run=dry_run)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, forge=forge)
 
-    # ── proposals
-
-    def proposals(self) -> Iterator[Proposal]:
-        """Yield the open proposals in order of branch."""
-        from gitops_registry import proposals
-
-        return proposals.open_proposals(self._place)
-
-    def merge(self, branch: str, *, reason: str = "", dry_run: bool = False) -> Outcome:
-        """Land a proposal, judged as it would be on the present tip."""
-        from gitops_registry import proposals
-
-        return proposals.merge(self._place, branch, reason=reason, dry_run=dry_run)
-
-    def approve(
-        self, branch: str, *, reject: bool = False, comment: str = "", plan: str = "", dry_run: bool = False
-    ) -> Review:
-        """Sign that a proposal should land (or with `reject`, that it should not) as the plan it is now.
-
-        Raises RegistryError where the key that signs here is nobody's who may approve it.
-        """
-        from gitops_registry.reviewing import approve
-
-        word: Literal["approve", "reject"] = "reject" if reject else "approve"
-        return approve(self._place, branch, verb=word, comment=comment, plan=plan, dry_run=dry_run)
-
-    def push(self, *, dry_run: bool = False) -> Published:
-        """Bring decisions and open proposals to the remote; what others decided meanwhile comes first, ours on top of it."""
-        from gitops_registry.publishing import publish
-
-        return publish(self._place, dry_run=dry_run)
+    # ── keeping
 
     def gc(self, *, cache: bool = False, remove: bool = False) -> list[Collection]:
         """Look for bytes that no version and no proposal needs, in the default remote (and with `cache` in the cache).
@@ -197,19 +177,27 @@ class Verbs:
         direct: bool | None = None,
         reason: str = "",
         dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Let an alias name a version, whatever it named before."""
         from gitops_registry.labelling import new_alias
 
-        return self._change(new_alias(name, version, alias, reason=reason), direct=direct, dry_run=dry_run)
+        return self._change(new_alias(name, version, alias, reason=reason), direct=direct, dry_run=dry_run, forge=forge)
 
     def remove_alias(
-        self, name: str, alias: str, *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+        self,
+        name: str,
+        alias: str,
+        *,
+        direct: bool | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Take an alias away. Raises NotFound where the model has none of that name."""
         from gitops_registry.labelling import no_alias
 
-        return self._change(no_alias(name, alias, reason=reason), direct=direct, dry_run=dry_run)
+        return self._change(no_alias(name, alias, reason=reason), direct=direct, dry_run=dry_run, forge=forge)
 
     def describe(
         self,
@@ -328,6 +316,7 @@ class Verbs:
         direct: bool | None = None,
         reason: str = "",
         dry_run: bool = False,
+        forge: Forge | None = None,
     ) -> Outcome:
         """Delete a version with its stage and aliases, or a model with all its versions. Numbers and names are never given again.
 
@@ -335,7 +324,9 @@ class Verbs:
         """
         from gitops_registry.removing import deletion
 
-        return self._change(deletion(name, version, force=force, reason=reason), direct=direct, dry_run=dry_run)
+        return self._change(
+            deletion(name, version, force=force, reason=reason), direct=direct, dry_run=dry_run, forge=forge
+        )
 
     def migrate(self, *, direct: bool | None = None, reason: str = "", dry_run: bool = False) -> Outcome:
         """Bring files that an older release wrote to what this one writes, in one commit; facts stay as they are."""
@@ -343,8 +334,9 @@ class Verbs:
 
         return self._change(migration(self._place, reason=reason), direct=direct, dry_run=dry_run)
 
-    def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool) -> Outcome:
+    def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool, forge: Forge | None = None) -> Outcome:
         from gitops_registry import moving
 
-        at_once = self._place.snapshot(self._place.tip()).constitution.direct if direct is None else direct
-        return moving.change(self._place, intent, direct=at_once, dry_run=dry_run)
+        is_direct = self._place.snapshot(self._place.tip()).constitution.direct if forge is None else False
+        at_once = is_direct if direct is None else direct
+        return moving.change(self._place, intent, direct=at_once, dry_run=dry_run, forge=forge)

@@ -38,7 +38,7 @@ from gitops_registry.storage import detached_config
 
 Progress = Callable[[str, int, int], None]
 PREFIXES = (
-    "promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation", "migrate", "waive", "access", "change",
+    "promote", "archive", "rollback", "card", "alias", "tag", "describe", "rename", "delete", "evaluation", "migrate", "waive", "access", "register", "change",
 )  # fmt: skip
 """The first word of a proposal's branch: the verb it stands for; `change` where people wrote it by hand."""
 ANCHOR = "gitops-registry.branch"

@@ -13,6 +13,39 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
+def backend(handler: BaseHTTPRequestHandler, folder: Path, *, user: str = "alice") -> None:
+    """Let git answer a request for one of the repositories in a folder."""
+    url = urlsplit(handler.path)
+    body = body_of(handler)
+    environment = {
+        **os.environ, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": user,
+        "PATH_INFO": url.path, "QUERY_STRING": url.query, "REQUEST_METHOD": handler.command,
+        "CONTENT_TYPE": handler.headers.get("Content-Type", ""), "GIT_PROTOCOL": handler.headers.get("Git-Protocol", ""),
+        "HTTP_CONTENT_ENCODING": handler.headers.get("Content-Encoding", ""), "CONTENT_LENGTH": str(len(body)),
+    }  # fmt: skip
+    done = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env=environment, check=False)
+    head, _, answer = done.stdout.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+    handler.send_response(int(headers.pop("Status", "200").split()[0]))
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.send_header("Content-Length", str(len(answer)))
+    handler.end_headers()
+    handler.wfile.write(answer)
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
+    """Return the body of a request, also one that comes in chunks."""
+    if handler.headers.get("Transfer-Encoding") == "chunked":
+        pieces = []
+        while size := int(handler.rfile.readline().strip() or b"0", 16):
+            pieces.append(handler.rfile.read(size))
+            handler.rfile.readline()
+        handler.rfile.readline()
+        return b"".join(pieces)
+    return handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
+
+
 @contextmanager
 def served(folder: Path, *, login: str = "") -> Iterator[str]:
     """Serve the repositories in a folder, to be read and pushed to, and yield the URL they are under."""
@@ -28,37 +61,9 @@ def served(folder: Path, *, login: str = "") -> Iterator[str]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            url = urlsplit(self.path)
-            body = self._body()
-            environment = {
-                **os.environ, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "alice",
-                "PATH_INFO": url.path, "QUERY_STRING": url.query, "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""), "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "CONTENT_LENGTH": str(len(body)),
-            }  # fmt: skip
-            done = subprocess.run(
-                ["git", "http-backend"], input=body, capture_output=True, env=environment, check=False
-            )
-            head, _, answer = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
-            self.send_response(int(headers.pop("Status", "200").split()[0]))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            backend(self, folder)
 
         do_GET = do_POST = answer  # noqa: N815 - the names that the server calls
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") == "chunked":
-                pieces = []
-                while size := int(self.rfile.readline().strip() or b"0", 16):
-                    pieces.append(self.rfile.read(size))
-                    self.rfile.readline()
-                self.rfile.readline()
-                return b"".join(pieces)
-            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
 
         def log_message(self, *_: object) -> None:
             """Say nothing: what is told belongs to the tests."""

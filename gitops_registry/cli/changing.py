@@ -14,19 +14,21 @@ from gitops_registry.cli.output import (
     command,
     direct_option,
     dry_run_option,
+    forge_for,
     json_option,
     one_version,
     opened,
     pairs,
     print_json,
     print_outcome,
+    pull_request_option,
     reason_option,
     told,
 )
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.registering import Submission
+    from gitops_registry.registering import Registered, Submission
 
 _CODE = {".pkl", ".pickle", ".joblib"}
 
@@ -52,6 +54,7 @@ _CODE = {".pkl", ".pickle", ".joblib"}
 @click.option(
     "--allow-pickle", is_flag=True, help="Open a pickle, which runs the code in it: only for files of your own."
 )
+@pull_request_option
 @json_option
 @dry_run_option
 @click.pass_context
@@ -69,7 +72,8 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     submission = _submission(given)
     rows = rows_of(given["data"], given["target"]) if given["data"] else None
     model = _model(file, allow_pickle=given["allow_pickle"])
-    registered = register(registry.place, name, model, rows=rows, submission=submission, dry_run=dry_run)
+    forge = forge_for(registry, given["pull_request"])
+    registered = register(registry.place, name, model, rows=rows, submission=submission, dry_run=dry_run, forge=forge)
     if as_json:
         from gitops_registry.manifest.parts import plain
 
@@ -93,8 +97,13 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     return print_outcome(
         registered.outcome,
         dry_run=dry_run,
-        what_next=[command(f"promote {name} {registered.number} --to staging")],
+        what_next=[_next(registered)],
     )
+
+
+def _next(registered: Registered) -> str:
+    proposal = registered.outcome.proposal
+    return command(f"merge {proposal}" if proposal else f"promote {registered.name} {registered.number} --to staging")
 
 
 def _submission(given: dict[str, Any]) -> Submission:
@@ -162,6 +171,7 @@ def _model(file: Path, *, allow_pickle: bool) -> Any:
 @click.option("--to", "stage", required=True, metavar="STAGE", help="The stage to move to.")
 @click.option("--draft", is_flag=True, help="Write the proposal although the check refuses it.")
 @direct_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
@@ -172,13 +182,21 @@ def promote_command(
     stage: str,
     draft: bool,
     direct: bool,
+    pull_request: bool,
     reason: str,
     as_json: bool,
     dry_run: bool,
 ) -> int:
     """Propose to move a version to a stage."""
-    outcome = opened(ctx).promote(
-        one_version(words), to=stage, direct=direct, reason=reason, dry_run=dry_run, draft=draft
+    registry = opened(ctx)
+    outcome = registry.promote(
+        one_version(words),
+        to=stage,
+        direct=direct,
+        reason=reason,
+        dry_run=dry_run,
+        draft=draft,
+        forge=forge_for(registry, pull_request),
     )
     return told(outcome, as_json=as_json, dry_run=dry_run)
 
@@ -186,16 +204,26 @@ def promote_command(
 @click.command("archive")
 @click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
 @direct_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
 @click.pass_context
 def archive_command(
-    ctx: click.Context, words: tuple[str, ...], direct: bool, reason: str, as_json: bool, dry_run: bool
+    ctx: click.Context,
+    words: tuple[str, ...],
+    direct: bool,
+    pull_request: bool,
+    reason: str,
+    as_json: bool,
+    dry_run: bool,
 ) -> int:
     """Propose to take a version out of use."""
+    registry = opened(ctx)
     return told(
-        opened(ctx).archive(one_version(words), direct=direct, reason=reason, dry_run=dry_run),
+        registry.archive(
+            one_version(words), direct=direct, reason=reason, dry_run=dry_run, forge=forge_for(registry, pull_request)
+        ),
         as_json=as_json,
         dry_run=dry_run,
     )
@@ -206,13 +234,25 @@ def archive_command(
 @click.option("--stage", default="production", show_default=True, help="The stage to give back.")
 @click.option("--to", type=click.IntRange(min=1), metavar="NUMBER", help="To this version instead of the one before.")
 @direct_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
 @click.pass_context
 def rollback_command(
-    ctx: click.Context, name: str, stage: str, to: int | None, direct: bool, reason: str, as_json: bool, dry_run: bool
+    ctx: click.Context,
+    name: str,
+    stage: str,
+    to: int | None,
+    direct: bool,
+    pull_request: bool,
+    reason: str,
+    as_json: bool,
+    dry_run: bool,
 ) -> int:
     """Propose to give a stage back to the version that held it before, read from history."""
-    outcome = opened(ctx).rollback(name, stage=stage, to=to, direct=direct, reason=reason, dry_run=dry_run)
+    registry = opened(ctx)
+    outcome = registry.rollback(
+        name, stage=stage, to=to, direct=direct, reason=reason, dry_run=dry_run, forge=forge_for(registry, pull_request)
+    )
     return told(outcome, as_json=as_json, dry_run=dry_run)

@@ -1,16 +1,18 @@
-"""plan, check, merge, proposals."""
+"""plan, merge, push, proposals."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
+from gitops_registry.cli.checking import WORK_TREE
 from gitops_registry.cli.output import (
     FINDINGS,
     clean,
     command,
     dry_run_option,
+    forge_for,
     json_option,
     opened,
     print_json,
@@ -18,10 +20,7 @@ from gitops_registry.cli.output import (
     reason_option,
     table,
 )
-from gitops_registry.cli.reporting import FORMATS, chosen, deliver, format_option, output_option, print_lines
-from gitops_registry.errors import RegistryError
-
-WORK_TREE = "the work tree"
+from gitops_registry.cli.reporting import chosen, format_option, print_lines
 
 
 @click.command("plan")
@@ -49,51 +48,34 @@ def plan_command(ctx: click.Context, branch: str | None, base: str | None, how: 
         print_lines(text.plan(changes))
 
 
-@click.command("check")
-@click.option("--base", metavar="REV", help="Judge the change from this revision, under its rules.")
-@click.option("--head", metavar="REV", help="What to judge; without it, the work tree.")
-@click.option(
-    "--no-cache", is_flag=True, help="Of a whole registry, judge everything anew, whatever earlier checks found here."
-)
-@format_option(*FORMATS)
-@output_option
-@json_option
-@click.pass_context
-def check_command(ctx: click.Context, base: str | None, head: str | None, no_cache: bool, how: str | None, output: Path | None, as_json: bool) -> int:  # fmt: skip
-    """Judge a change as it would land, or the whole registry.
-
-    With --head and no --base, a proposal is judged against the branch of decisions; any other revision, and the
-    work tree without either, is judged as a whole registry: what an earlier check here found without fault, and is as it
-    was, is not judged again. A change always is. `github` prints annotations, and appends what `markdown` prints to the
-    step's summary.
-    """
-    from gitops_registry.policy.report import ADVICE, DECISION
-    from gitops_registry.reporting.review import Review
-    from gitops_registry.workplace import PREFIXES
-
-    how = chosen(how, as_json=as_json)
-    if "" in (base, head):  # a variable that a job did not set must not pass for the work tree
-        raise RegistryError("--base and --head must name a revision", hint="leave out the one that is empty")
-    registry = opened(ctx)
-    if base is None and head is not None and head.removeprefix("origin/").split("/")[0] in PREFIXES:
-        base = registry.place.branch
-    report = registry.check(base=base, head=head, anew=no_cache)
-    here = "HEAD" if registry.place.repository.work_tree is None else WORK_TREE
-    required = DECISION if base is not None else ADVICE
-    review = Review.at(required, report, base=base or "", head=head or here)
-    deliver(review, how, output=output, program=command("").rstrip())
-    return FINDINGS if review.refusals else 0
-
-
 @click.command("merge")
 @click.argument("branch")
+@click.option(
+    "--forge/--no-forge",
+    default=None,
+    help="Take reviews on the forge for approvals; so it is where registry.yaml names one.",
+)
+@click.option(
+    "--by-forge", is_flag=True, help="Let the forge make the merge, as its button does; it only attests who did."
+)
 @reason_option
 @json_option
 @dry_run_option
 @click.pass_context
-def merge_command(ctx: click.Context, branch: str, reason: str, as_json: bool, dry_run: bool) -> int:
-    """Land a proposal: judged again on the present tip, then one merge commit."""
-    outcome = opened(ctx).merge(branch, reason=reason, dry_run=dry_run)
+def merge_command(
+    ctx: click.Context, branch: str, forge: bool | None, by_forge: bool, reason: str, as_json: bool, dry_run: bool
+) -> int:
+    """Land a proposal: judged again on the present tip, then one merge commit.
+
+    Where its pull request is on a forge, reviews by members count as approvals, and the commit, signed by whoever merges,
+    says which did.
+    """
+    registry = opened(ctx)
+    wanted = registry.is_on_forge if forge is None else forge
+    if by_forge:
+        outcome = registry.merge_there(branch, registry.forge(os.environ), reason=reason, dry_run=dry_run)
+    else:
+        outcome = registry.merge(branch, reason=reason, dry_run=dry_run, forge=forge_for(registry, wanted))
     if as_json:
         print_json(outcome.to_json())
         return FINDINGS if outcome.is_refused else 0

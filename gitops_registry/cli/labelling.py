@@ -7,11 +7,13 @@ import click
 from gitops_registry.cli.output import (
     at_once,
     dry_run_option,
+    forge_for,
     json_option,
     one_version,
     opened,
     pairs,
     propose_option,
+    pull_request_option,
     reason_option,
     told,
 )
@@ -26,16 +28,31 @@ def alias_command() -> None:
 @alias_command.command("set")
 @click.argument("words", nargs=-1, required=True, metavar="NAME@REF ALIAS")
 @propose_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
 @click.pass_context
-def _set(ctx: click.Context, words: tuple[str, ...], propose: bool, reason: str, as_json: bool, dry_run: bool) -> int:
+def _set(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    propose: bool,
+    pull_request: bool,
+    reason: str,
+    as_json: bool,
+    dry_run: bool,
+) -> int:
     """Let ALIAS name a version, whatever it named before."""
+    registry = opened(ctx)
     if len(words) < 2:
         raise RegistryError("name a version and an alias", hint="gitops-registry alias set NAME@3 champion")
-    outcome = opened(ctx).set_alias(
-        one_version(words[:-1]), words[-1], direct=at_once(propose), reason=reason, dry_run=dry_run
+    outcome = registry.set_alias(
+        one_version(words[:-1]),
+        words[-1],
+        direct=at_once(propose),
+        reason=reason,
+        dry_run=dry_run,
+        forge=forge_for(registry, pull_request),
     )
     return told(outcome, as_json=as_json, dry_run=dry_run)
 
@@ -44,13 +61,26 @@ def _set(ctx: click.Context, words: tuple[str, ...], propose: bool, reason: str,
 @click.argument("name")
 @click.argument("alias")
 @propose_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
 @click.pass_context
-def _remove(ctx: click.Context, name: str, alias: str, propose: bool, reason: str, as_json: bool, dry_run: bool) -> int:
+def _remove(
+    ctx: click.Context,
+    name: str,
+    alias: str,
+    propose: bool,
+    pull_request: bool,
+    reason: str,
+    as_json: bool,
+    dry_run: bool,
+) -> int:
     """Take ALIAS of the model NAME away."""
-    outcome = opened(ctx).remove_alias(name, alias, direct=at_once(propose), reason=reason, dry_run=dry_run)
+    registry = opened(ctx)
+    outcome = registry.remove_alias(
+        name, alias, direct=at_once(propose), reason=reason, dry_run=dry_run, forge=forge_for(registry, pull_request)
+    )
     return told(outcome, as_json=as_json, dry_run=dry_run)
 
 
@@ -133,6 +163,7 @@ def rename_command(
 @click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]")
 @click.option("--force", is_flag=True, help="Also what serves customers.")
 @propose_option
+@pull_request_option
 @reason_option
 @json_option
 @dry_run_option
@@ -142,6 +173,7 @@ def delete_command(
     words: tuple[str, ...],
     force: bool,
     propose: bool,
+    pull_request: bool,
     reason: str,
     as_json: bool,
     dry_run: bool,
@@ -150,6 +182,14 @@ def delete_command(
 
     The bytes stay in the store until `gc` takes those that nothing needs any more.
     """
+    registry = opened(ctx)
     name = words[0] if len(words) == 1 else one_version(words)
-    outcome = opened(ctx).delete(name, force=force, direct=at_once(propose), reason=reason, dry_run=dry_run)
+    outcome = registry.delete(
+        name,
+        force=force,
+        direct=at_once(propose),
+        reason=reason,
+        dry_run=dry_run,
+        forge=forge_for(registry, pull_request),
+    )
     return told(outcome, as_json=as_json, dry_run=dry_run)

@@ -195,10 +195,15 @@ def log_command(ctx: click.Context, name: str | None, limit: int | None, as_json
         head = f"{event.time:%Y-%m-%d %H:%M}  {click.style(event.commit.oid[:9], fg='yellow')}  {clean(event.commit.author)}"
         through = event.proposal
         signed = event.signature
-        word = f"  {click.style(clean(signed), fg='green' if signed.is_good else 'red')}" if signed else ""
+        if event.attested:
+            word = f"  {click.style(clean(str(event.attested)), fg='yellow' if event.attested.is_merge else 'red')}"
+        else:
+            word = f"  {click.style(clean(signed), fg='green' if signed.is_good else 'red')}" if signed else ""
         click.echo(head + (f"  (through {clean(through)})" if through else "") + word)
         for change in event.changes or ():
             click.echo(f"    {clean(change)}")
+        for review in event.reviews:
+            click.echo(f"    approved by {clean(review)}")
         if event.reason:
             click.echo(f"    {click.style('why:', fg='cyan')} {clean(event.reason)}")
         if event.problem:

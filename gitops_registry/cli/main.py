@@ -57,7 +57,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Judge": {
         "plan": ("judging", "what a branch, or the work tree, would change"),
-        "check": ("judging", "judge a change, or the whole registry"),
+        "check": ("checking", "judge a change, or the whole registry"),
         "policy": ("policies", "the rules: list, test, explain, write and waive them"),
         "access": ("membership", "who may do what: list, ask, add and remove members"),
         "verify": ("using", "look at the bytes of versions: cache, store, digests"),

@@ -15,6 +15,7 @@ from gitops_registry.reporting.values import columns, json_text
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
+    from gitops_registry.forge.interface import Forge
     from gitops_registry.policy.report import Finding
     from gitops_registry.registry import Registry
 
@@ -33,12 +34,22 @@ reason_option = click.option(
 )
 
 
+pull_request_option = click.option(
+    "--pull-request", is_flag=True, help="Push it and open a pull request, or bring the open one up to date."
+)
 propose_option = click.option("--propose", is_flag=True, help="Propose it, also where the registry takes it at once.")
 
 
 def at_once(propose: bool) -> bool | None:
     """Return whether a change is committed at once: as the registry says, unless somebody wants it proposed."""
     return False if propose else None
+
+
+def forge_for(registry: Registry, is_wanted: bool) -> Forge | None:
+    """Return the forge of a registry, with the token of this environment, where a pull request is wanted."""
+    import os
+
+    return registry.forge(os.environ) if is_wanted else None
 
 
 def _as_typed(text: str) -> str:
@@ -137,7 +148,10 @@ def print_outcome(outcome: Outcome, *, dry_run: bool, what_next: Sequence[str] =
         click.echo("dry run: nothing was written")
         return 0
     if outcome.proposal:
-        click.secho(f"proposed as {outcome.proposal}", fg="green")
+        number = f"pull request {outcome.request.number}, " if outcome.request and outcome.request.number else ""
+        click.secho(f"proposed as {number}{clean(outcome.proposal)}", fg="green")
+        if number and outcome.request:
+            click.echo(clean(outcome.request.url))
     elif outcome.commit:
         click.secho(f"committed as {outcome.commit[:12]}", fg="green")
     for step in what_next:

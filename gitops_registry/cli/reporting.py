@@ -77,6 +77,11 @@ def deliver(review: Review, how: str, *, output: Path | None, program: str) -> N
         _append(review, Path(summary))
 
 
+def write_sarif(review: Review, file: Path) -> None:
+    """Write a review as SARIF, beside whatever else is made of it."""
+    file.write_text(_document(review, "sarif"), encoding="utf-8", errors="backslashreplace")
+
+
 def _document(review: Review, how: str, *, ascii_only: bool = False) -> str:
     if how == "json":
         return json_text(review.to_json(), ascii_only=ascii_only) + "\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from gitops_registry import __version__
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
@@ -19,6 +22,9 @@ from gitops_registry.cli.output import (
     told,
 )
 from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.starting import Started
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -45,6 +51,12 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
     help="The SSH key that signs what you commit there; without it, the one git has.",
 )
 @click.option("--bare", is_flag=True, help="Make a bare repository.")
+@click.option(
+    "--forge",
+    default="",
+    type=click.Choice(["github", "gitlab", "gitea"]),
+    help="Write the jobs that judge pull requests on that forge (Forgejo: gitea).",
+)
 @json_option
 @dry_run_option
 @click.pass_context
@@ -57,12 +69,14 @@ def init_command(
     team: bool,
     key: str,
     bare: bool,
+    forge: str,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Make a registry in FOLDER (here, without one), or join the git repository that is there."""
     from gitops_registry.address import address
     from gitops_registry.starting import Start, init
+    from gitops_registry.workflows import requirement
 
     where = ctx.obj["path"]
     if address(where).url:
@@ -71,18 +85,13 @@ def init_command(
             hint="gitops-registry init FOLDER, then in it: git remote add origin URL; git push -u origin main",
         )
     folder = Path(where) / folder
-    how = Start(name=name, storage=storage, language=language, bare=bare, team=team, key=key)
+    how = Start(
+        name=name, storage=storage, language=language, bare=bare, team=team, key=key,
+        forge=forge, requirement=requirement(__version__, storage),
+    )  # fmt: skip
     started = init(folder, how, dry_run=dry_run)
     if as_json:
-        print_json(
-            {
-                "path": str(started.path),
-                "commit": started.commit,
-                "branch": started.branch,
-                "files": list(started.files),
-                "key": started.key.fingerprint if started.key else None,
-            }
-        )
+        print_json(_as_json(started))
         return
     what = "would be" if dry_run else "is"
     click.secho(
@@ -90,6 +99,8 @@ def init_command(
     )
     for file in started.files:
         click.echo(f"  {file}")
+    for note in started.notes:
+        click.echo(f"note: {note}")
     if dry_run:
         click.echo("dry run: nothing was written")
         return
@@ -97,6 +108,17 @@ def init_command(
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
     click.echo("next: gitops-registry promote NAME 1 --to staging")
+
+
+def _as_json(started: Started) -> dict[str, object]:
+    return {
+        "path": str(started.path),
+        "commit": started.commit,
+        "branch": started.branch,
+        "files": list(started.files),
+        "key": started.key.fingerprint if started.key else None,
+        "notes": list(started.notes),
+    }
 
 
 def _say_who_decides(key: str, *, team: bool) -> None:
@@ -113,13 +135,19 @@ def _say_who_decides(key: str, *, team: bool) -> None:
 
 
 @click.command("doctor")
+@click.option("--forge", "of_forge", is_flag=True, help="Say how the forge guards the branch of decisions instead.")
 @json_option
 @click.pass_context
-def doctor_command(ctx: click.Context, as_json: bool) -> int:
-    """Say what is wrong with this registry on this machine, and how to repair it."""
-    from gitops_registry.doctor import examine
+def doctor_command(ctx: click.Context, of_forge: bool, as_json: bool) -> int:
+    """Say what is wrong with this registry on this machine, and how to repair it.
 
-    symptoms = examine(opened(ctx).place)
+    With --forge, what the settings of the repository on the forge let through: everything that the check cannot see.
+    """
+    from gitops_registry.doctor import examine
+    from gitops_registry.guarding import guards
+
+    registry = opened(ctx)
+    symptoms = guards(registry.place, registry.forge(os.environ)) if of_forge else examine(registry.place)
     if as_json:
         print_json([symptom.to_json() for symptom in symptoms])
     else:

@@ -138,6 +138,13 @@ class Repository:
         """Say whether `older` is part of the history of `newer`."""
         return older == newer or older in self.run("merge-base", older, newer, ok=(0, 1)).split()
 
+    def is_torn(self, tip: str, head: str) -> bool:
+        """Say whether git itself could not join two commits without a person; False where it is too old to say (before 2.38)."""
+        if self.is_ancestor(tip, head):
+            return False
+        told = self.run("merge-tree", "--write-tree", "--name-only", tip, head, ok=(0, 1, 128, 129))
+        return "\n" in told.strip() and "CONFLICT" in told
+
     def follows(self, tip: str, earlier: str) -> bool:
         """Say whether a commit is among the decisions that led to `tip`: on the line of first parents."""
         line = self.run("rev-list", "--first-parent", "--parents", tip, f"^{earlier}", ok=(0, 128)).splitlines()

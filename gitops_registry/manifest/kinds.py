@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.members import Access as Access
@@ -65,6 +65,13 @@ class StorageSettings(Part):
     warn_above: Annotated[int, Field(ge=0)] = 10_000_000
 
 
+class ForgeSettings(Part):
+    """The forge that pull requests of this registry are on; `url` where git's address of it does not say the server's page."""
+
+    kind: Literal["github", "gitlab", "gitea"]
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://[A-Za-z0-9.:/_-]+)?$", max_length=200)] = ""
+
+
 class Constitution(Document):
     """registry.yaml: what holds for every model. Always read from the base of a change."""
 
@@ -81,6 +88,7 @@ class Constitution(Document):
     stages: Annotated[tuple[Stage, ...], Field(min_length=2)]
     card: CardSettings = CardSettings()
     storage: StorageSettings = StorageSettings()
+    forge: ForgeSettings | None = None
     trusted_types: tuple[str, ...] = ()
     unmanaged: tuple[str, ...] = ()
 

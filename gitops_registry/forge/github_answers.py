@@ -1,0 +1,65 @@
+"""What GitHub's answers mean: a pull request, a review, and when a branch was rewritten; texts as GitHub takes and keeps them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from gitops_registry.errors import RegistryError
+from gitops_registry.forge.interface import PullRequest, Review, State, Word
+from gitops_registry.forge.reading import dig, moment, number, person, text
+
+WORDS: dict[str, Word] = {
+    "APPROVED": "approved", "CHANGES_REQUESTED": "rejected", "COMMENTED": "commented", "DISMISSED": "dismissed",
+}  # fmt: skip
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def is_commit(value: str) -> bool:
+    """Say whether a text is the full name of a commit."""
+    return _COMMIT.fullmatch(value) is not None
+
+
+def pull_request(data: Any, page: str) -> PullRequest:
+    """Return a pull request of the repository whose page is given. Raises RegistryError where what it is about is missing."""
+    oid, head, merged = number(data, "number"), text(data, "head", "sha"), bool(dig(data, "merged_at"))
+    if not is_commit(head) or not text(data, "base", "ref"):
+        raise RegistryError(
+            f"GitHub shows pull request {oid} without its head or its base", hint="try again in a while"
+        )
+    state: State = "merged" if merged else "open" if text(data, "state") == "open" else "closed"
+    # By number: a repository that was renamed is still found under its old name.
+    own, source = dig(data, "base", "repo", "id"), dig(data, "head", "repo", "id")
+    return PullRequest(
+        number=oid, url=text(data, "html_url") or f"{page}/pull/{oid}", title=text(data, "title"),
+        body=text(data, "body"), branch=text(data, "head", "ref"), base=text(data, "base", "ref"), head=head,
+        author=person(dig(data, "user")), state=state, is_foreign=source is None or source != own,
+        merged_as=text(data, "merge_commit_sha") if merged else "",
+        merged_by=person(dig(data, "merged_by")) if dig(data, "merged_by") else None,
+    )  # fmt: skip
+
+
+def review(data: Any) -> Review:
+    """Return a review, as one of whose states WORDS has it."""
+    commit = text(data, "commit_id")
+    return Review(
+        str(number(data, "id")), person(dig(data, "user")), WORDS[text(data, "state").upper()],
+        commit if is_commit(commit) else "", moment(text(data, "submitted_at")), text(data, "body"),
+    )  # fmt: skip
+
+
+def rewritten(event: Any) -> datetime:
+    """Return when a branch was rewritten; the end of time where GitHub does not say, so that no older review counts."""
+    told = moment(text(event, "created_at"))
+    return told if told.timestamp() > 0 else datetime.max.replace(tzinfo=told.tzinfo)
+
+
+def short(words: str, most: int) -> str:
+    """Return a text that is at most so many signs long."""
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def is_same(one: str, other: str) -> bool:
+    """Say whether two texts are the same to readers: a browser that edits one changes its ends of lines."""
+    return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()

@@ -1,0 +1,360 @@
+"""A GitHub on loopback: what its REST API does with pull requests of one repository, kept in a real bare repository."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from forges import Account, Asked, LocalForge, Reply, route
+
+_BASE = "/repos/{owner}/{name}"
+_STATES = {"approved": "APPROVED", "rejected": "CHANGES_REQUESTED", "commented": "COMMENTED"}
+
+
+class LocalGitHub(LocalForge):
+    """One repository with issues' labels and comments, pull requests, reviews, statuses and rules."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.comments: list[dict[str, Any]] = []
+        self.statuses: list[dict[str, Any]] = []
+        self.rules: list[dict[str, Any]] = []
+        self.rulesets: list[dict[str, Any]] = []
+        self.protection: dict[str, Any] | None = None
+        self.ways = {"merge": True, "squash": False, "rebase": False}
+        self.is_private = False
+        self._id = 100
+
+    def number(self) -> int:
+        """Return a number that nothing has yet."""
+        self._id += 1
+        return self._id
+
+    def now(self) -> str:
+        """Return a moment, later than any that was given before."""
+        return (datetime.now(UTC) + timedelta(seconds=self.number())).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    # ── what people do on its pages
+
+    def open_by(self, login: str, branch: str, title: str = "a change", base: str = "main") -> int:
+        """Open a pull request as somebody does on the page."""
+        number = len(self.pulls) + 1
+        self.pulls[number] = {
+            "number": number, "title": title, "body": "", "branch": branch, "base": base, "state": "open", "user": login,
+            "labels": [], "asked": [], "reviews": [], "head": self.tip(branch), "merged_as": "", "merged_by": "", "fork": "",
+        }  # fmt: skip
+        return number
+
+    def review(self, login: str, number: int, word: str = "approved", commit: str = "", comment: str = "") -> int:
+        """Review a pull request at its newest commit, or at another one."""
+        oid = commit or self.head(number)
+        found = {"id": self.number(), "user": login, "state": _STATES[word], "commit_id": oid, "body": comment, "submitted_at": self.now()}  # fmt: skip
+        self.pulls[number]["reviews"].append(found)
+        return int(found["id"])
+
+    def dismiss(self, review_id: int) -> None:
+        """Take a review back."""
+        for pull in self.pulls.values():
+            for review in pull["reviews"]:
+                if review["id"] == review_id:
+                    review["state"] = "DISMISSED"
+
+    def head(self, number: int) -> str:
+        """Return the newest commit of a pull request, and let its ref follow."""
+        pull = self.pulls[number]
+        if pull["state"] == "open":
+            pull["head"] = self.tip(pull["branch"]) or pull["head"]
+            self.git("update-ref", f"refs/pull/{number}/head", pull["head"])
+            if self._contains(pull["base"], pull["head"]):
+                pull |= {"state": "closed", "merged_as": self._joined(pull["base"], pull["head"])}
+        return str(pull["head"])
+
+    def _contains(self, base: str, oid: str) -> bool:
+        return bool(self.tip(base)) and oid in self.git("rev-list", f"refs/heads/{base}").split()
+
+    def _joined(self, base: str, oid: str) -> str:
+        """Return the first decision that has a commit: a push that brings a merge closes its pull request."""
+        line = self.git("rev-list", "--first-parent", "--reverse", f"{oid}..refs/heads/{base}").split()
+        return next((one for one in line if oid in self.git("rev-list", one).split()), oid)
+
+    def update_branch(self, number: int, login: str = "alice") -> str:
+        """Merge the base into a pull request's branch, as the button does."""
+        pull = self.pulls[number]
+        made = self._merge(pull["branch"], pull["base"], f"Merge branch '{pull['base']}' into {pull['branch']}", login)
+        self.git("update-ref", f"refs/heads/{pull['branch']}", made)
+        self.head(number)
+        return made
+
+    def merge_group(self, number: int) -> str:
+        """Make the commit that a merge queue tries, and return it."""
+        pull = self.pulls[number]
+        self.head(number)
+        made = self._merge(
+            pull["base"], "", f"Merge pull request #{number} from acme/{pull['branch']}", "", other=pull["head"]
+        )
+        self.git("update-ref", f"refs/heads/gh-readonly-queue/{pull['base']}/pr-{number}-{pull['head']}", made)
+        return made
+
+    def merge_by_button(self, number: int, how: str = "merge", login: str = "bob", message: str = "") -> str:
+        """Land a pull request in one of GitHub's three ways, and return what the base is then."""
+        pull = self.pulls[number]
+        head, base = self.head(number), pull["base"]
+        if how == "merge":
+            title = message or f"Merge pull request #{number} from acme/{pull['branch']}\n\n{pull['title']}"
+            made = self._merge(base, "", title, login, other=head)
+        elif how == "squash":
+            tree = self.git("merge-tree", "--write-tree", f"refs/heads/{base}", head).splitlines()[0]
+            made = self._commit(tree, [self.tip(base)], f"{pull['title']} (#{number})", login)
+        else:
+            made = self.tip(base)
+            for oid in self.git("rev-list", "--reverse", f"refs/heads/{base}..{head}").split():
+                tree = self.git("merge-tree", "--write-tree", made, oid).splitlines()[0]
+                made = self._commit(tree, [made], self.git("log", "-1", "--format=%B", oid), login)
+                pull.setdefault("rebased", []).append(made)
+        self.git("update-ref", f"refs/heads/{base}", made)
+        pull |= {"state": "closed", "merged_as": made, "merged_by": login}
+        return made
+
+    def _merge(self, into: str, branch: str, message: str, login: str, other: str = "") -> str:
+        other = other or self.tip(branch)
+        tree = self.git("merge-tree", "--write-tree", f"refs/heads/{into}", other).splitlines()[0]
+        return self._commit(tree, [self.tip(into), other], message, login)
+
+    def _commit(self, tree: str, parents: list[str], message: str, login: str) -> str:
+        who = ["-c", f"user.name={login or 'GitHub'}", "-c", f"user.email={login or 'noreply'}@example.com"]
+        named = [word for oid in parents for word in ("-p", oid)]
+        return self.git(*who, "-c", "commit.gpgsign=false", "commit-tree", tree, *named, stdin=message)
+
+    # ── what it answers
+
+    def answer(self, asked: Asked) -> Reply:
+        """Answer as GitHub does: 404 for what somebody may not see, 403 for what they may not do."""
+        if asked.account is None and asked.method != "GET":
+            return Reply(401, {"message": "Requires authentication"})
+        if asked.account is None and self.is_private:
+            return Reply(404, {"message": "Not Found"})
+        if asked.account is not None and asked.account.may == "none":
+            return Reply(404, {"message": "Not Found"})
+        if asked.account is not None and asked.account.may == "read" and asked.method != "GET":
+            return Reply(403, {"message": "Resource not accessible by personal access token"})
+        return super().answer(asked)
+
+    def _user(self, login: str) -> dict[str, Any] | None:
+        account = self.accounts.get(login)
+        if account is None:
+            return None
+        name = "github-actions[bot]" if account.is_bot else login
+        return {"id": account.id, "login": name, "type": "Bot" if account.is_bot else "User"}
+
+    def _pull(self, number: int, *, whole: bool = False) -> dict[str, Any]:
+        head, pull = self.head(number), self.pulls[number]
+        merged = bool(pull["merged_as"])
+        repository = {"full_name": pull["fork"] or self.path}
+        data = {
+            "number": number, "title": pull["title"], "body": pull["body"], "state": pull["state"], "draft": False,
+            "html_url": f"{self.url}/{self.path}/pull/{number}", "user": self._user(pull["user"]),
+            "head": {"ref": pull["branch"], "sha": head, "repo": repository},
+            "base": {"ref": pull["base"], "sha": self.tip(pull["base"]), "repo": {"full_name": self.path}},
+            "labels": [{"name": label} for label in pull["labels"]],
+            "requested_reviewers": [self._user(login) for login in pull["asked"]],
+            "merged_at": "2026-11-25T08:00:00Z" if merged else None, "merge_commit_sha": pull["merged_as"] or None,
+        }  # fmt: skip
+        return data | ({"merged": merged, "merged_by": self._user(pull["merged_by"])} if whole else {})
+
+    @route("GET", "/user")
+    def user(self, asked: Asked) -> Reply:
+        if asked.account is None or asked.account.is_bot:
+            return Reply(403, {"message": "Resource not accessible by integration"})
+        return Reply(200, self._user(asked.account.login))
+
+    @route("GET", "/users/{login}")
+    def account(self, asked: Asked, login: str) -> Reply:
+        found = self._user(login)
+        return Reply(200, found) if found else Reply(404, {"message": "Not Found"})
+
+    @route("GET", _BASE)
+    def get_repository(self, asked: Asked, owner: str, name: str) -> Reply:
+        shown = {f"allow_{way}_merge" if way != "merge" else "allow_merge_commit": on for way, on in self.ways.items()}
+        return Reply(200, {"full_name": self.path, "private": self.is_private, **(shown if asked.account else {})})
+
+    @route("GET", _BASE + "/pulls")
+    def list_pulls(self, asked: Asked, owner: str, name: str) -> Reply:
+        found = [self._pull(number) for number in sorted(self.pulls, reverse=True)]
+        query = asked.query
+        found = [p for p in found if query.get("state", "open") in (p["state"], "all")]
+        found = [p for p in found if query.get("base") in (None, p["base"]["ref"])]
+        found = [p for p in found if query.get("head") in (None, f"acme:{p['head']['ref']}")]
+        return self.paged(asked, found)
+
+    @route("POST", _BASE + "/pulls")
+    def create_pull(self, asked: Asked, owner: str, name: str) -> Reply:
+        body, account = asked.body, self._account(asked)
+        if not self.tip(body["head"]):
+            return self._invalid("PullRequest", "head", "invalid")
+        same = [
+            p
+            for p in self.pulls.values()
+            if p["state"] == "open" and (p["branch"], p["base"], p["fork"]) == (body["head"], body["base"], "")
+        ]
+        if same:
+            return Reply(
+                422,
+                {
+                    "message": "Validation Failed",
+                    "errors": [
+                        {
+                            "resource": "PullRequest",
+                            "code": "custom",
+                            "message": f"A pull request already exists for acme:{body['head']}.",
+                        }
+                    ],
+                },
+            )
+        if self._contains(body["base"], self.tip(body["head"])):
+            return Reply(
+                422,
+                {
+                    "message": "Validation Failed",
+                    "errors": [
+                        {
+                            "resource": "PullRequest",
+                            "code": "custom",
+                            "message": f"No commits between {body['base']} and {body['head']}",
+                        }
+                    ],
+                },
+            )
+        number = self.open_by(account.login, body["head"], body["title"], body["base"])
+        self.pulls[number]["body"] = body.get("body", "")
+        return Reply(201, self._pull(number, whole=True))
+
+    @route("GET", _BASE + "/pulls/{number}")
+    def get_pull(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        return Reply(200, self._pull(int(number), whole=True)) if int(number) in self.pulls else self.wrong_path
+
+    @route("PATCH", _BASE + "/pulls/{number}")
+    def change_pull(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        self.pulls[int(number)] |= {key: asked.body[key] for key in ("title", "body", "state") if key in asked.body}
+        return Reply(200, self._pull(int(number), whole=True))
+
+    @route("GET", _BASE + "/pulls/{number}/reviews")
+    def list_reviews(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        reviews = self.pulls[int(number)]["reviews"]
+        return self.paged(asked, [{**review, "user": self._user(review["user"])} for review in reviews])
+
+    @route("POST", _BASE + "/pulls/{number}/requested_reviewers")
+    def ask(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        pull = self.pulls[int(number)]
+        for login in asked.body["reviewers"]:
+            if login not in self.accounts or self.accounts[login].may == "none":
+                return Reply(
+                    422,
+                    {
+                        "message": f"Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the {self.path} repository."
+                    },
+                )
+            if login == pull["user"]:
+                return Reply(422, {"message": "Review cannot be requested from pull request author."})
+            pull["asked"].append(login)
+        return Reply(201, self._pull(int(number), whole=True))
+
+    @route("PUT", _BASE + "/pulls/{number}/merge")
+    def merge(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        pull, body = self.pulls[int(number)], asked.body
+        if pull["state"] != "open" or not self.ways[body.get("merge_method", "merge")]:
+            return Reply(405, {"message": "Pull Request is not mergeable"})
+        if body.get("sha") not in (None, self.head(int(number))):
+            return Reply(409, {"message": "Head branch was modified. Review and try the merge again."})
+        message = f"{body['commit_title']}\n\n{body.get('commit_message', '')}"
+        made = self.merge_by_button(int(number), login=self._account(asked).login, message=message)
+        return Reply(200, {"sha": made, "merged": True, "message": "Pull Request successfully merged"})
+
+    @route("GET", _BASE + "/commits/{oid}/pulls")
+    def pulls_of(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
+        found = [self._pull(number) for number in self.pulls]
+        if oid not in self.git("rev-list", "--all").split():
+            return Reply(422, {"message": f"No commit found for SHA: {oid}"})
+        return self.paged(asked, [pull for pull in found if self._is_of(oid, pull)])
+
+    def _is_of(self, oid: str, pull: dict[str, Any]) -> bool:
+        """Say whether GitHub lists a pull request for a commit: it landed as it, or has it."""
+        if oid in {pull["head"]["sha"], pull["merge_commit_sha"], *self.pulls[pull["number"]].get("rebased", ())}:
+            return True
+        base, head = pull["base"]["sha"], pull["head"]["sha"]
+        return pull["state"] == "open" and oid in self.git("rev-list", f"{base}..{head}").split()
+
+    @route("POST", _BASE + "/issues/{number}/labels")
+    def label(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        labels = self.pulls[int(number)]["labels"]
+        labels += [label for label in asked.body["labels"] if label not in labels]
+        return Reply(200, [{"name": label} for label in labels])
+
+    @route("GET", _BASE + "/issues/{number}/comments")
+    def list_comments(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        found = [comment for comment in self.comments if comment["issue"] == int(number)]
+        return self.paged(asked, [{**comment, "user": self._user(comment["user"])} for comment in found])
+
+    @route("POST", _BASE + "/issues/{number}/comments")
+    def write_comment(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        if len(asked.body["body"]) > 65_536:
+            return Reply(
+                422,
+                {
+                    "message": "Validation Failed",
+                    "errors": [{"field": "body", "code": "custom", "message": "body is too long"}],
+                },
+            )
+        oid = self.number()
+        comment = {
+            "id": oid,
+            "issue": int(number),
+            "user": self._account(asked).login,
+            "body": asked.body["body"],
+            "html_url": f"{self.url}/{self.path}/pull/{number}#issuecomment-{oid}",
+        }
+        self.comments.append(comment)
+        return Reply(201, {**comment, "user": self._user(comment["user"])})
+
+    @route("PATCH", _BASE + "/issues/comments/{oid}")
+    def change_comment(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
+        comment = next(comment for comment in self.comments if comment["id"] == int(oid))
+        comment["body"] = asked.body["body"]
+        return Reply(200, {**comment, "user": self._user(comment["user"])})
+
+    @route("POST", _BASE + "/statuses/{oid}")
+    def set_status(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
+        if len(asked.body.get("description", "")) > 140:
+            return self._invalid("Status", "description", "too_long")
+        self.statuses.append({**asked.body, "sha": oid, "creator": self._account(asked).login})
+        return Reply(201, {**asked.body, "id": self.number()})
+
+    @route("GET", _BASE + "/rules/branches/{branch}")
+    def branch_rules(self, asked: Asked, owner: str, name: str, branch: str) -> Reply:
+        return self.paged(asked, self.rules)
+
+    @route("GET", _BASE + "/rulesets")
+    def list_rulesets(self, asked: Asked, owner: str, name: str) -> Reply:
+        return self.paged(asked, [{k: v for k, v in one.items() if k != "bypass_actors"} for one in self.rulesets])
+
+    @route("GET", _BASE + "/rulesets/{oid}")
+    def get_ruleset(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
+        found = next((dict(one) for one in self.rulesets if one["id"] == int(oid)), None)
+        if found and self._account(asked).may != "admin":
+            found.pop("bypass_actors", None)
+        return Reply(200, found) if found else self.wrong_path
+
+    @route("GET", _BASE + "/branches/{branch}/protection")
+    def get_protection(self, asked: Asked, owner: str, name: str, branch: str) -> Reply:
+        if self._account(asked).may != "admin":
+            return Reply(403, {"message": "Resource not accessible by personal access token"})
+        return Reply(200, self.protection) if self.protection else Reply(404, {"message": "Branch not protected"})
+
+    def _account(self, asked: Asked) -> Account:
+        return asked.account or Account(0, "nobody", "", "read")
+
+    def _invalid(self, resource: str, field: str, code: str) -> Reply:
+        return Reply(
+            422, {"message": "Validation Failed", "errors": [{"resource": resource, "field": field, "code": code}]}
+        )
