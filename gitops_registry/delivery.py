@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
     from gitops_registry.publishing import Published
+    from gitops_registry.releasing import Released
     from gitops_registry.reviewing import Review
     from gitops_registry.weighing import Weighed
 
@@ -51,6 +52,15 @@ class Delivery:
         from gitops_registry.publishing import publish
 
         return publish(self._place, dry_run=dry_run)
+
+    def release_tags(self, *, push: bool = False, dry_run: bool = False) -> Released:
+        """Tag the decision that registered each version as NAME@N where the tag is missing, and `push` the tags.
+
+        Raises RegistryError in a shallow clone, or where the remote refuses.
+        """
+        from gitops_registry.releasing import release_tags
+
+        return release_tags(self._place, to_remote=push, dry_run=dry_run)
 
     def merge_there(self, branch: str, forge: Forge, *, reason: str = "", dry_run: bool = False) -> Outcome:
         """Let a forge make the merge of a proposal that the check accepts, and see that it is the one we would make.

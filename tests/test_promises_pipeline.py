@@ -112,6 +112,8 @@ CHANGING = {
     "approve",
     "merge",
     "push",
+    "release-tags",
+    "monitor",
     "card",
     "proposals close",
     "alias set",

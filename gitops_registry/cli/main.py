@@ -52,6 +52,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "approve": ("reviewing", "sign that a proposal should land, or reject it"),
         "merge": ("judging", "land a proposal"),
         "push": ("judging", "bring decisions and proposals to the remote"),
+        "release-tags": ("releasing", "tag the decision that registered each version, for who reads tags"),
         "proposals": ("judging", "list, show or close proposals"),
         "gc": ("collecting", "remove bytes that no version and no proposal needs"),
     },
@@ -84,7 +85,7 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"gitops_registry.cli.{_COMMANDS[cmd_name][0]}")
-        found: click.Command = getattr(module, cmd_name + "_command")
+        found: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
         return found
 
     def resolve_command(

@@ -1,0 +1,107 @@
+"""Annotated tags: what there is here and at a remote, and new ones made in one go. No tag is ever moved.
+
+An annotated tag is an object of its own, so it can say who made it, and be signed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gitops_registry.errors import Moved, RegistryError
+from gitops_registry.git.parsing import Commit
+from gitops_registry.git.process import run
+from gitops_registry.git.repository import Repository
+from gitops_registry.git.signing import HINT, signing_key
+
+FOLDER = "refs/tags/"
+
+
+class Tagged(NamedTuple):
+    """A tag: the object that its ref names, and the commit that it marks (the same for one without an object of its own)."""
+
+    oid: str
+    commit: str
+
+
+def tags(repository: Repository) -> dict[str, Tagged]:
+    """Return the tags of this repository by name."""
+    told = repository.run("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", FOLDER)
+    lines = (line.split(" ") for line in told.splitlines())
+    return {ref.removeprefix(FOLDER): Tagged(oid, marked or oid) for ref, oid, marked in lines}
+
+
+def tags_at(repository: Repository, remote: str) -> dict[str, Tagged]:
+    """Return the tags of a remote by name. Raises RegistryError where it cannot be reached."""
+    try:
+        told = repository.run("ls-remote", "--tags", remote)
+    except RegistryError as error:
+        raise RegistryError(
+            f"{remote} cannot be asked for its tags: {error.message}", hint="try again when it can be reached"
+        ) from error
+    lines = (line.split("\t") for line in told.splitlines() if "\t" in line)
+    found = {ref.removeprefix(FOLDER): oid for oid, ref in lines}
+    return {
+        name: Tagged(oid, found.get(f"{name}^{{}}", oid)) for name, oid in found.items() if not name.endswith("^{}")
+    }
+
+
+def make_tags(repository: Repository, wanted: Mapping[str, Commit]) -> None:
+    """Make tags that are not there, by name, each on a commit, dated as that and with its subject.
+
+    Whoever works here is the tagger. They are made all or none; or, where commits are signed, one after the other, for git
+    signs one at a time. Raises Moved where one of the names was taken meanwhile, RegistryError where git cannot sign.
+    """
+    who = repository.signature("COMMITTER").rsplit(" ", 2)[0]
+    try:
+        if signing_key(repository):
+            for name, commit in wanted.items():
+                _sign(repository, name, commit)
+        elif wanted:
+            texts = {name: _text(name, commit, who) for name, commit in wanted.items()}
+            lines = [f"create {FOLDER}{name} {oid}" for name, oid in _written(repository, texts).items()]
+            asked = "\n".join(["start", *lines, "commit", ""])
+            run(repository.folder, "update-ref", "--stdin", stdin=asked.encode(), held=repository.held)
+    except RegistryError as error:
+        there = tags(repository)
+        if taken := [name for name, commit in wanted.items() if name in there and there[name].commit != commit.oid]:
+            raise Moved(f"the tag {taken[0]} was made elsewhere meanwhile", hint="try again") from error
+        raise
+
+
+def _text(name: str, commit: Commit, who: str) -> bytes:
+    head = f"object {commit.oid}\ntype commit\ntag {name}\ntagger {who} {commit.time} +0000\n\n"
+    return (head + f"{commit.subject}\n").encode(errors="surrogateescape")
+
+
+def _written(repository: Repository, texts: Mapping[str, bytes]) -> dict[str, str]:
+    """Write tag objects, checked by git, in one process; return their ids by name."""
+    with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
+        files = [Path(folder) / str(number) for number in range(len(texts))]
+        for file, text in zip(files, texts.values(), strict=True):
+            file.write_bytes(text)
+        asked = "".join(f"{file}\n" for file in files).encode(errors="surrogateescape")
+        told = run(repository.folder, "hash-object", "-t", "tag", "-w", "--no-filters", "--stdin-paths", stdin=asked)
+    return dict(zip(texts, told.decode().split(), strict=True))
+
+
+def _sign(repository: Repository, name: str, commit: Commit) -> None:
+    """Make one signed tag; git refuses a name that is taken."""
+    arguments = ("-c", "gpg.format=ssh", "tag", "-s", "--cleanup=verbatim", "-F", "-", name, commit.oid)
+    try:
+        run(
+            repository.folder,
+            *arguments,
+            stdin=f"{commit.subject}\n".encode(errors="surrogateescape"),
+            extra={"GIT_COMMITTER_DATE": f"@{commit.time} +0000"},
+            held=repository.held,
+        )
+    except RegistryError as error:
+        raise RegistryError(f"git could not sign the tag {name}: {error.message}", hint=HINT) from error
+    made = repository.run("rev-parse", f"{FOLDER}{name}").strip()
+    found = repository.objects.get(made)
+    if found is None or b"\n-----BEGIN SSH SIGNATURE-----\n" not in (found.data or b""):
+        repository.run("update-ref", "-d", f"{FOLDER}{name}", made)  # git calls it done where ssh-keygen has no key
+        raise RegistryError(f"git could not sign the tag {name}", hint=HINT)

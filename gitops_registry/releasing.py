@@ -1,0 +1,123 @@
+"""`release-tags`: an annotated tag NAME@N on the decision that registered each version, for whoever reads tags only.
+
+A tag is a copy for people and their tools. What the registry says is what its files say; a tag that says something else
+is found, and never moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gitops_registry.errors import RegistryError
+from gitops_registry.git.landing import NO_COMMIT
+from gitops_registry.git.remote import push
+from gitops_registry.git.tags import FOLDER, Tagged, make_tags, tags, tags_at
+from gitops_registry.paths import MODELS, place_of
+from gitops_registry.reference import Reference
+from gitops_registry.workplace import Workplace
+
+State = Literal["missing", "there", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """The tag of one version: the decision it stands for, and how it is: `elsewhere` marks another commit, `found`."""
+
+    reference: Reference
+    commit: str
+    state: State
+    found: str = ""
+    where: str = ""
+    """The remote, for what is elsewhere at a remote; empty for this repository."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        told = {"tag": str(self.reference), "commit": self.commit, "state": self.state}
+        return told | ({"found": self.found, "where": self.where or "here"} if self.found else {})
+
+
+@dataclass(frozen=True)
+class Released:
+    """The tags of all versions in order of name and number, as they were before; which of them were made, and pushed where."""
+
+    releases: tuple[Release, ...]
+    made: tuple[str, ...] = ()
+    pushed: tuple[str, ...] = ()
+    remote: str = ""
+
+    @property
+    def wrong(self) -> tuple[Release, ...]:
+        """The tags that stand for another decision than the one that registered their version."""
+        return tuple(one for one in self.releases if one.state == "elsewhere")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {
+            "tags": [one.to_json() for one in self.releases], "made": list(self.made), "pushed": list(self.pushed),
+            "remote": self.remote or None,
+        }  # fmt: skip
+
+
+def release_tags(place: Workplace, *, to_remote: bool = False, dry_run: bool = False) -> Released:
+    """Tag what was registered where a tag is missing, and with `to_remote` push what the remote has not.
+
+    Raises RegistryError in a shallow clone, where there is no remote to push to or it refuses (the tags made here stay, and the
+    same call goes on), Moved where somebody else tags at the same time.
+    """
+    if place.mirror is not None or place.revision is not None:
+        raise RegistryError(
+            "tags are made in a clone, on the branch as it is now", hint="git clone it, and run it there"
+        )
+    remote = place.follows if to_remote else ""
+    if to_remote and not remote:
+        raise RegistryError(
+            f"{place.branch} follows no branch of a remote", hint=f"git push -u REMOTE {place.branch} says which, once"
+        )
+    decisions = registered(place)
+    there = tags_at(place.repository, remote) if remote else {}
+    here = tags(place.repository)
+    releases = [_release(reference, oid, here, there, remote) for reference, oid in decisions.items()]
+    right = {str(one.reference): one.commit for one in releases if one.state != "elsewhere"}
+    made = tuple(name for name in right if name not in here)
+    lacking = tuple(name for name in right if name not in there) if remote else ()
+    if not dry_run:
+        place.tell(f"tagging {len(made)} versions" if made else "")
+        make_tags(place.repository, {name: place.repository.commit(right[name]) for name in made})
+        if lacking:
+            moves = {f"{FOLDER}{name}": (NO_COMMIT, f"{FOLDER}{name}") for name in lacking}
+            hint = "the tags are here: the same command goes on from there"
+            push(place.repository, remote, moves, progress=place.progress, hint=hint)
+        place.tell("")
+    return Released(tuple(releases), made, lacking, remote)
+
+
+def _release(
+    reference: Reference, commit: str, here: Mapping[str, Tagged], there: Mapping[str, Tagged], remote: str
+) -> Release:
+    name = str(reference)
+    for tagged, where in ((here.get(name), ""), (there.get(name), remote)):
+        if tagged is not None and tagged.commit != commit:
+            return Release(reference, commit, "elsewhere", tagged.commit, where)
+    return Release(reference, commit, "there" if name in here and (not remote or name in there) else "missing")
+
+
+def registered(place: Workplace) -> dict[Reference, str]:
+    """Return for every version there is now the decision that brought it under its present name, in order of name and number.
+
+    One read of the history of `models/`. Raises RegistryError in a shallow clone.
+    """
+    snapshot = place.snapshot(place.tip())
+    waiting = {Reference(name, number) for name in snapshot.live_models() for number in snapshot.versions(name)}
+    found: dict[Reference, str] = {}
+    for oid, changed in place.repository.steps(place.tip(), MODELS):
+        for change in changed:
+            at = place_of(change.path)
+            reference = Reference(at.model, at.version)
+            if at.role == "version" and change.new_oid and not change.old_oid and reference in waiting:
+                waiting.remove(reference)
+                found[reference] = oid
+        if not waiting:
+            break
+    return dict(sorted(found.items()))
