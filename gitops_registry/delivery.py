@@ -10,6 +10,7 @@ from gitops_registry.workplace import Workplace
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
     from gitops_registry.forge.interface import Forge
+    from gitops_registry.monitoring import Watched
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
     from gitops_registry.publishing import Published
@@ -52,6 +53,15 @@ class Delivery:
         from gitops_registry.publishing import publish
 
         return publish(self._place, dry_run=dry_run)
+
+    def monitor(self, *, dry_run: bool = False, forge: Forge | None = None) -> list[Watched]:
+        """Measure what serves again and judge it by the policies of today; propose to demote what holds no more.
+
+        The proposals are pull requests on a `forge`. Raises RegistryError where a policy cannot be worked out.
+        """
+        from gitops_registry.monitoring import monitor
+
+        return monitor(self._place, forge=forge, dry_run=dry_run)
 
     def release_tags(self, *, push: bool = False, dry_run: bool = False) -> Released:
         """Tag the decision that registered each version as NAME@N where the tag is missing, and `push` the tags.

@@ -58,6 +58,13 @@ class Evaluated:
         """Whether the registered metrics were measured again; None where they were measured on other data, or claimed."""
         return None if not self.differences else not any(difference.is_far for difference in self.differences)
 
+    def to_record(self, author: Person, created: datetime) -> Evaluation:
+        """Return it as what is appended to the version."""
+        return Evaluation(
+            created=created, author=author, dataset=self.data, metrics=self.found.metrics,
+            confusion_matrix=self.found.confusion_matrix,
+        )  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         matrix = self.found.confusion_matrix
@@ -219,15 +226,9 @@ def _is_far(name: str, registered: float, measured: float | None, rows: int) -> 
 
 def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "") -> Intent:
     """Return the wish to append measurements to their versions."""
-    who, email = place.repository.identity()
+    author = Person(**dict(zip(("name", "email"), place.repository.identity(), strict=True)))
     now = datetime.now(UTC)  # to the microsecond, so that two measurements are two
-    written = {
-        one.reference: Evaluation(
-            created=now, author=Person(name=who, email=email), dataset=one.data, metrics=one.found.metrics,
-            confusion_matrix=one.found.confusion_matrix,
-        )
-        for one in found
-    }  # fmt: skip
+    written = {one.reference: one.to_record(author, now) for one in found}
 
     def edit(before: Snapshot) -> Edits:
         return {

@@ -104,6 +104,18 @@ def tenures(
     return order, tuple(number for number in order if number in earned)
 
 
+def came_back(repository: Repository, tip: str, name: str, stage: str) -> frozenset[int]:
+    """Return the versions in a stage that decisions put there more than once: they held it, left it and were put back."""
+    came: dict[int, int] = {}
+    present: set[int] | None = None
+    for _, before, after in states(repository, tip, name):  # newest first
+        there = set(after.stages.get(stage, ())) if after else set()
+        present = there if present is None else present
+        for number in there & present - set(before.stages.get(stage, ()) if before else ()):
+            came[number] = came.get(number, 0) + 1
+    return frozenset(number for number, times in came.items() if times > 1)
+
+
 def _served(repository: Repository, oid: str, stage: str) -> bool:
     """Whether a stage served by the rules that a decision was judged by: those before it."""
     before = next(iter(repository.commit(oid).parents), oid)

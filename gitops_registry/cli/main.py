@@ -62,6 +62,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "policy": ("policies", "the rules: list, test, explain, write and waive them"),
         "access": ("membership", "who may do what: list, ask, add and remove members"),
         "verify": ("using", "look at the bytes of versions: cache, store, digests"),
+        "monitor": ("monitoring", "measure what serves again, and propose to demote what holds no more"),
         "hook": ("serving", "let a server's repository judge every push"),
         "audit": ("serving", "read what a server recorded of pushes"),
     },

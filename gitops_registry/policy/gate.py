@@ -7,11 +7,12 @@ rule that cannot work is found before it is relied upon; it judges nothing yet.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops_registry import paths
 from gitops_registry.comparison import compare
+from gitops_registry.errors import RegistryError
 from gitops_registry.policy import invariants, trials
 from gitops_registry.policy.applying import Applied, Question, Work, ask, came_of, match_problem
 from gitops_registry.policy.engine import Engine
@@ -66,6 +67,21 @@ def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None
     ]
     verdicts = [verdict for one in meant for verdict in one.verdicts]
     return Ruling(tuple(found), tuple(verdicts))
+
+
+def standing(judgement: Judgement, engine: Engine, came_back: Callable[[Reference, str], bool]) -> tuple[Verdict, ...]:
+    """Return what refuses the versions that serve, of some models of a registry as it stands, were they to come there today.
+
+    `came_back` says whether a version was put back into its stage; then rules that leave a rollback alone are not asked.
+    Raises RegistryError where a policy cannot be read or worked out: then nothing is known.
+    """
+    asked = [replace(one, came_back=came_back(one.reference, one.stage)) for one in subjects(judgement)]
+    if broken := [problem for problem in rulebook(judgement.after).broken if problem.result == "error"]:
+        raise RegistryError(f"{broken[0].path} cannot be read: {broken[0].message}", hint=broken[0].hint)
+    said = ruling(judgement, engine, asked)
+    if unclear := [one for one in said.findings if one.rule == "policies" and one.version]:
+        raise RegistryError(unclear[0].message, hint=unclear[0].hint)
+    return tuple(one for one in said.verdicts if one.enforcement != "advisory" and one.result in {"fail", "error"})
 
 
 def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:

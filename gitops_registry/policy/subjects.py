@@ -35,7 +35,8 @@ class Subject:
 
     `event` is why, `stage` where it goes or is, `alias` the name it gets. `is_rerun`: it is in that stage already, and
     something about it changes; `is_standing`: nothing changes, and it is looked at because it is there. `was` are the facts
-    of a rerun before the change. `missing` is what nobody found out.
+    of a rerun before the change. `came_back`: whether a version that stands there held the stage, left it and was put
+    back; None where nobody looked. `missing` is what nobody found out.
     """
 
     reference: Reference
@@ -45,6 +46,7 @@ class Subject:
     is_serving: bool = False
     is_rerun: bool = False
     is_standing: bool = False
+    came_back: bool | None = None
     change: Change | None = None
     names: tuple[str, ...] = ()
     tags: Mapping[str, str] | None = None
