@@ -7,7 +7,7 @@ run that was cut off is finished by the next one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gitops_registry import deciding, paths
@@ -22,7 +22,7 @@ from gitops_registry.forge.interface import Forge, Kind, PullRequest, Unanswered
 from gitops_registry.git.landing import NO_COMMIT, write_commit
 from gitops_registry.git.remote import push
 from gitops_registry.policy.check import check
-from gitops_registry.policy.report import ADVICE, DECISION, Report
+from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
 from gitops_registry.reference import Reference
 from gitops_registry.reporting.request import body
 from gitops_registry.reporting.review import Review
@@ -30,7 +30,6 @@ from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
 _MOST_REVIEWERS = 10
-_PEOPLE = frozenset({"approvals"})
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def open_request(
                 Review(report, report.refusals(ADVICE), base=place.branch, head=branch),
                 reason=reason or reason_of(place.repository.commit(head)),
                 cards=_cards(forge, branch, report.changes, place.landed(tip, head)[1]),
-                waiting=[f for f in report.refusals(DECISION) if f.rule in _PEOPLE],
+                waiting=_waiting(report),
                 old=old[0].body if old else "",
             ),
             labels(report.changes),
@@ -187,6 +186,15 @@ def open_request(
             hint=error.hint or "run the same command again when that is mended",
         ) from error
     return opened.request, opened.notes
+
+
+def _waiting(report: Report) -> list[Finding]:
+    """Return what only people can give, in the words of the policy where nobody was asked yet."""
+    needed = {f"{one.policy}/{one.rule}": one.needed for one in report.verdicts if one.needed}
+    return [
+        replace(one, message=needed.get(one.rule, one.message)) if one.result == "not-checked" else one
+        for one in report.waiting(DECISION)
+    ]
 
 
 def labels(changes: Sequence[Change]) -> tuple[str, ...]:

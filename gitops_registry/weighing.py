@@ -23,7 +23,6 @@ from gitops_registry.workplace import Workplace
 
 STATUS = "registry/verdict"
 """The name of the status that a protected branch requires."""
-_WAITING = frozenset({"approvals"})
 _LONGEST = 140
 """Characters that every forge shows of a status."""
 
@@ -138,8 +137,7 @@ def told(review: Review) -> tuple[Verdict, str]:
     refusals = review.refusals
     if not refusals:
         return "success", _short(review.verdict)
-    rules = {finding.rule for finding in refusals}
-    if rules <= _WAITING:
+    if set(refusals) <= set(review.report.waiting(DECISION)):
         return "pending", _short(f"waits: {refusals[0].message}")
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
     return "failure", _short(refusals[0].message, more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,11 @@ class LocalGitHub(LocalForge):
         """Return the newest commit of a pull request, and let its ref follow."""
         pull = self.pulls[number]
         if pull["state"] == "open":
-            pull["head"] = self.tip(pull["branch"]) or pull["head"]
+            was, pull["head"] = pull["head"], self.tip(pull["branch"]) or pull["head"]
+            if was != pull["head"] and self.git("merge-base", was, pull["head"]) != was:
+                event = {"event": "head_ref_force_pushed", "created_at": self.now(), "commit_id": None}
+                pull.setdefault("events", []).append(event)
+                pull["reviews"] = [{**review, "commit_id": pull["head"]} for review in pull["reviews"]]
             self.git("update-ref", f"refs/pull/{number}/head", pull["head"])
             if self._contains(pull["base"], pull["head"]):
                 pull |= {"state": "closed", "merged_as": self._joined(pull["base"], pull["head"])}
@@ -151,17 +156,27 @@ class LocalGitHub(LocalForge):
     def _pull(self, number: int, *, whole: bool = False) -> dict[str, Any]:
         head, pull = self.head(number), self.pulls[number]
         merged = bool(pull["merged_as"])
-        repository = {"full_name": pull["fork"] or self.path}
+        repository = {"id": 2 if pull["fork"] else 1, "full_name": pull["fork"] or self.path}
         data = {
             "number": number, "title": pull["title"], "body": pull["body"], "state": pull["state"], "draft": False,
             "html_url": f"{self.url}/{self.path}/pull/{number}", "user": self._user(pull["user"]),
             "head": {"ref": pull["branch"], "sha": head, "repo": repository},
-            "base": {"ref": pull["base"], "sha": self.tip(pull["base"]), "repo": {"full_name": self.path}},
+            "base": {"ref": pull["base"], "sha": self.tip(pull["base"]), "repo": {"id": 1, "full_name": self.path}},
             "labels": [{"name": label} for label in pull["labels"]],
             "requested_reviewers": [self._user(login) for login in pull["asked"]],
             "merged_at": "2026-11-25T08:00:00Z" if merged else None, "merge_commit_sha": pull["merged_as"] or None,
         }  # fmt: skip
-        return data | ({"merged": merged, "merged_by": self._user(pull["merged_by"])} if whole else {})
+        if not whole:
+            return data
+        fits = None if merged else self._fits(pull["base"], head)
+        return data | {"merged": merged, "merged_by": self._user(pull["merged_by"]), "mergeable": fits}
+
+    def _fits(self, base: str, head: str) -> bool:
+        try:
+            self.git("merge-tree", "--write-tree", f"refs/heads/{base}", head)
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     @route("GET", "/user")
     def user(self, asked: Asked) -> Reply:
@@ -271,6 +286,11 @@ class LocalGitHub(LocalForge):
         made = self.merge_by_button(int(number), login=self._account(asked).login, message=message)
         return Reply(200, {"sha": made, "merged": True, "message": "Pull Request successfully merged"})
 
+    @route("GET", _BASE + "/git/commits/{oid}")
+    def git_commit(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
+        parents = self.git("rev-list", "--parents", "--max-count=1", oid).split()[1:]
+        return Reply(200, {"sha": oid, "parents": [{"sha": parent} for parent in parents]})
+
     @route("GET", _BASE + "/commits/{oid}/pulls")
     def pulls_of(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
         found = [self._pull(number) for number in self.pulls]
@@ -284,6 +304,11 @@ class LocalGitHub(LocalForge):
             return True
         base, head = pull["base"]["sha"], pull["head"]["sha"]
         return pull["state"] == "open" and oid in self.git("rev-list", f"{base}..{head}").split()
+
+    @route("GET", _BASE + "/issues/{number}/events")
+    def list_events(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        self.head(int(number))
+        return self.paged(asked, self.pulls[int(number)].get("events", []))
 
     @route("POST", _BASE + "/issues/{number}/labels")
     def label(self, asked: Asked, owner: str, name: str, number: str) -> Reply:

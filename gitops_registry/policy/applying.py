@@ -218,6 +218,7 @@ def _verdict(question: Question, rule: Rule, answers: Sequence[Answer]) -> Verdi
     plain = Verdict(
         sheet.name, rule.id, "pass", rule.enforcement, *subject.reference, subject.stage or subject.alias,
         needed=rule.hint, path=sheet.parsed.path, line=sheet.line("validations", place),
+        asks_people="approvals" in sheet.expressions["rule", rule.id].needs,
     )  # fmt: skip
     if subject.is_standing and rule.on_rollback == "skip" and subject.came_back is not False:
         plain = replace(plain, enforcement="advisory")  # it may have come back there, where the rule is left out

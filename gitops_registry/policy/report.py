@@ -137,7 +137,7 @@ class Verdict:
     """What one rule of one policy came to for one version in, or on its way to, a stage (or an alias).
 
     `path` and `line` are where the rule stands in its policy. `reading` says of a `fail` what was found; `needed` what
-    would make it pass. `waiver` and `until` name what lifts it.
+    would make it pass. `waiver` and `until` name what lifts it. `asks_people`: the rule reads who approved.
     """
 
     policy: str
@@ -153,6 +153,7 @@ class Verdict:
     line: int = 0
     waiver: str = ""
     until: str = ""
+    asks_people: bool = False
 
     @property
     def is_in_the_way(self) -> bool:
@@ -262,6 +263,11 @@ class Report:
         return tuple(
             f for f in self.findings if f.result == "error" or (f.result == "not-checked" and f.fact in required)
         )
+
+    def waiting(self, required: frozenset[Fact]) -> tuple[Finding, ...]:
+        """Return those of the refusals that an approval may lift: too few of them, or a rule that reads who approved."""
+        asking = {f"{one.policy}/{one.rule}" for one in self.verdicts if one.asks_people} | {"approvals"}
+        return tuple(finding for finding in self.refusals(required) if finding.rule in asking)
 
     def with_report(self, other: Report) -> Report:
         """Return what both checks said, each thing once, errors first."""

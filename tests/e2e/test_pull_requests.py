@@ -11,10 +11,12 @@ from builder import git
 from forge_github import LocalGitHub
 from hub import Hub, found
 
+import gitops_registry
 from gitops_registry import edits
 from gitops_registry.reference import Reference
 
 pytestmark = pytest.mark.needs("signing")
+TEMPLATES = Path(gitops_registry.__file__).parent / "templates" / "policies"
 BRANCH = "promote/fraud/1/production"
 PROMOTE = ("promote", "fraud", "1", "--to", "production", "--pull-request")
 
@@ -176,6 +178,18 @@ def test_a_rollback_is_a_pull_request_too(hub):
     assert pull(hub)["title"] == "rollback fraud production to 1"
 
 
+def test_the_monitor_opens_a_pull_request_once_for_what_holds_no_more(hub):
+    alice = hub.at("alice")
+    alice.model("churn").version(metrics={"accuracy": 0.4}).in_stage("production").commit()
+    git(alice.root, "push", "--quiet", "origin", "main")
+    for _ in range(2):
+        done = hub.run("alice", "monitor", "--pull-request", check=1)
+        assert f"{hub.forge.url}/acme/models/pull/1" in done.stdout
+    assert (pull(hub)["title"], pull(hub)["branch"]) == ("archive churn 1", "archive/churn/1")
+    assert "floors/metrics: accuracy 0.4 is below 0.9" in pull(hub)["body"]
+    assert len(hub.forge.pulls) == 1
+
+
 def test_a_dry_run_sends_nothing_anywhere(hub):
     done = hub.run("carol", *PROMOTE, "--dry-run")
     assert "nothing was written" in done.stdout
@@ -296,6 +310,20 @@ def test_the_verdict_is_one_status_and_one_comment_that_is_kept_up_to_date(hub):
     assert hub.forge.statuses[-1]["state"] == "success"
     assert [comment["user"] for comment in hub.forge.comments] == ["robot"]
     assert hub.forge.comments[0]["body"].startswith("<!-- gitops-registry: check -->")
+
+
+def test_a_rule_of_the_policies_about_who_approved_is_waited_for_too(hub):
+    alice, path = hub.at("alice"), "policies/production-four-eyes.yaml"
+    alice.commit({path: (TEMPLATES / "production-four-eyes.yaml").read_bytes()})
+    git(alice.root, "push", "--quiet", "origin", "main")
+    git(hub.folder / "carol", "pull", "--quiet")
+    hub.run("carol", *PROMOTE)
+    assert "production-four-eyes/second-person" in rules(judged(hub, "", "--publish"))
+    assert hub.forge.statuses[-1]["state"] == "pending"
+    assert "- [ ] ask another member with that role to approve the proposal" in pull(hub)["body"]
+    hub.forge.review("bob", 1)
+    judged(hub, "", "--publish", check=0)
+    assert hub.forge.statuses[-1]["state"] == "success"
 
 
 def test_a_comment_that_somebody_else_wrote_under_the_marker_is_not_touched(hub):
@@ -447,8 +475,11 @@ def test_doctor_is_content_with_a_guarded_repository(hub):
     ]  # fmt: skip
     hub.forge.rulesets = [
         {"id": 7, "name": "main", "target": "branch", "enforcement": "active", "bypass_actors": []},
-        {"id": 8, "name": "tags", "target": "tag", "enforcement": "active", "bypass_actors": []},
-    ]
+        {
+            "id": 8, "name": "tags", "target": "tag", "enforcement": "active", "bypass_actors": [],
+            "conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}}, "rules": [{"type": "update"}, {"type": "deletion"}],
+        },
+    ]  # fmt: skip
     done = hub.run("alice", "doctor", "--forge")
     assert done.returncode == 0, done.stdout
     hub.forge.rulesets[0]["bypass_actors"] = [{"actor_type": "RepositoryRole", "actor_id": 5}]
