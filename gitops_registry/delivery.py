@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gitops_registry.monitoring import Watched
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
+    from gitops_registry.proving import Fetched, Remeasured
     from gitops_registry.publishing import Published
     from gitops_registry.releasing import Released
     from gitops_registry.reviewing import Review
@@ -53,6 +54,18 @@ class Delivery:
         from gitops_registry.publishing import publish
 
         return publish(self._place, dry_run=dry_run)
+
+    def fetch_changed(self, *, base: str, head: str) -> list[Fetched]:
+        """Bring the bytes of what a change is about into the cache, and compare their digests; nothing is opened."""
+        from gitops_registry.proving import fetch_changed
+
+        return fetch_changed(self._place, base=base, head=head)
+
+    def measure_changed(self, *, base: str, head: str) -> list[Remeasured]:
+        """Measure what a change is about on the data that the base pins, from the cache alone."""
+        from gitops_registry.proving import measure_changed
+
+        return measure_changed(self._place, base=base, head=head)
 
     def monitor(self, *, dry_run: bool = False, forge: Forge | None = None) -> list[Watched]:
         """Measure what serves again and judge it by the policies of today; propose to demote what holds no more.

@@ -127,19 +127,26 @@ def unpinning(name: str, *, reason: str = "") -> Intent:
 
 
 def evaluate(
-    place: Workplace, snapshot: Snapshot, references: Sequence[Reference], *, file: Path | None = None, target: str = ""
+    place: Workplace,
+    snapshot: Snapshot,
+    references: Sequence[Reference],
+    *,
+    file: Path | None = None,
+    target: str = "",
+    pinned_by: Snapshot | None = None,
 ) -> list[Evaluated]:
-    """Measure versions on a table, or on the data their models pin, and return what was found, in order.
+    """Measure versions on a table, or on the data their models pin (in another registry, `pinned_by`); return what was found, in order.
 
     Raises NotFound where there is neither, Damaged before wrong bytes are read, RegistryError where they do not fit.
     """
     found, rows = [], {}
+    law = pinned_by or snapshot
     for reference in references:
         place.tell(f"measuring {reference}")
-        pinned = snapshot.known_model(reference.name).evaluation
+        pinned = law.known_model(reference.name).evaluation
         key = reference.name if file is None else target or (pinned.target if pinned else "")
         if key not in rows:
-            rows[key] = _pinned(place, snapshot, reference.name, pinned) if file is None else _given(file, key)
+            rows[key] = _pinned(place, law, reference.name, pinned) if file is None else _given(file, key)
         found.append(_measured(place, snapshot, reference, rows[key]))
     place.tell("")
     return found
@@ -147,9 +154,12 @@ def evaluate(
 
 def measurable(snapshot: Snapshot, reference: Reference) -> bool:
     """Say whether a version can be measured on data of the registry: its model pins some, and it can be loaded."""
-    return snapshot.known_model(reference.name).evaluation is not None and any(
-        artifact.format in FORMATS for artifact in snapshot.known_version(reference).artifacts
-    )
+    return snapshot.known_model(reference.name).evaluation is not None and readable(snapshot, reference)
+
+
+def readable(snapshot: Snapshot, reference: Reference) -> bool:
+    """Say whether a version has a format that can be loaded here."""
+    return any(artifact.format in FORMATS for artifact in snapshot.known_version(reference).artifacts)
 
 
 def _given(file: Path, target: str) -> Rows:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gitops_registry.cli.evaluating import print_measured
 from gitops_registry.cli.output import FINDINGS, json_option, one_version, opened, print_json, table, told, versions_in
+from gitops_registry.cli.proving import verify_changed
 from gitops_registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from gitops_registry.registry import Registry
 
 
 @click.command("pull")
@@ -73,14 +78,41 @@ def predict_command(
     help="Measure again on the evaluation data of the model; versions that are named are, where it pins some.",
 )
 @click.option("--record", is_flag=True, help="Append what was measured to the versions.")
+@click.option(
+    "--changed",
+    is_flag=True,
+    help="What a change brings or lets serve: its bytes; with --measure, from the cache alone.",
+)
+@click.option("--base", default="", metavar="REV", help="With --changed: where the change is to land.")
+@click.option("--head", default="HEAD", metavar="REV", show_default=True, help="With --changed: what is to land.")
 @click.option("--deep", is_flag=True, help="Read every byte of a store on another machine too, not only the sizes.")
 @json_option
 @click.pass_context
 def verify_command(
-    ctx: click.Context, words: tuple[str, ...], measure: bool | None, record: bool, deep: bool, as_json: bool
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    measure: bool | None,
+    changed: bool,
+    base: str,
+    head: str,
+    **more: bool,
 ) -> int:
     """Check the bytes of versions (of all, without any): pointer, cache, store, SHA-256; and measure them again."""
-    registry = opened(ctx)
+    registry, as_json = opened(ctx), more["as_json"]
+    if changed != bool(base) or (changed and (words or more["record"] or more["deep"])):
+        raise RegistryError(
+            "--changed looks at a whole change, and goes with --base",
+            hint="gitops-registry verify --changed --base main --head BRANCH",
+        )
+    if changed:
+        return verify_changed(registry, base=base, head=head, measure=bool(measure), as_json=as_json)
+    return _verify(registry, words, measure, record=more["record"], deep=more["deep"], as_json=as_json)
+
+
+def _verify(
+    registry: Registry, words: tuple[str, ...], measure: bool | None, *, record: bool, deep: bool, as_json: bool
+) -> int:
     found = registry.verify(versions_in(words), deep=deep)
     sound = list(dict.fromkeys(a.reference for a in found)) if measure or record or (measure is None and words) else []
     bad = {a.reference for a in found if a.problem and a.cache != "present"}

@@ -1,0 +1,160 @@
+"""`verify --changed`: the bytes that a change brings or lets serve, fetched by hash, and measured again on what the base pins.
+
+Two steps that may run on two machines. The first reaches the store and opens nothing; the second opens verified bytes of the
+cache and reaches nothing. Where bytes are looked for, what may be built of them and on which data they are measured is
+said by the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitops_registry import evaluating, paths
+from gitops_registry.artifact import Store
+from gitops_registry.difference import diff
+from gitops_registry.digests import Digest
+from gitops_registry.errors import RegistryError
+from gitops_registry.evaluating import Evaluated
+from gitops_registry.pointer import pointer
+from gitops_registry.reference import Reference
+from gitops_registry.snapshot import Snapshot
+from gitops_registry.workplace import Workplace, digest_of
+
+_BRINGING = frozenset({"version_registered", "immutable_violated", "alias_set"})
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An artifact of a version, or the data that a model's versions are measured on (`what`); `problem` is empty where it is right."""
+
+    what: str
+    file: str
+    size: int
+    sha256: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """A version that a change is about, measured again; or why it was not. `is_wrong`: that is a reason to refuse it."""
+
+    reference: Reference
+    found: Evaluated | None = None
+    reason: str = ""
+    is_wrong: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        told = self.found.to_json() if self.found else None
+        return {"version": str(self.reference), "measured": told, "reason": self.reason or None, "wrong": self.is_wrong}
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """What a change is about: the base, the registry as it would be, and the versions, in order of name and number."""
+
+    before: Snapshot
+    after: Snapshot
+    references: tuple[Reference, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose data the base pins, in order."""
+        names = sorted({reference.name for reference in self.references})
+        return tuple(n for n in names if (model := self.before.model(n)) is not None and model.evaluation is not None)
+
+
+def _changed(place: Workplace, base: str, head: str) -> _Changed:
+    before, after, files = place.landed(base, head)
+    serving = {stage.name for stage in before.constitution.stages if stage.serving}
+    found = {
+        Reference(change.model, change.version)
+        for change in diff(before, after, files)
+        if change.kind in _BRINGING or (change.kind == "stage_transition" and change.after in serving)
+    }
+    there = (one for one in found if not paths.name_problem(one.name) and after.version(*one) is not None)
+    return _Changed(before, after, tuple(sorted(there)))
+
+
+def fetch_changed(place: Workplace, *, base: str, head: str) -> list[Fetched]:
+    """Bring the bytes of what a change is about from the store into the cache, and compare size, MD5, SHA-256 and pointer.
+
+    Nothing is opened. In order of version and file, then the data that the base pins. Raises Conflict where the head does not land
+    on the base.
+    """
+    change = _changed(place, base, head)
+    store, old = place.store(change.after), place.store(change.before)
+    found = []
+    for reference in change.references:
+        for artifact in change.after.known_version(reference).artifacts:
+            path = paths.pointer_path(*reference, artifact.file)
+            problem = "" if change.after.read(path) == pointer(artifact) else f"{path} does not agree with version.yaml"
+            problem = problem or _problem(store, digest_of(artifact), f"{reference} {artifact.file}")
+            found.append(Fetched(str(reference), artifact.file, artifact.size, artifact.sha256, problem))
+    for name in change.models:
+        pinned = change.before.known_model(name).evaluation
+        assert pinned is not None
+        problem = _problem(old, digest_of(pinned.as_artifact()), f"the evaluation data of {name}")
+        found.append(Fetched(f"data of {name}", pinned.file, pinned.size, pinned.sha256, problem))
+    place.tell("")
+    return found
+
+
+def _problem(store: Store, digest: Digest, what: str) -> str:
+    try:
+        store.fetch(digest, what)
+    except RegistryError as error:
+        return error.message
+    return ""
+
+
+def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasured]:
+    """Measure what a change is about on the data that the base pins, from verified bytes that the cache has.
+
+    A version is wrong where its bytes are not there, or a registered metric is another one on the same data. One that cannot be
+    measured is told with the reason. Raises Conflict where the head does not land on the base.
+    """
+    change = _changed(place, base, head)
+    found = [_remeasured(place, change, reference) for reference in change.references]
+    place.tell("")
+    return found
+
+
+def _remeasured(place: Workplace, change: _Changed, reference: Reference) -> Remeasured:
+    if reference.name not in change.models:
+        return Remeasured(reference, reason=f"the base pins no evaluation data for {reference.name}")
+    if not evaluating.readable(change.after, reference):
+        return Remeasured(reference, reason="nothing here reads its format without running what is in it")
+    if away := next(_not_cached(place, change, reference), ""):
+        return Remeasured(reference, reason=away, is_wrong=True)
+    try:
+        (found,) = evaluating.evaluate(place, change.after, [reference], pinned_by=change.before)
+    except RegistryError as error:
+        return Remeasured(reference, reason=error.message, is_wrong=True)
+    return Remeasured(reference, found, _compared(found), found.is_as_registered is False)
+
+
+def _not_cached(place: Workplace, change: _Changed, reference: Reference) -> Iterator[str]:
+    """Yield what the cache has not, or damaged: nothing is fetched where something is opened."""
+    pinned = change.before.known_model(reference.name).evaluation
+    assert pinned is not None
+    store = place.store(change.after)
+    wanted = [(one.file, digest_of(one)) for one in change.after.known_version(reference).artifacts]
+    for file, digest in [*wanted, (pinned.file, digest_of(pinned.as_artifact()))]:
+        if (state := store.held(digest)) != "present":
+            yield f"{file} is {state} in the cache: gitops-registry verify --changed fetches it first"
+
+
+def _compared(found: Evaluated) -> str:
+    """Say in words what came of the comparison with the registered metrics."""
+    if found.is_as_registered is None:
+        return "the registered metrics were not measured on this data, so there is nothing to compare"
+    far: Sequence[str] = [
+        f"{one.name} is registered as {one.registered:.4f} and measured as "
+        + ("nothing" if one.measured is None else f"{one.measured:.4f}")
+        for one in found.differences
+        if one.is_far
+    ]
+    return "; ".join(far)
