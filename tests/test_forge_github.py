@@ -1,0 +1,502 @@
+"""GitHub: pull requests, reviews, comments, statuses, merges and settings, against a server that keeps state like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forge_github import LocalGitHub
+
+from gitops_registry.errors import Moved, NotFound, RegistryError
+from gitops_registry.forge.github import GitHub
+from gitops_registry.forge.http import Api, Token
+from gitops_registry.forge.interface import Guarded, Person, PullRequest, Refused, Status, Unanswered, Wanted
+
+BRANCH = "promote/fraud/1/production"
+WANTED = Wanted(BRANCH, "main", "Promote fraud@1", "the plan\n", ("registry", "promotion"), ("bob", "carol"))
+GUARDED = Guarded("main", "registry/verdict")
+MARKER = "<!-- gitops-registry: check -->"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LocalGitHub]:
+    with LocalGitHub.running(tmp_path) as forge:
+        grown(forge, "main", "start")
+        grown(forge, BRANCH, "one", base="main")
+        yield forge
+
+
+def grown(forge: LocalGitHub, branch: str, text: str, *, base: str = "", path: str = "") -> str:
+    """Put a commit with one file more on a branch, and return it."""
+    before = forge.tip(base or branch)
+    blob = forge.git("hash-object", "-w", "--stdin", stdin=text)
+    there = forge.git("ls-tree", before).splitlines() if before else []
+    lines = [line for line in there if not line.endswith(f"\t{path or text}")]
+    tree = forge.git("mktree", stdin="\n".join([*lines, f"100644 blob {blob}\t{path or text}"]) + "\n")
+    made = forge._commit(tree, [before] if before else [], text, "alice")
+    forge.git("update-ref", f"refs/heads/{branch}", made)
+    return made
+
+
+def client(forge: LocalGitHub, login: str = "alice") -> GitHub:
+    """Return the client with somebody's token; it does not really wait."""
+    token = Token(forge.accounts[login].token, source="GITHUB_TOKEN") if login else None
+    api = Api(f"{forge.url}/api/v3/", name="GitHub", token=token, ask_for="gh auth login", wait=lambda _: None)
+    return GitHub(api, forge.url, forge.path, wait=lambda _: None)
+
+
+def opened(forge: LocalGitHub, number: int = 1) -> PullRequest:
+    return client(forge).request(number)
+
+
+# ── opening
+
+
+def test_it_opens_a_pull_request_with_labels_and_reviewers(server):
+    got = client(server).open(WANTED)
+    assert (got.is_new, got.notes) == (True, ())
+    assert (got.request.number, got.request.branch, got.request.base) == (1, BRANCH, "main")
+    assert (got.request.head, got.request.author) == (server.tip(BRANCH), Person(1001, "alice"))
+    assert got.request.url == f"{server.url}/acme/models/pull/1"
+    assert (got.request.state, got.request.is_foreign, got.request.merged_as) == ("open", False, "")
+    assert server.pulls[1]["labels"] == ["registry", "promotion"]
+    assert server.pulls[1]["asked"] == ["bob", "carol"]
+
+
+def test_asked_twice_there_is_one_and_nothing_is_written(server):
+    first = client(server).open(WANTED)
+    writes = len(server.writes())
+    again = client(server).open(WANTED)
+    assert (again.request.number, again.is_new, again.notes) == (first.request.number, False, ())
+    assert len(server.writes()) == writes
+
+
+def test_only_what_differs_is_written(server):
+    client(server).open(WANTED)
+    before = len(server.writes())
+    client(server).open(Wanted(BRANCH, "main", "Promote fraud@1", "another", ("registry", "urgent"), ("bob",)))
+    told = [(asked.method, asked.path.rpartition("/")[2], asked.body) for asked in server.writes()[before:]]
+    assert told == [("PATCH", "1", {"body": "another"}), ("POST", "labels", {"labels": ["urgent"]})]
+    assert server.pulls[1]["asked"] == ["bob", "carol"]
+
+
+def test_ends_of_lines_that_a_browser_changed_are_no_difference(server):
+    client(server).open(Wanted(BRANCH, "main", "t", "one\ntwo\n"))
+    server.pulls[1]["body"] = "one\r\ntwo"
+    before = len(server.writes())
+    client(server).open(Wanted(BRANCH, "main", "t", "one\ntwo\n"))
+    assert len(server.writes()) == before
+
+
+def test_that_of_a_fork_of_another_base_or_a_closed_one_is_not_taken_for_it(server):
+    grown(server, "other", "two", base="main")
+    server.open_by("carol", BRANCH)
+    server.pulls[1]["fork"] = "carol/models"
+    server.open_by("carol", BRANCH, base="other")
+    server.open_by("carol", BRANCH)
+    server.pulls[3]["state"] = "closed"
+    got = client(server).open(WANTED)
+    assert (got.is_new, got.request.number) == (True, 4)
+    assert opened(server, 1).is_foreign
+
+
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("status", [0, 502])
+def test_an_answer_that_is_lost_is_looked_up(server, status, after):
+    server.fail("POST", "/pulls$", status, after=after)
+    if after:
+        assert client(server).open(WANTED).request.number == 1
+        assert server.pulls[1]["asked"] == ["bob", "carol"]
+    else:
+        with pytest.raises(Unanswered):
+            client(server).open(WANTED)
+        assert client(server).open(WANTED).is_new
+    assert len(server.pulls) == 1
+
+
+def test_who_was_faster_is_no_error(server):
+    server.fail("POST", "/pulls$", 422, data={"message": "Validation Failed"}, after=True)
+    got = client(server).open(WANTED)
+    assert (got.is_new, got.request.number) == (False, 1)
+
+
+def test_what_cannot_be_opened_is_said(server):
+    with pytest.raises(Refused, match="Validation Failed"):
+        client(server).open(Wanted("nowhere", "main", "t", "b"))
+    with pytest.raises(Refused, match="No commits between"):
+        client(server).open(Wanted("main", "main", "t", "b"))
+
+
+def test_the_author_is_not_asked_and_who_is_not_taken_is_a_note(server):
+    got = client(server).open(Wanted(BRANCH, "main", "t", "b", reviewers=("Alice", "nobody", "bob")))
+    assert [note.partition(" was not asked")[0] for note in got.notes] == ["nobody"]
+    assert server.pulls[1]["asked"] == ["bob"]
+
+
+def test_who_has_answered_is_not_asked_again(server):
+    client(server).open(WANTED)
+    server.pulls[1]["asked"].remove("bob")
+    server.review("bob", 1, "commented")
+    before = len(server.writes())
+    client(server).open(WANTED)
+    assert len(server.writes()) == before
+
+
+@pytest.mark.parametrize("status", [0, 403, 404, 410, 422, 500])
+def test_labels_that_are_not_taken_are_a_note(server, status):
+    server.fail("POST", "/labels$", status, data={"message": "no"})
+    got = client(server).open(WANTED)
+    assert got.notes[0].startswith("without the labels registry, promotion: ")
+    assert server.pulls[1]["asked"] == ["bob", "carol"]
+    assert client(server).open(WANTED).notes == ()
+
+
+def test_a_text_is_as_long_as_github_takes_it_and_stays_the_same(server):
+    for _ in range(2):
+        client(server).open(Wanted(BRANCH, "main", "x" * 300, "y" * 70_000))
+    assert len(server.pulls[1]["title"]) == 256
+    assert len(server.pulls[1]["body"]) == 65_536
+    assert [asked.method for asked in server.writes()] == ["POST"]
+
+
+# ── finding
+
+
+def test_requests_are_found_by_their_head_and_by_what_they_landed_as(server):
+    server.open_by("alice", BRANCH)
+    head, forge = server.tip(BRANCH), client(server)
+    assert [one.number for one in forge.requests_of(head)] == [1]
+    grown(server, BRANCH, "later")
+    assert forge.requests_of(head) == []  # it is in the branch, and not its head any more
+    landed = server.merge_by_button(1)
+    (found,) = forge.requests_of(landed)
+    assert (found.state, found.merged_as, found.merged_by) == ("merged", landed, Person(1002, "bob"))
+    assert forge.requests_of("0" * 40) == []
+
+
+def test_a_list_without_a_right_to_look_is_not_an_empty_one(server):
+    server.fail("GET", "commits/.*/pulls$", 404)
+    server.fail("GET", "models$", 404)
+    with pytest.raises(NotFound):
+        client(server).requests_of(server.tip(BRANCH))
+
+
+def test_people_are_found_by_login(server):
+    assert client(server).person("bob") == Person(1002, "bob")
+    with pytest.raises(NotFound):
+        client(server).person("no/body")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, {"number": "1"}, {"number": 1}, {"number": 1, "head": {"sha": "no"}, "base": {"ref": "main"}}],
+)
+def test_a_pull_request_that_is_not_well_formed_is_an_error_of_one_line(server, data):
+    server.open_by("alice", BRANCH)
+    server.fail("GET", "/pulls/1$", 200, data=data)
+    with pytest.raises(RegistryError) as told:
+        opened(server)
+    assert "\n" not in told.value.message
+
+
+def test_an_account_or_a_fork_that_is_gone_is_nobody_and_foreign(server):
+    server.open_by("alice", BRANCH)
+    data = server._pull(1, whole=True)
+    data["user"], data["head"]["repo"], data["body"] = None, None, None
+    server.fail("GET", "/pulls/1$", 200, data=data)
+    got = opened(server)
+    assert (got.author.id, got.is_foreign, got.body) == (0, True, "")
+
+
+# ── reviews
+
+
+def test_reviews_are_read_to_the_last_page_oldest_first_with_their_commits(server):
+    server.open_by("carol", BRANCH)
+    first = server.tip(BRANCH)
+    taken = server.review("alice", 1)
+    server.review("bob", 1, "rejected", comment="too slow")
+    second = grown(server, BRANCH, "more")
+    for _ in range(3):
+        server.review("bob", 1, "commented")
+    server.review("bob", 1)
+    server.review("robot", 1)
+    server.dismiss(taken)
+    found = client(server).reviews(opened(server))
+    assert [(one.author.login, one.word) for one in found] == [
+        ("alice", "dismissed"), ("bob", "rejected"), *[("bob", "commented")] * 3, ("bob", "approved"), ("github-actions[bot]", "approved"),
+    ]  # fmt: skip
+    assert [one.commit for one in found[:2]] == [first, first]
+    assert found[-2].commit == second
+    assert found[1].comment == "too slow"
+
+
+def test_a_review_from_before_the_branch_was_rewritten_has_no_commit(server):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1)
+    server.git("update-ref", f"refs/heads/{BRANCH}", grown(server, "rewritten", "other", base="main"))
+    (found,) = client(server).reviews(opened(server))
+    assert (found.word, found.commit) == ("approved", "")
+    server.review("bob", 1)
+    assert client(server).reviews(opened(server))[-1].commit == server.tip(BRANCH)
+
+
+def test_reviews_are_not_believed_where_it_is_not_shown_whether_the_branch_was_rewritten(server):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1)
+    server.fail("GET", "/events$", 403, data={"message": "Resource not accessible by integration"})
+    with pytest.raises(RegistryError, match="does not show whether the branch"):
+        client(server).reviews(opened(server))
+
+
+def test_a_review_that_is_not_submitted_and_one_by_nobody_are_no_trouble(server):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1)
+    reviews = server.pulls[1]["reviews"]
+    reviews += [
+        {**reviews[0], "id": 9001, "state": "PENDING"},
+        {**reviews[0], "id": 9002, "user": "gone", "commit_id": None},
+    ]
+    found = client(server).reviews(opened(server))
+    assert [(one.author.id, one.commit) for one in found] == [(1002, server.tip(BRANCH)), (0, "")]
+
+
+# ── comment and status
+
+
+def test_a_comment_is_written_once_and_then_brought_up_to_date(server):
+    server.open_by("alice", BRANCH)
+    server.comments.append({"id": 1, "issue": 1, "user": "bob", "body": f"{MARKER} mine", "html_url": "x"})
+    server.comments += [{"id": n, "issue": 1, "user": "bob", "body": "words", "html_url": "x"} for n in (2, 3, 4)]
+    forge = client(server, "robot")
+    page = forge.comment(opened(server), MARKER, f"{MARKER}\nfirst")
+    assert forge.comment(opened(server), MARKER, f"{MARKER}\nsecond") == page
+    writes = len(server.writes())
+    forge.comment(opened(server), MARKER, f"{MARKER}\nsecond")
+    assert len(server.writes()) == writes
+    assert [c["body"] for c in server.comments if c["user"] == "robot"] == [f"{MARKER}\nsecond"]
+    assert server.comments[0]["body"] == f"{MARKER} mine"
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_a_comment_whose_answer_is_lost_is_not_written_twice(server, after):
+    server.open_by("alice", BRANCH)
+    server.fail("POST", "/comments$", after=after)
+    if after:
+        client(server).comment(opened(server), MARKER, f"{MARKER} x")
+    else:
+        with pytest.raises(Unanswered):
+            client(server).comment(opened(server), MARKER, f"{MARKER} x")
+    client(server).comment(opened(server), MARKER, f"{MARKER} x")
+    assert len(server.comments) == 1
+
+
+def test_a_status_is_set_under_its_name_and_said_again_where_the_answer_is_lost(server):
+    oid = server.tip(BRANCH)
+    server.fail("POST", "/statuses/", after=True)
+    client(server).set_status(
+        oid, Status("registry/verdict", "pending", "one\napproval " + "x" * 200, "https://example.com/1")
+    )
+    told = server.statuses[-1]
+    assert (told["context"], told["state"], told["sha"], told["target_url"]) == (
+        "registry/verdict",
+        "pending",
+        oid,
+        "https://example.com/1",
+    )
+    assert told["description"].startswith("one approval ")
+    assert len(told["description"]) == 140
+
+
+# ── landing
+
+
+def test_it_merges_the_head_that_was_judged_with_a_merge_commit(server):
+    server.open_by("alice", BRANCH)
+    head, base = server.tip(BRANCH), server.tip("main")
+    made = client(server).merge(opened(server), head=head, message="Promote fraud@1\n\nPull-Request: 1")
+    assert made == server.tip("main")
+    assert server.git("rev-list", "--parents", "-1", made).split()[1:] == [base, head]
+    assert server.git("log", "-1", "--format=%B", made) == "Promote fraud@1\n\nPull-Request: 1"
+
+
+def test_another_head_is_not_merged(server):
+    server.open_by("alice", BRANCH)
+    judged = server.tip(BRANCH)
+    request = opened(server)
+    grown(server, BRANCH, "sneaked in")
+    before = server.tip("main")
+    with pytest.raises(Moved, match="by now"):
+        client(server).merge(request, head=judged, message="x")
+    assert server.tip("main") == before
+
+
+def test_a_head_that_moves_at_the_last_moment_is_not_merged(server):
+    server.open_by("alice", BRANCH)
+    server.fail("PUT", "/merge$", 409, data={"message": "Head branch was modified. Review and try the merge again."})
+    with pytest.raises(Moved, match="moved while it was merged"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_a_merge_whose_answer_is_lost_is_looked_up(server, after):
+    server.open_by("alice", BRANCH)
+    server.fail("PUT", "/merge$", 0, after=after, times=1)
+    made = client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert made == server.tip("main")
+    assert server.git("rev-list", "--count", "--merges", "main") == "1"
+
+
+def test_what_forbids_a_merge_is_said(server):
+    server.open_by("alice", BRANCH)
+    server.fail("PUT", "/merge$", 405, data={"message": 'Required status check "registry/verdict" is expected.'})
+    with pytest.raises(Refused, match="registry/verdict"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    grown(server, BRANCH, "a", path="same")
+    grown(server, "main", "b", path="same")
+    with pytest.raises(Refused, match="the two conflict"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    server.pulls[1]["state"] = "closed"
+    with pytest.raises(Refused, match="is closed"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+@pytest.mark.parametrize("how", ["squash", "rebase"])
+def test_one_that_was_merged_another_way_meanwhile_is_not_taken_for_it(server, how):
+    server.open_by("alice", BRANCH)
+    head = server.tip(BRANCH)
+    server.merge_by_button(1, how)
+    with pytest.raises(Refused, match="merged another way"):
+        client(server).merge(opened(server), head=head, message="x")
+
+
+# ── settings
+
+RULES: list[dict[str, Any]] = [
+    {"type": "pull_request", "ruleset_id": 7, "parameters": {"required_approving_review_count": 1, "allowed_merge_methods": ["merge"]}},
+    {"type": "non_fast_forward", "ruleset_id": 7},
+    {"type": "deletion", "ruleset_id": 7},
+    {"type": "required_status_checks", "ruleset_id": 7, "parameters": {"strict_required_status_checks_policy": True, "required_status_checks": [{"context": "registry/verdict", "integration_id": 4242}]}},
+]  # fmt: skip
+TAGS = {
+    "id": 8, "name": "tags", "target": "tag", "enforcement": "active", "bypass_actors": [],
+    "conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}}, "rules": [{"type": "update"}, {"type": "deletion"}],
+}  # fmt: skip
+
+
+def guard(server: LocalGitHub, rules: list[dict[str, Any]] = RULES) -> None:
+    server.accounts["alice"].may = "admin"
+    server.rules = rules
+    server.rulesets = [
+        {"id": 7, "name": "main", "target": "branch", "enforcement": "active", "bypass_actors": []},
+        TAGS,
+    ]
+
+
+def said(server: LocalGitHub, login: str = "alice") -> dict[str, bool | None]:
+    return {one.what: one.is_open for one in client(server, login).settings(GUARDED)}
+
+
+def test_nothing_is_open_where_everything_is_guarded(server):
+    guard(server)
+    server.fail("GET", "apps/github-actions$", 200, data={"id": 15368})
+    assert set(said(server).values()) == {False}
+
+
+def test_everything_is_open_where_nothing_is_guarded(server):
+    server.accounts["alice"].may = "admin"
+    found = said(server)
+    assert {what for what, is_open in found.items() if is_open} >= {"pushes", "rewriting", "deletion", "verdict", "up to date", "bypass", "tags"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("pushes", "pull_request"),
+        ("rewriting", "non_fast_forward"),
+        ("deletion", "deletion"),
+        ("verdict", "required_status_checks"),
+    ],
+)
+def test_each_rule_that_is_missing_is_a_way_around(server, what, kind):
+    guard(server, [rule for rule in RULES if rule["type"] != kind])
+    assert said(server)[what] is True
+
+
+@pytest.mark.parametrize(
+    ("sources", "wanted"),
+    [({}, True), ({"integration_id": 15368}, True), ({"integration_id": 4242}, False)],
+)
+def test_a_status_that_writers_can_set_is_open(server, sources, wanted):
+    check = {"context": "registry/verdict", **sources}
+    rule = {"type": "required_status_checks", "ruleset_id": 7, "parameters": {"required_status_checks": [check]}}
+    guard(server, [*RULES[:3], rule])
+    server.fail("GET", "apps/github-actions$", 200, data={"id": 15368})
+    found = said(server)
+    assert (found["workflow"], found["up to date"]) == (wanted, True)
+
+
+@pytest.mark.parametrize("way", ["squash", "rebase"])
+def test_ways_to_merge_that_lose_what_was_reviewed_are_open(server, way):
+    guard(server, RULES[1:])
+    server.ways[way] = True
+    assert said(server)["merges"] is True
+
+
+def test_a_queue_that_squashes_and_a_linear_history_are_open(server):
+    guard(server, [*RULES, {"type": "merge_queue", "parameters": {"merge_method": "SQUASH"}}])
+    assert said(server)["merges"] is True
+    guard(server, [*RULES, {"type": "required_linear_history"}])
+    assert said(server)["merges"] is True
+    guard(server, [*RULES, {"type": "merge_queue", "parameters": {"merge_method": "MERGE"}}])
+    assert said(server)["merges"] is False
+
+
+def test_the_older_protection_counts_too_and_administrators_it_lets_through_are_named(server):
+    guard(server, [])
+    server.protection = {
+        "required_pull_request_reviews": {"required_approving_review_count": 1}, "allow_force_pushes": {"enabled": False},
+        "allow_deletions": {"enabled": False}, "enforce_admins": {"enabled": False},
+        "required_status_checks": {"strict": True, "checks": [{"context": "registry/verdict", "app_id": 4242}]},
+    }  # fmt: skip
+    found = said(server)
+    assert [found[what] for what in ("pushes", "rewriting", "deletion", "verdict", "up to date")] == [False] * 5
+    assert found["bypass"] is True
+    server.protection["enforce_admins"] = {"enabled": True}
+    assert said(server)["bypass"] is False
+
+
+def test_who_may_bypass_is_open_and_not_known_to_who_may_not_see_it(server):
+    guard(server)
+    assert said(server, "bob")["bypass"] is None
+    server.rulesets[0]["bypass_actors"] = [{"actor_type": "RepositoryRole", "actor_id": 5}]
+    assert said(server)["bypass"] is True
+
+
+def test_what_only_administrators_see_is_not_called_good(server):
+    server.fail(
+        "GET", "models/branches/main$", 200, data={"name": "main", "protected": True, "protection": {"enabled": True}}
+    )
+    found = said(server, "bob")
+    assert {found[what] for what in ("pushes", "rewriting", "deletion", "bypass")} == {None}
+
+
+@pytest.mark.parametrize(("include", "wanted"), [(["refs/tags/v*"], None), (["~ALL"], False)])
+def test_tags_are_kept_where_a_ruleset_takes_all_of_them_in(server, include, wanted):
+    guard(server)
+    server.rulesets[1] = {**TAGS, "conditions": {"ref_name": {"include": include, "exclude": []}}}
+    assert said(server)["tags"] is wanted
+
+
+def test_every_open_setting_says_where_to_change_it(server):
+    server.accounts["alice"].may = "admin"
+    for one in client(server).settings(GUARDED):
+        assert one.is_open is False or one.repair.startswith((f"{server.url}/acme/models/settings", "an organisation"))
+
+
+def test_it_says_where_a_head_is(server):
+    server.open_by("alice", BRANCH)
+    request = opened(server)
+    assert server.git("rev-parse", client(server).ref(request)) == request.head
