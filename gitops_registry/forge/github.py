@@ -14,7 +14,6 @@ from typing import Any
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
 from gitops_registry.forge import github_answers as answers
-from gitops_registry.forge.github_answers import is_same, short
 from gitops_registry.forge.guards import github_settings
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import (
@@ -31,7 +30,7 @@ from gitops_registry.forge.interface import (
     Wanted,
     fitting,
 )
-from gitops_registry.forge.reading import NOBODY, dig, entries, number, part, person, text
+from gitops_registry.forge.reading import NOBODY, dig, entries, is_same, number, part, person, short, text
 
 _TEXT_LIMIT = 65_536
 _TITLE_LIMIT = 256

@@ -53,13 +53,3 @@ def rewritten(event: Any) -> datetime:
     """Return when a branch was rewritten; the end of time where GitHub does not say, so that no older review counts."""
     told = moment(text(event, "created_at"))
     return told if told.timestamp() > 0 else datetime.max.replace(tzinfo=told.tzinfo)
-
-
-def short(words: str, most: int) -> str:
-    """Return a text that is at most so many signs long."""
-    return words if len(words) <= most else words[: most - 1] + "…"
-
-
-def is_same(one: str, other: str) -> bool:
-    """Say whether two texts are the same to readers: a browser that edits one changes its ends of lines."""
-    return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()

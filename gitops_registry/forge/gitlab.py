@@ -6,11 +6,13 @@ the version that stood there when it was given; where either moment is missing, 
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
+from gitops_registry.forge.gitlab_settings import branch_rule, configuration, merging, tag_rule
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import (
     Guarded,
@@ -26,15 +28,19 @@ from gitops_registry.forge.interface import (
     Unanswered,
     Verdict,
     Wanted,
+    fitting,
 )
-from gitops_registry.forge.reading import dig, entries, moment, number, part, person, text
+from gitops_registry.forge.reading import dig, entries, is_same, moment, number, part, person, short, text
 
 _STATES: dict[str, State] = {"opened": "open", "locked": "open", "closed": "closed", "merged": "merged"}
 _VERDICTS: dict[Verdict, str] = {"success": "success", "failure": "failed", "error": "failed", "pending": "pending"}
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TITLE_LIMIT = 255
+_TEXT_LIMIT = 1_000_000
+_STATUS_LIMIT = 255
 _PAGE = 100
 _LOOKS = 10
 _PAUSE = 1.0
-_MAINTAINER = 40
 
 
 class GitLab:
@@ -42,8 +48,9 @@ class GitLab:
 
     kind: Kind = "gitlab"
 
-    def __init__(self, api: Api, server: str, path: str) -> None:
+    def __init__(self, api: Api, server: str, path: str, *, wait: Callable[[float], None] = time.sleep) -> None:
         self._api = api
+        self._wait = wait
         self._here = f"projects/{part(path)}"
         self.url = f"{server}/{path}"
         self._own: int | None = None
@@ -70,17 +77,21 @@ class GitLab:
         except NotFound:
             return []
         found = [self.request(number(one, "iid")) for one in listed]
-        return sorted((r for r in found if r.state != "closed" or commit == r.head), key=lambda one: -one.number)
+        return sorted((r for r in found if r.state == "merged" or commit == r.head), key=lambda one: -one.number)
 
     def _read(self, data: Any) -> PullRequest:
-        state = _STATES.get(text(data, "state"), "closed")
+        oid, state = number(data, "iid"), _STATES.get(text(data, "state"), "closed")
+        if not _COMMIT.fullmatch(text(data, "sha")) or not text(data, "target_branch"):
+            raise RegistryError(
+                f"GitLab shows merge request {oid} without its head or its target", hint="try again in a while"
+            )
         landed = text(data, "merge_commit_sha") or text(data, "squash_commit_sha") or text(data, "sha")
         merger = dig(data, "merge_user") or dig(data, "merged_by")
         return PullRequest(
-            number=number(data, "iid"), url=text(data, "web_url"), title=text(data, "title"), body=text(data, "description"),
+            number=oid, url=text(data, "web_url") or f"{self.url}/-/merge_requests/{oid}", title=text(data, "title"), body=text(data, "description"),
             branch=text(data, "source_branch"), base=text(data, "target_branch"), head=text(data, "sha"),
             author=person(dig(data, "author"), login="username"), state=state,
-            is_foreign=dig(data, "source_project_id") != dig(data, "target_project_id"),
+            is_foreign=not _are_one(dig(data, "source_project_id"), dig(data, "target_project_id")),
             merged_as=landed if state == "merged" else "",
             merged_by=person(merger, login="username") if merger else None,
         )  # fmt: skip
@@ -100,7 +111,7 @@ class GitLab:
         found = []
         for who, at in given.items():
             when = at or noted.get(who, "")
-            seen = [oid for created, oid in versions if when and created <= moment(when)]
+            seen = [oid for created, oid in versions if when and created < moment(when)]
             found.append(Review(f"approval-{who.id}", who, "approved", seen[-1] if seen else "", moment(when)))
         for one in self._reviewers(here):
             who = person(dig(one, "user"), login="username")
@@ -136,45 +147,68 @@ class GitLab:
 
     def open(self, wanted: Wanted) -> Opened:
         """Open a merge request, or bring the open one of that branch and base to what is wanted."""
-        there = self._open_one(wanted)
-        is_new = there is None
+        title, body = short(" ".join(wanted.title.split()), _TITLE_LIMIT), short(wanted.body, _TEXT_LIMIT)
+        there, is_new = self._open_one(wanted), False
         if there is None:
-            there = self._create(wanted)
-        told = {}
-        if (text(there, "title"), text(there, "description").rstrip()) != (wanted.title, wanted.body.rstrip()):
-            told = {"title": wanted.title, "description": wanted.body}
-        missing = [label for label in wanted.labels if label not in entries(there, "labels")]
-        reviewers, notes = self._new_reviewers(there, wanted.reviewers)
-        change = {
-            **told,
-            **({"add_labels": ",".join(missing)} if missing else {}),
-            **({"reviewer_ids": reviewers} if reviewers else {}),
-        }
+            there, is_new = self._create(wanted, title, body)
+        change = {} if text(there, "title") == title else {"title": title}
+        if not is_same(text(there, "description"), body):
+            change["description"] = body
+        here = f"{self._here}/merge_requests/{number(there, 'iid')}"
         if change:
-            there = self._api.send("PUT", f"{self._here}/merge_requests/{number(there, 'iid')}", json=change).data
+            there = self._api.send("PUT", here, json=change).data
+        notes = [*self._label(here, there, wanted.labels), *self._ask(here, there, wanted.reviewers)]
         return Opened(self._read(there), is_new, tuple(notes))
+
+    def _label(self, here: str, there: Any, labels: Sequence[str]) -> list[str]:
+        has = {label.lower() for label in entries(there, "labels") if isinstance(label, str)}
+        missing = [label for label in labels if label.lower() not in has and "," not in label]
+        if not missing:
+            return []
+        try:
+            self._api.send("PUT", here, json={"add_labels": ",".join(missing)})
+        except RegistryError as error:
+            return [f"without the labels {', '.join(missing)}: {error.message}"]
+        return []
+
+    def _ask(self, here: str, there: Any, logins: Sequence[str]) -> list[str]:
+        """Ask people to review who were not; nobody is taken away. Without a paid plan GitLab keeps one of them."""
+        numbers, notes = self._new_reviewers(there, logins)
+        if not numbers:
+            return notes
+        try:
+            kept = self._api.send("PUT", here, json={"reviewer_ids": numbers}).data
+        except RegistryError as error:
+            return [*notes, f"nobody new was asked to review: {error.message}"]
+        if len(entries(kept, "reviewers")) < len(numbers):
+            notes.append("GitLab asks fewer people to review than the registry names")
+        return notes
 
     def _open_one(self, wanted: Wanted) -> Any:
         found = self._api.pages(
             f"{self._here}/merge_requests", state="opened", source_branch=wanted.branch, target_branch=wanted.base, per_page=_PAGE
         )  # fmt: skip
-        return next((one for one in found if not self._read(one).is_foreign), None)
+        for one in found:
+            seen = self._read(one)
+            if (seen.branch, seen.base, seen.is_foreign, seen.state) == (wanted.branch, wanted.base, False, "open"):
+                return one
+        return None
 
-    def _create(self, wanted: Wanted) -> Any:
-        """Open one; where its answer is lost, or somebody was first, look for it: it may be there."""
+    def _create(self, wanted: Wanted, title: str, body: str) -> tuple[Any, bool]:
+        """Open one and say that it is new; where its answer is lost, or somebody was first, look for it: it may be there."""
         told = {
-            "source_branch": wanted.branch, "target_branch": wanted.base, "title": wanted.title, "description": wanted.body,
+            "source_branch": wanted.branch, "target_branch": wanted.base, "title": title, "description": body,
             "squash": False, "remove_source_branch": False,
         }  # fmt: skip
         try:
-            return self._api.send("POST", f"{self._here}/merge_requests", json=told).data
+            return self._api.send("POST", f"{self._here}/merge_requests", json=told).data, True
         except (Unanswered, Refused) as error:
             if isinstance(error, Refused) and error.status != 409:
                 raise
             found = self._open_one(wanted)
             if found is None:
                 raise
-            return found
+            return found, isinstance(error, Unanswered)
 
     def _new_reviewers(self, there: Any, logins: Sequence[str]) -> tuple[list[int], list[str]]:
         """Return the numbers of all reviewers where some are missing (nobody is taken away), and notes about unknown ones."""
@@ -191,23 +225,43 @@ class GitLab:
 
     def comment(self, request: PullRequest, marker: str, body: str) -> str:
         """Write the note that begins with a marker, or bring this account's own one to these words."""
-        me = person(self._api.get("user"), login="username")
-        here = f"{self._here}/merge_requests/{request.number}/notes"
+        body, here = short(body, _TEXT_LIMIT), f"{self._here}/merge_requests/{request.number}/notes"
+        found = self._note_of(here, marker)
+        if found is None:
+            try:
+                found = self._api.send("POST", here, json={"body": body}).data
+            except Unanswered:
+                found = self._note_of(here, marker)
+                if found is None:
+                    raise
+        oid = number(found, "id")
+        if not is_same(text(found, "body"), body):
+            self._api.send("PUT", f"{here}/{oid}", json={"body": body})
+        return f"{request.url}#note_{oid}"
+
+    def _note_of(self, here: str, marker: str) -> Any:
+        """Return the oldest note of this token's own account that begins with a marker; None without one."""
+        if self._own is None:
+            self._own = number(self._api.get("user"), "id")
         for one in self._api.pages(here, per_page=_PAGE, sort="asc", order_by="created_at"):
-            if text(one, "body").startswith(marker) and person(dig(one, "author"), login="username") == me:
-                if text(one, "body").rstrip() != body.rstrip():
-                    self._api.send("PUT", f"{here}/{number(one, 'id')}", json={"body": body})
-                return f"{request.url}#note_{number(one, 'id')}"
-        return f"{request.url}#note_{number(self._api.send('POST', here, json={'body': body}).data, 'id')}"
+            if text(one, "body").startswith(marker) and dig(one, "author", "id") == self._own:
+                return one
+        return None
 
     def set_status(self, commit: str, status: Status) -> None:
-        """Say what a commit came to. GitLab refuses to say the same again, which is as well."""
-        told = {"state": _VERDICTS[status.verdict], "name": status.name, "description": status.text[:255]}
+        """Say what a commit came to. GitLab refuses to call pending what is pending, which is as well."""
+        description = short(" ".join(status.text.split()), _STATUS_LIMIT)
+        told = {"state": _VERDICTS[status.verdict], "name": status.name, "description": description}
         told |= {"target_url": status.url} if status.url else {}
+        path = f"{self._here}/statuses/{part(commit)}"
         try:
-            self._api.send("POST", f"{self._here}/statuses/{part(commit)}", json=told)
+            try:
+                self._api.send("POST", path, json=told)
+            except Unanswered:
+                self._api.send("POST", path, json=told)  # said twice it is the same
         except Refused as error:
-            if error.status != 400 or "cannot transition" not in error.message.lower():
+            said = "cannot transition" in error.message.lower() and "pending" in error.message.lower()
+            if error.status != 400 or not said or told["state"] != "pending":
                 raise
 
     def merge(self, request: PullRequest, *, head: str, message: str) -> str:
@@ -216,7 +270,7 @@ class GitLab:
         for _ in range(_LOOKS):  # it finds out in the background whether it can be merged
             if text(self._api.get(here), "detailed_merge_status") not in {"checking", "unchecked", "preparing"}:
                 break
-            time.sleep(_PAUSE)
+            self._wait(_PAUSE)
         try:
             done = self._api.send(
                 "PUT", f"{here}/merge", json={"sha": head, "squash": False, "merge_commit_message": message}
@@ -231,6 +285,8 @@ class GitLab:
                 ) from error
             if made.state != "merged":
                 raise
+        if made.head != head or made.state != "merged" or not made.merged_as:
+            raise Unanswered("GitLab took the merge and does not show it yet", hint="run it again in a moment")
         return made.merged_as
 
     # ── settings
@@ -238,99 +294,22 @@ class GitLab:
     def settings(self, guarded: Guarded) -> list[Setting]:
         """Return how GitLab guards the branch: the project's ways to merge, protected branches and tags, where CI comes from."""
         project, page = self._api.get(self._here), f"{self.url}/-/settings"
-        found = [*_merging(project, guarded, page), _configuration(project, page)]
+        found = [*merging(project, guarded, page), configuration(project, page)]
         try:
             branches = list(self._api.pages(f"{self._here}/protected_branches", per_page=_PAGE))
             tags = list(self._api.pages(f"{self._here}/protected_tags", per_page=_PAGE))
         except Refused:
             told = "how branches and tags are protected is shown to maintainers only"
-            return [*found, Setting("protection", None, told, f"{page}/repository")]
+            return fitting([*found, Setting("protection", None, told, f"{page}/repository")])
         rule = next((one for one in branches if text(one, "name") == guarded.branch), None)
-        found += _branch(rule, guarded.branch, f"{page}/repository")
-        told = "tags are protected" if tags else "tags may be moved and deleted by whoever writes"
-        return [*found, Setting("tags", not tags, told, "" if tags else f"{page}/repository: protected tags")]
+        found += branch_rule(rule, guarded.branch, f"{page}/repository")
+        return fitting([*found, tag_rule(tags, f"{page}/repository")])
 
     def ref(self, request: PullRequest) -> str:
         """Return the full name of the ref that has a merge request's head."""
         return f"refs/merge-requests/{request.number}/head"
 
 
-def _merging(project: Any, guarded: Guarded, page: str) -> list[Setting]:
-    where = f"{page}/merge_requests"
-    way, squash = text(project, "merge_method"), text(project, "squash_option")
-    found = [
-        Setting(
-            "merges",
-            True,
-            f"merge requests land by {'fast-forward' if way == 'ff' else way or 'an unknown way'}, without a commit that decides",
-            f"{where}: merge commit",
-        )
-        if way not in {"merge", "rebase_merge"}
-        else Setting("merges", False, "merge requests land as merge commits")
-    ]
-    is_open = squash != "never"
-    found.append(
-        Setting(
-            "squash",
-            is_open,
-            "commits may be squashed, which leaves what was reviewed out of the history"
-            if is_open
-            else "commits are never squashed",
-            f"{where}: do not allow squashing" if is_open else "",
-        )
-    )
-    return [*found, _verdict(project, guarded, where), _level(project, way, where)]
-
-
-def _verdict(project: Any, guarded: Guarded, where: str) -> Setting:
-    piped = dig(project, "only_allow_merge_if_pipeline_succeeds") is True
-    skipped = dig(project, "allow_merge_on_skipped_pipeline") is True
-    if piped and not skipped:
-        return Setting("verdict", False, "pipelines must succeed")
-    told = (
-        "a skipped pipeline counts as one that succeeded"
-        if piped
-        else f"nothing requires that the pipeline, and the status {guarded.status} in it, succeeds"
-    )
-    return Setting("verdict", True, told, f"{where}: pipelines must succeed")
-
-
-def _level(project: Any, way: str, where: str) -> Setting:
-    if way == "rebase_merge" or dig(project, "merge_trains_enabled") is True:
-        return Setting("up to date", False, "branches are up to date when they land")
-    told = "a branch may land on another base than it was judged on"
-    return Setting("up to date", True, told, f"{where}: merge commit with semi-linear history, or merge trains")
-
-
-def _configuration(project: Any, page: str) -> Setting:
-    """Whether the pipeline that judges is one that a writer's branch brings itself."""
-    elsewhere = "@" in text(project, "ci_config_path") or text(project, "ci_config_path").startswith("https://")
-    if elsewhere:
-        return Setting(
-            "workflow", False, "the pipeline's configuration is kept in another project: writers cannot replace it"
-        )
-    told = "a branch brings its own .gitlab-ci.yml: the judge can be replaced by whoever writes"
-    return Setting("workflow", True, told, f"{page}/ci_cd: CI/CD configuration file: .gitlab-ci.yml@group/project")
-
-
-def _branch(rule: Any, branch: str, page: str) -> list[Setting]:
-    if rule is None:
-        return [
-            Setting(
-                "pushes",
-                True,
-                f"{branch} is not protected: it takes pushes, rewriting and deletion",
-                f"{page}: protected branches",
-            )
-        ]
-    levels = [dig(one, "access_level") for one in entries(rule, "push_access_levels")]
-    pushes = any(level != 0 for level in levels) or not levels
-    told = f"{branch} takes pushes beside merge requests" if pushes else f"{branch} changes through merge requests only"
-    forced = dig(rule, "allow_force_push") is True
-    merges = [dig(one, "access_level") for one in entries(rule, "merge_access_levels")]
-    wide = any(isinstance(level, int) and 0 < level < _MAINTAINER for level in merges)
-    return [
-        Setting("pushes", pushes, told, f"{page}: allowed to push and merge: no one" if pushes else ""),
-        Setting("rewriting", forced, f"{branch} {'may' if forced else 'cannot'} be rewritten by a forced push", f"{page}: disallow force push" if forced else ""),
-        Setting("bypass", False, f"{'whoever develops' if wide else 'maintainers'} may merge what the pipeline lets through"),
-    ]  # fmt: skip
+def _are_one(one: Any, other: Any) -> bool:
+    """Say whether two numbers of projects are there and the same."""
+    return isinstance(one, int) and not isinstance(one, bool) and one == other

@@ -61,3 +61,13 @@ def person(data: Any, *, login: str = "login") -> Person:
 def part(value: str) -> str:
     """Return a text as one part of a path."""
     return quote(value, safe="")
+
+
+def short(words: str, most: int) -> str:
+    """Return a text that is at most so many signs long."""
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def is_same(one: str, other: str) -> bool:
+    """Say whether two texts are the same to readers: a browser that edits one changes its ends of lines."""
+    return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()
