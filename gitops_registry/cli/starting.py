@@ -53,7 +53,6 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @click.option("--bare", is_flag=True, help="Make a bare repository.")
 @click.option(
     "--forge",
-    default="",
     type=click.Choice(["github", "gitlab", "gitea"]),
     help="Write the jobs that judge pull requests on that forge (Forgejo: gitea).",
 )
@@ -69,7 +68,7 @@ def init_command(
     team: bool,
     key: str,
     bare: bool,
-    forge: str,
+    forge: str | None,
     as_json: bool,
     dry_run: bool,
 ) -> None:
@@ -87,7 +86,7 @@ def init_command(
     folder = Path(where) / folder
     how = Start(
         name=name, storage=storage, language=language, bare=bare, team=team, key=key,
-        forge=forge, requirement=requirement(__version__, storage),
+        forge=forge or "", requirement=requirement(__version__, storage),
     )  # fmt: skip
     started = init(folder, how, dry_run=dry_run)
     if as_json:
