@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -484,3 +486,26 @@ def test_doctor_is_content_with_a_guarded_repository(hub):
     assert done.returncode == 0, done.stdout
     hub.forge.rulesets[0]["bypass_actors"] = [{"actor_type": "RepositoryRole", "actor_id": 5}]
     assert "exempt from all of it" in hub.run("alice", "doctor", "--forge", check=1).stdout
+
+
+# ── the README
+
+
+def test_the_readmes_promotion_is_what_each_side_sees(hub):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## On GitHub, GitLab")[2].partition("\n## ")[0]
+    told, typed = "", 0
+    for block in re.findall(r"```text\n(.*?)```", section, re.DOTALL):
+        for line in block.splitlines():
+            if match := re.fullmatch(r"(\w+)\$ gitops-registry (.*)", line):
+                git(hub.folder / match[1], "pull", "--quiet", "--rebase=false")
+                told, typed = hub.run(match[1], *shlex.split(match[2])).stdout, typed + 1
+            elif match := re.fullmatch(r"registry/verdict +(\w+) +(.*)", line):
+                judged(hub, "", "--publish")
+                assert (hub.forge.statuses[-1]["state"], hub.forge.statuses[-1]["description"]) == match.groups()
+                hub.forge.review("bob", 1)
+            else:
+                wanted = re.escape(line.rstrip(" …").replace("https://github.com", hub.forge.url))
+                assert re.search(re.sub(r"[0-9a-f]{12}$|review:\d+", r"\\S+", wanted), told), line
+    assert typed == 4
+    assert "fraud: production (empty) → 1" in pull(hub)["body"]
