@@ -40,13 +40,15 @@ class Word(NamedTuple):
 @dataclass(frozen=True)
 class Consent:
     """What members say of one plan. `given`: whose approval holds; `objections`: who rejected it, and why; `discounted`:
-    approvals that do not hold, each with the reason; `contributors`: who wrote it.
+    approvals that do not hold, each with the reason; `contributors`: who wrote it; `unsigned`: commits that no member signed,
+    so that nobody knows who wrote them.
     """
 
     given: tuple[str, ...] = ()
     objections: tuple[tuple[str, str], ...] = ()
     discounted: tuple[str, ...] = ()
     contributors: tuple[str, ...] = ()
+    unsigned: tuple[str, ...] = ()
 
 
 def message(verb: Verb, subject: str, plan: str, base: str) -> tuple[str, str]:
@@ -106,6 +108,7 @@ def consent(
     """
     now, repository = now or datetime.now(UTC), witnesses.repository
     said: list[Word] = []
+    unsigned: list[str] = []
     contributors = set(authors)
     commits = own_commits(repository, tip, head)
     elsewhere = [found for commit in also if (found := word(repository, commit)) and found.kind == "reject"]
@@ -116,6 +119,7 @@ def consent(
         elif not brought_up(repository, commit, tip):
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
+            unsigned += [] if signature.is_good else [commit.oid]
     case = Case(witnesses, before, changes, others, tip, frozenset(contributors), now)
     heard: dict[str, list[Word]] = {}
     discounted: list[str] = []
@@ -135,7 +139,8 @@ def consent(
             given.append(member)
         else:
             discounted += problems[-1:]
-    return Consent(tuple(given), tuple(objections), tuple(dict.fromkeys(discounted)), tuple(sorted(contributors)))
+    told = tuple(dict.fromkeys(discounted))
+    return Consent(tuple(given), tuple(objections), told, tuple(sorted(contributors)), tuple(unsigned))
 
 
 @dataclass(frozen=True)

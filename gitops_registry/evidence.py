@@ -91,6 +91,7 @@ def agreed(
     return replace(
         facts,
         approvals=found.given, objections=found.objections, discounted=found.discounted, contributors=found.contributors,
+        unsigned=found.unsigned,
     )  # fmt: skip
 
 

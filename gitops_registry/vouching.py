@@ -102,15 +102,31 @@ def said_with(
         heard = _Hearing(place, vouched, before, changes, base, head, frozenset(signed.contributors))
         counted, objections, discounted = heard.all()
         against = {**dict(signed.objections), **dict(objections)}
-        given = dict.fromkeys((*(signed.approvals or ()), *(one.member for one in counted)))
+        named = dict.fromkeys((*(signed.approvals or ()), *(one.member for one in counted)))
+        given = [name for name in named if name not in against]
+        if given and signed.unsigned and _signs(before.access):
+            discounted.append(_set_aside(given.pop(), signed.unsigned[0]))
         return replace(
             signed,
-            approvals=tuple(name for name in given if name not in against),
+            approvals=tuple(given),
             objections=tuple(against.items()),
             discounted=tuple(dict.fromkeys((*signed.discounted, *discounted))),
         )
 
     return said
+
+
+def _signs(access: Access | None) -> bool:
+    """Say whether members have keys: only then is an unsigned commit more than what everybody does."""
+    return any(member.keys for member in access.members) if access else False
+
+
+def _set_aside(member: str, commit: str) -> str:
+    """Say why one approval more is asked for: a forge does not tell who pushed a commit, and an author line is nobody's word."""
+    return (
+        f"the approval of {member} is set aside: {commit[:12]} is signed by no member, so whoever wrote it may be"
+        " among those who approve; one more makes up for it, or a proposal that is signed"
+    )
 
 
 def counted(place: Workplace, vouched: Vouched, base: str, head: str, changes: Sequence[Change]) -> list[Counted]:

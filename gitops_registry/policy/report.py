@@ -60,7 +60,7 @@ class Facts:
 
     `actor`: the verified member who decides; empty where the `signer` is none. `approvals`: the members whose approval
     holds; `objections`: who rejected it, and why; `discounted`: approvals that do not hold, in words; `contributors`: the
-    members who wrote it. `presence`: per
+    members who wrote it; `unsigned`: commits of it that no member signed. `presence`: per
     SHA-256, whether the store has the artifact. `history`: per (model, stage), who held it. `altered`: the
     versions whose facts are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
     """
@@ -71,6 +71,7 @@ class Facts:
     objections: tuple[tuple[str, str], ...] = ()
     discounted: tuple[str, ...] = ()
     contributors: tuple[str, ...] = ()
+    unsigned: tuple[str, ...] = ()
     presence: Mapping[str, Presence | None] | None = None
     history: Mapping[tuple[str, str], Tenures] | None = None
     altered: Mapping[Reference, Alteration] | None = None

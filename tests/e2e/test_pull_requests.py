@@ -247,6 +247,24 @@ def test_who_wrote_it_and_who_opened_it_approve_nothing(hub):
     assert "bob wrote part of it" in told
 
 
+def test_whoever_hides_behind_an_unsigned_commit_does_not_approve_it_alone(hub):
+    hub.run("carol", *PROMOTE)
+    bob = hub.at("bob")
+    git(bob.root, "fetch", "--quiet", "origin", BRANCH)
+    git(bob.root, "switch", "--quiet", "-c", BRANCH, "FETCH_HEAD")
+    path = bob.root / "models/fraud/model.yaml"
+    path.write_text(path.read_text().replace("production: [1]", "production: [2]"))
+    named = ("-c", "user.name=Carol", "-c", "user.email=carol@example.com", "-c", "commit.gpgSign=false")
+    git(bob.root, *named, "commit", "--quiet", "-am", "promote fraud 2")
+    git(bob.root, "push", "--quiet", "origin", BRANCH)
+    hub.forge.review("bob", 1)
+    report = judged(hub)
+    assert "approvals" in rules(report)
+    assert "is signed by no member" in json.dumps(report)
+    hub.forge.review("alice", 1)
+    assert "approvals" not in rules(judged(hub))
+
+
 def test_a_login_without_its_number_is_nobody(hub):
     hub.run("carol", *PROMOTE)
     hub.forge.review("bob", 1)
