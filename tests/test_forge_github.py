@@ -1,13 +1,22 @@
-"""GitHub: pull requests, reviews, comments, statuses, merges and settings, against a server that keeps state like it."""
+"""GitHub: pull requests, reviews, comments, statuses, merges and settings, against a server that keeps state like it.
+
+Every request that these tests send is compared with GitHub's published description of its API (version 2022-11-28, as a package
+has it in its generated source, which is read and never imported): its path, its query, and the fields of its body.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forge_github import LocalGitHub
+from forges import Asked
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
 from gitops_registry.forge.github import GitHub
@@ -26,6 +35,58 @@ def server(tmp_path: Path) -> Iterator[LocalGitHub]:
         grown(forge, "main", "start")
         grown(forge, BRANCH, "one", base="main")
         yield forge
+    for asked in forge.asked:
+        allowed(asked)
+
+
+@cache
+def described() -> tuple[tuple[str, re.Pattern[str], set[str], dict[str, str]], ...]:
+    """Return the requests that GitHub describes: method, path, query, and the fields of a body with their types."""
+    spec = find_spec("githubkit_schemas")
+    assert spec is not None
+    (folder,) = spec.submodule_search_locations or ()
+    found = []
+    for name in ("pulls", "issues", "repos", "users", "apps", "git"):
+        source = (Path(folder) / "v2022_11_28/rest" / f"{name}.py").read_text(encoding="utf-8")
+        fields: dict[str, str] = {}
+        for text in re.split(r"\n    def ", source):
+            if "..." in text[-200:] and "data: UnsetType" in text:
+                fields = dict(re.findall(r"^        (\w+): ([\s\S]+?)(?: = UNSET)?,$", text, re.M))
+            if not (url := re.search(r'\n        url = f?"(.*?)"', text)):
+                continue
+            asked = re.search(r'request\(\s+"(\w+)"', text)
+            assert asked is not None
+            pattern = re.compile("/api/v3" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(url[1])))
+            query = re.search(r"params = \{(.*?)\}", text, re.DOTALL)
+            found.append((asked[1], pattern, set(re.findall(r'"(\w+)":', query[1] if query else "")), fields))
+            fields = {}
+    return tuple(found)
+
+
+def allowed(asked: Asked) -> None:
+    """Insist that a request is one that GitHub describes."""
+    if asked.path == "/api/graphql":
+        return
+    fit = [one for one in described() if one[0] == asked.method and one[1].fullmatch(asked.path)]
+    assert fit, f"no such request: {asked.method} {asked.path}"
+    _, pattern, query, fields = min(fit, key=lambda one: one[1].pattern.count("[^/]+"))
+    assert set(asked.query) <= query, f"{pattern.pattern} takes no {set(asked.query) - query}"
+    kinds = {str: ("str", "Literal"), bool: ("bool",), int: ("int",), list: ("list",)}
+    for name, value in (asked.body or {}).items():
+        assert any(kind in fields[name] for kind in kinds[type(value)]), f"{name} of {asked.path} is {fields[name]}"
+
+
+def test_requests_that_github_does_not_describe_are_seen() -> None:
+    good = Asked("POST", "/api/v3/repos/acme/models/pulls", {}, {"title": "t", "head": "h", "base": "main"}, {})
+    allowed(good)
+    for wrong in (
+        {"path": "/api/v3/repos/acme/models/pull"},
+        {"query": {"odd": "1"}},
+        {"body": {"title": 3}},
+        {"body": {"odd": ""}},
+    ):
+        with pytest.raises((AssertionError, KeyError)):
+            allowed(replace(good, **wrong))
 
 
 def grown(forge: LocalGitHub, branch: str, text: str, *, base: str = "", path: str = "") -> str:
