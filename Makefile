@@ -16,7 +16,7 @@ demo: .venv/installed
 	@$(BIN)/python docs/demo.py
 
 test: .venv/tested
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 check: .venv/tested
 	$(BIN)/ruff format --check --quiet .
