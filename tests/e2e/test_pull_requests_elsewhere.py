@@ -10,7 +10,7 @@ import pytest
 from builder import git
 from forge_gitea import LocalGitea
 from forge_gitlab import LocalGitLab
-from hub import Hub, found
+from hub import Hub, copied, founded
 
 pytestmark = pytest.mark.needs("signing")
 BRANCH = "promote/fraud/1/production"
@@ -18,10 +18,15 @@ PROMOTE = ("promote", "fraud", "1", "--to", "production", "--pull-request")
 FORGES = {"gitlab": LocalGitLab, "gitea": LocalGitea}
 
 
-@pytest.fixture(params=FORGES)
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    with FORGES[request.param].running(tmp_path / "forge") as forge:
-        yield found(forge, request.param, tmp_path / "people")
+@pytest.fixture(scope="module", params=FORGES)
+def made(request: pytest.FixtureRequest, machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    return request.param, founded(request.param, FORGES[request.param], tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def hub(made: tuple[str, Path], tmp_path: Path) -> Iterator[Hub]:
+    with copied(made[1], made[0], FORGES[made[0]], tmp_path / "hub") as team:
+        yield team
 
 
 def judged(hub: Hub, check: int) -> dict:

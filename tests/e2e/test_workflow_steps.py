@@ -16,7 +16,8 @@ import pytest
 import yaml
 from builder import FLOORS, cli, git
 from forge_github import LocalGitHub
-from hub import PEOPLE, Hub, found
+from hub import Hub, found
+from hub import copied as copied_hub
 from jobs import ROOT, Ran, Runner, copied, event, wheel
 
 from gitops_registry import __version__, edits, paths
@@ -90,12 +91,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, machine: Path) -> Path:
 @pytest.fixture
 def hub(guarded: Path, tmp_path: Path) -> Iterator[Hub]:
     """One of one's own."""
-    shutil.copytree(guarded, tmp_path, symlinks=True, dirs_exist_ok=True)
-    with LocalGitHub.running(tmp_path / "forge") as forge:
-        team = Hub(forge, "github", tmp_path / "people")
-        for name in PEOPLE:
-            git(team.folder / name, "remote", "set-url", "origin", forge.remote)
-            git(team.folder / name, "config", "user.signingKey", str(team.folder / f"{name}.key"))
+    with copied_hub(guarded, "github", LocalGitHub, tmp_path) as team:
         yield team
 
 
