@@ -26,7 +26,12 @@ class LocalGitLab(LocalPulls):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.project: dict[str, Any] = {"merge_method": "merge", "squash_option": "default_off"}
+        self.project: dict[str, Any] = {
+            "merge_method": "merge", "squash_option": "default_off", "only_allow_merge_if_pipeline_succeeds": False,
+            "allow_merge_on_skipped_pipeline": None, "ci_config_path": "",
+        }  # fmt: skip
+        self.rights: dict[str, Any] | None = None  # what a paid plan has to say about approvals
+        self.approval_rules: list[dict[str, Any]] = []
         self.branches: list[dict[str, Any]] = []
         self.tags: list[dict[str, Any]] = []
         self.has_moments = True  # whether approvals say when they were given: since GitLab 18
@@ -222,6 +227,14 @@ class LocalGitLab(LocalPulls):
             if oid in {pull["head"], pull["merged_as"], *own}:
                 found.append(self._shown(number))
         return self.paged(asked, found)
+
+    @route("GET", _BASE + "/approvals")
+    def project_approvals(self, asked: Asked, project: str) -> Reply:
+        return self.wrong_path if self.rights is None else Reply(200, self.rights)
+
+    @route("GET", _BASE + "/approval_rules")
+    def list_approval_rules(self, asked: Asked, project: str) -> Reply:
+        return self.wrong_path if self.rights is None else self.paged(asked, self.approval_rules)
 
     @route("GET", _BASE + "/protected_branches")
     def protected_branches(self, asked: Asked, project: str) -> Reply:

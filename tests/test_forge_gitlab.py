@@ -358,6 +358,8 @@ def said(server: LocalGitLab, login: str = "alice") -> dict[str, bool | None]:
 def guard(server: LocalGitLab, rule: dict[str, Any] | None = None, **project: Any) -> None:
     server.accounts["alice"].may = "admin"
     server.project, server.branches, server.tags = {**GOOD, **project}, [{**RULE, **(rule or {})}], [{"name": "*"}]
+    server.rights = {"reset_approvals_on_push": True, "disable_overriding_approvers_per_merge_request": True}
+    server.approval_rules = [{"id": 1, "name": "who decides", "approvals_required": 1}]
 
 
 def test_nothing_is_open_where_everything_is_guarded(server):
@@ -404,7 +406,57 @@ def test_what_only_maintainers_see_is_not_called_good(server):
 def test_tags_of_releases_are_kept_by_what_takes_them_all_in(server):
     guard(server)
     server.tags = [{"name": "v*"}]
-    assert said(server)["tags"] is None
+    assert said(server)["tags"] is True
+
+
+@pytest.mark.parametrize("pattern", ["*", "m*", "*ai*", "main"])
+def test_the_most_permissive_rule_that_takes_the_branch_in_decides(server, pattern):
+    guard(server)
+    server.branches += [{**RULE, "name": f"other-{n}"} for n in range(3)]
+    server.branches.append({"name": pattern, "push_access_levels": [{"access_level": 30}], "allow_force_push": True})
+    found = said(server)
+    assert (found["pushes"], found["rewriting"]) == (True, True)
+
+
+@pytest.mark.parametrize("pattern", ["release/*", "ma", "mai.", "main*x", ""])
+def test_a_rule_of_other_branches_neither_opens_nor_guards_this_one(server, pattern):
+    guard(server)
+    server.branches.append({"name": pattern, "push_access_levels": [{"access_level": 30}], "allow_force_push": True})
+    assert set(said(server).values()) == {False}
+    server.branches = [{**RULE, "name": pattern}]
+    assert said(server)["pushes"] is True
+
+
+def test_one_rule_with_a_pattern_guards_as_well(server):
+    guard(server, {"name": "*"})
+    assert set(said(server).values()) == {False}
+
+
+@pytest.mark.parametrize("who", ["user_id", "group_id", "deploy_key_id"])
+def test_somebody_who_is_named_may_push(server, who):
+    guard(server, {"push_access_levels": [{"access_level": 0}, {"access_level": 0, who: 7}]})
+    assert said(server)["pushes"] is True
+
+
+def test_what_gitlab_asks_of_approvals_is_said_where_a_plan_has_it(server):
+    guard(server)
+    assert (said(server)["reviews"], said(server)["stale reviews"]) == (False, False)
+    server.rights["reset_approvals_on_push"] = False
+    server.rights["disable_overriding_approvers_per_merge_request"] = False
+    assert (said(server)["reviews"], said(server)["stale reviews"]) == (True, True)
+    server.approval_rules = [{"id": n, "approvals_required": 0} for n in range(4)]
+    assert said(server)["reviews"] is True
+    server.rights = None
+    assert said(server)["reviews"] is None
+
+
+def test_what_a_project_does_not_show_is_neither_open_nor_closed(server):
+    guard(server)
+    server.project = {}
+    found = client(server).settings(GUARDED)
+    unknown = {one.what for one in found if one.is_open is None}
+    assert unknown == {"merges", "squash", "verdict", "up to date", "workflow"}
+    assert all(one.repair for one in found if one.is_open is not False)
 
 
 def test_it_says_where_a_head_is(server):

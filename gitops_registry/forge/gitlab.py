@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
-from gitops_registry.forge.gitlab_settings import branch_rule, configuration, merging, tag_rule
+from gitops_registry.forge.gitlab_settings import approving, branch_rules, configuration, merging, tag_rule
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import (
     Guarded,
@@ -295,15 +295,22 @@ class GitLab:
         """Return how GitLab guards the branch: the project's ways to merge, protected branches and tags, where CI comes from."""
         project, page = self._api.get(self._here), f"{self.url}/-/settings"
         found = [*merging(project, guarded, page), configuration(project, page)]
-        try:
-            branches = list(self._api.pages(f"{self._here}/protected_branches", per_page=_PAGE))
-            tags = list(self._api.pages(f"{self._here}/protected_tags", per_page=_PAGE))
-        except Refused:
+        found += approving(self._shown("approvals"), self._shown("approval_rules"), page)
+        branches, tags = self._shown("protected_branches"), self._shown("protected_tags")
+        if not isinstance(branches, list) or not isinstance(tags, list):
             told = "how branches and tags are protected is shown to maintainers only"
             return fitting([*found, Setting("protection", None, told, f"{page}/repository")])
-        rule = next((one for one in branches if text(one, "name") == guarded.branch), None)
-        found += branch_rule(rule, guarded.branch, f"{page}/repository")
+        found += branch_rules(branches, guarded.branch, f"{page}/repository")
         return fitting([*found, tag_rule(tags, f"{page}/repository")])
+
+    def _shown(self, what: str) -> Any:
+        """Return a part of the settings; None where this token may not read it, or the server has none of it."""
+        try:
+            if what == "approvals":
+                return self._api.get(f"{self._here}/{what}")
+            return list(self._api.pages(f"{self._here}/{what}", per_page=_PAGE))
+        except (Refused, NotFound):
+            return None
 
     def ref(self, request: PullRequest) -> str:
         """Return the full name of the ref that has a merge request's head."""
