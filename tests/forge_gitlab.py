@@ -36,6 +36,8 @@ class LocalGitLab(LocalPulls):
         self.tags: list[dict[str, Any]] = []
         self.has_moments = True  # whether approvals say when they were given: since GitLab 18
         self.most_reviewers = 9
+        self.no_mergers: list[str] = []  # who may not merge: that is a 401
+        self.blocked = ""  # why nothing may be merged, in GitLab's word
         self.checking = 0  # looks for which it does not know yet whether a merge request merges
 
     def head(self, number: int) -> str:
@@ -86,6 +88,12 @@ class LocalGitLab(LocalPulls):
             self.checking -= 1
             return "checking"
         pull = self.pulls[number]
+        if pull["state"] != "open":
+            return "not_open"
+        if pull["title"].lower().startswith(("draft:", "[draft]", "(draft)")):
+            return "draft_status"
+        if self.blocked:
+            return self.blocked
         try:
             self.git("merge-tree", "--write-tree", f"refs/heads/{pull['base']}", pull["head"])
         except subprocess.CalledProcessError:
@@ -94,6 +102,8 @@ class LocalGitLab(LocalPulls):
 
     @route("GET", "/user")
     def user(self, asked: Asked) -> Reply:
+        if asked.headers.get("JOB-TOKEN"):
+            return self.no_token
         return Reply(200, self._user(asked.account.login)) if asked.account else self.no_token
 
     @route("GET", "/users")
@@ -145,10 +155,12 @@ class LocalGitLab(LocalPulls):
     @route("PUT", _ONE + "/merge")
     def merge(self, asked: Asked, project: str, number: str) -> Reply:
         pull, body = self.pulls[int(number)], asked.body
-        if body.get("sha") != self.head(int(number)):
-            return Reply(409, {"message": "SHA does not match HEAD of source branch: " + pull["head"]})
+        if self._account(asked).login in self.no_mergers:
+            return self.no_token
         if pull["state"] != "open" or self._status(int(number)) != "mergeable":
             return Reply(405, {"message": "405 Method Not Allowed"})
+        if body.get("sha") != self.head(int(number)):  # looked at last, as the real one does
+            return Reply(409, {"message": "SHA does not match HEAD of source branch: " + pull["head"]})
         self.merge_by_button(int(number), login=self._account(asked).login, message=body["merge_commit_message"])
         return Reply(200, self._shown(int(number)))
 
@@ -216,6 +228,10 @@ class LocalGitLab(LocalPulls):
             return Reply(400, {"message": 'Cannot transition status via :enqueue from :pending (Reason(s): Status cannot transition via "enqueue")'})  # fmt: skip
         self.statuses.append({**asked.body, "sha": oid, "context": asked.body["name"]})
         return Reply(201, {**asked.body, "id": self.number()})
+
+    @route("GET", _BASE + "/repository/commits/{oid}")
+    def get_commit(self, asked: Asked, project: str, oid: str) -> Reply:
+        return Reply(200, {"id": oid, "parent_ids": self.git("show", "-s", "--format=%P", oid).split()})
 
     @route("GET", _BASE + "/repository/commits/{oid}/merge_requests")
     def requests_of(self, asked: Asked, project: str, oid: str) -> Reply:

@@ -335,8 +335,100 @@ def test_what_forbids_a_merge_is_said(server):
     server.open_by("alice", BRANCH)
     grown(server, BRANCH, "a", path="same")
     grown(server, "main", "b", path="same")
-    with pytest.raises(Refused, match="405"):
+    with pytest.raises(Refused, match="conflicts with its target") as told:
         client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert told.value.status == 405
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("ci_must_pass", "pipeline has not succeeded"), ("not_approved", "approvals are missing"),
+        ("discussions_not_resolved", "threads"), ("requested_changes", "asks for changes"), ("a_new_one", "405"),
+    ],
+)  # fmt: skip
+def test_the_reason_stands_beside_the_refusal_and_is_said(server, status, words):
+    server.open_by("alice", BRANCH)
+    server.blocked, before = status, server.tip("main")
+    with pytest.raises(Refused, match=words):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert server.tip("main") == before
+
+
+def test_who_may_not_merge_is_told_so_and_not_that_the_token_is_wrong(server):
+    server.open_by("alice", BRANCH)
+    server.no_mergers = ["alice"]
+    with pytest.raises(Refused, match="may not merge into that branch") as told:
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert "does not accept the token" not in str(told.value)
+
+
+def test_it_waits_while_gitlab_finds_out_and_not_for_ever(server):
+    server.open_by("alice", BRANCH)
+    server.checking = 99
+    with pytest.raises(Refused, match="still finds out"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert opened(server).state == "open"
+
+
+@pytest.mark.parametrize("how", ["squash", "rebase"])
+def test_one_that_landed_another_way_meanwhile_is_not_taken_for_the_merge(server, how):
+    server.open_by("alice", BRANCH)
+    grown(server, "main", "meanwhile")
+    server.merge_by_button(1, how=how)
+    with pytest.raises(Refused, match="another way"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+def test_one_that_landed_by_the_button_as_it_would_here_is_the_merge(server):
+    server.open_by("alice", BRANCH)
+    made = server.merge_by_button(1)
+    assert client(server).merge(opened(server), head=server.tip(BRANCH), message="x") == made
+
+
+@pytest.mark.parametrize("prefix", ["Draft: ", "[Draft] ", "(draft) ", "draft:"])
+def test_a_draft_stays_one_and_is_not_merged(server, prefix):
+    client(server).open(WANTED)
+    server.pulls[1]["title"] = prefix + "other words"
+    got = client(server).open(WANTED)
+    assert got.request.title == "Draft: Promote fraud@1"
+    writes = len(server.writes())
+    client(server).open(WANTED)
+    assert len(server.writes()) == writes
+    with pytest.raises(Refused, match="it is a draft"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+def test_a_jobs_own_token_is_told_what_it_may_not(server):
+    server.open_by("alice", BRANCH)
+    token = Token(server.accounts["robot"].token, "JOB-TOKEN", "", "CI_JOB_TOKEN")
+    api = Api(f"{server.url}/api/v4/", name="GitLab", token=token, wait=lambda _: None)
+    with pytest.raises(Refused, match="CI_JOB_TOKEN has none") as told:
+        GitLab(api, server.url, server.path).comment(opened(server), MARKER, f"{MARKER}\nthe plan")
+    assert "GITLAB_TOKEN" in told.value.hint
+    assert token.secret not in repr(told.value) + str(told.value) + told.value.hint
+    assert server.writes() == []
+
+
+def test_versions_are_in_the_order_in_which_they_came(server):
+    server.open_by("alice", BRANCH)
+    for text in ("two", "three", "four"):
+        grown(server, BRANCH, text)
+        opened(server)
+    head = server.tip(BRANCH)
+    for one in server.pulls[1]["versions"]:
+        one["created_at"] = "2026-11-25T08:00:00.000Z"
+    server.review("bob", 1)
+    (found,) = client(server).reviews(opened(server))
+    assert found.commit == head
+
+
+def test_a_version_without_its_time_is_not_passed_over(server):
+    server.open_by("alice", BRANCH)
+    server.review("bob", 1)
+    server.pulls[1]["versions"][0]["created_at"] = None
+    with pytest.raises(RegistryError, match="without its time"):
+        client(server).reviews(opened(server))
 
 
 # ── settings
