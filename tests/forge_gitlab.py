@@ -71,15 +71,15 @@ class LocalGitLab(LocalPulls):
     def _shown(self, number: int) -> dict[str, Any]:
         head, pull = self.head(number), self.pulls[number]
         merged = bool(pull["merged_as"])
-        way = pull.get("how", "merge")
+        way, squashed = pull.get("how", "merge"), pull.get("squashed_as", "")
         return {
             "id": 5000 + number, "iid": number, "title": pull["title"], "description": pull["body"], "sha": head,
             "state": "merged" if merged else {"open": "opened"}.get(pull["state"], pull["state"]),
             "source_branch": pull["branch"], "target_branch": pull["base"], "target_project_id": 1,
             "source_project_id": 2 if pull["fork"] else 1, "author": self._user(pull["user"]), "labels": pull["labels"],
             "reviewers": [self._user(login) for login in pull["asked"]], "web_url": f"{self.url}/{self.path}/-/merge_requests/{number}",
-            "merge_commit_sha": pull["merged_as"] if merged and way == "merge" else None,
-            "squash_commit_sha": pull["merged_as"] if merged and way == "squash" else None,
+            "merge_commit_sha": pull["merged_as"] if merged and pull["merged_as"] != squashed and way != "rebase" else None,
+            "squash_commit_sha": squashed or None,
             "merge_user": self._user(pull["merged_by"]) if merged else None,
         }  # fmt: skip
 
@@ -263,9 +263,18 @@ class LocalGitLab(LocalPulls):
         return self.paged(asked, self.tags)
 
     def merge_by_button(self, number: int, how: str = "merge", login: str = "bob", message: str = "") -> str:
-        """Land a merge request in one of GitLab's ways, and return what the target is then."""
+        """Land a merge request in one of GitLab's ways, and return what the target is then.
+
+        A squash is one commit more, and where merge commits are the way it is a merge commit that brings it.
+        """
+        base, pull = self.tip(self.pulls[number]["base"]), self.pulls[number]
         made = super().merge_by_button(number, how, login, message)
-        self.pulls[number]["how"] = how
+        pull |= {"how": how, "squashed_as": made if how == "squash" else ""}
+        if how == "squash" and self.project.get("merge_method") != "ff":
+            title = f"Merge branch '{pull['branch']}' into '{pull['base']}'"
+            tree = self.git("rev-parse", f"{made}^{{tree}}")
+            made = pull["merged_as"] = self._commit(tree, [base, made], title, login)
+            self.git("update-ref", f"refs/heads/{pull['base']}", made)
         return made
 
     def _account(self, asked: Asked) -> Account:

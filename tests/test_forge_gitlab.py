@@ -371,9 +371,10 @@ def test_it_waits_while_gitlab_finds_out_and_not_for_ever(server):
     assert opened(server).state == "open"
 
 
-@pytest.mark.parametrize("how", ["squash", "rebase"])
-def test_one_that_landed_another_way_meanwhile_is_not_taken_for_the_merge(server, how):
+@pytest.mark.parametrize(("how", "way"), [("squash", "merge"), ("squash", "ff"), ("rebase", "ff")])
+def test_one_that_landed_another_way_meanwhile_is_not_taken_for_the_merge(server, how, way):
     server.open_by("alice", BRANCH)
+    server.project["merge_method"] = way
     grown(server, "main", "meanwhile")
     server.merge_by_button(1, how=how)
     with pytest.raises(Refused, match="another way"):
