@@ -93,3 +93,16 @@ def test_the_forge_makes_the_merge_that_was_judged(hub: Hub) -> None:
     done = hub.run("bob", "check", "--base", before, "--head", made, "--landed")
     assert done.returncode == 0
     assert f"attested by {hub.kind}" in hub.run("bob", "log", "fraud", "--limit", "1").stdout.lower()
+
+
+@pytest.mark.parametrize("how", ["squash", "rebase"])
+def test_what_was_not_merged_as_it_was_reviewed_is_explained(hub: Hub, how: str) -> None:
+    hub.run("carol", *PROMOTE)
+    hub.forge.review("bob", 1)
+    judged(hub, 0)
+    before = hub.forge.tip("main")
+    made = hub.forge.merge_by_button(1, how=how)
+    git(hub.folder / "job", "pull", "--quiet")
+    done = hub.run("job", "check", "--base", before, "--head", made, "--landed", check=1, as_="robot")
+    # Which of the two it was cannot be told of a single commit; GitLab brings a squashed one with a merge commit.
+    assert f"ed on {hub.kind}: this commit is nobody's that was reviewed" in done.stdout
