@@ -53,6 +53,8 @@ class Store:
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - as DVC does: symlinks stay
         self._committed = committed
         self._progress: Progress = progress or _silent
+        self.is_cache_alone = False
+        """Whether `fetch` and `materialise` read the cache and nothing else, as where a stranger's bytes are opened."""
         self._names: dict[str, str] = {}
         self._made: dict[str, dict[str, tuple[Digest, tuple[int, int, int] | None]]] = {}
 
@@ -247,6 +249,9 @@ class Store:
             found = sound(path, wanted, what)
             if found is not None:
                 return path, found
+        if self.is_cache_alone:
+            state = "damaged" if corrupt else "missing"
+            raise Damaged(f"{what} is {state} in the cache", hint="gitops-registry verify --changed fetches it first")
         try:
             with disk(f"cannot write {what} into DVC's cache"), self._cache.temporary() as temporary:
                 found = self._remote.download(wanted, what, temporary)

@@ -7,8 +7,9 @@ said by the base.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gitops_registry import evaluating, paths
@@ -58,6 +59,8 @@ class _Changed:
     before: Snapshot
     after: Snapshot
     references: tuple[Reference, ...]
+    pinned: tuple[str, ...]
+    """The models for which it pins other evaluation data, in order."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -68,21 +71,50 @@ class _Changed:
 
 def _changed(place: Workplace, base: str, head: str) -> _Changed:
     before, after, files = place.landed(base, head)
+    _require_law(place, before, base)
     serving = {stage.name for stage in before.constitution.stages if stage.serving}
+    changes = [change for change in diff(before, after, files) if not paths.name_problem(change.model)]
     found = {
         Reference(change.model, change.version)
-        for change in diff(before, after, files)
+        for change in changes
         if change.kind in _BRINGING or (change.kind == "stage_transition" and change.after in serving)
     }
-    there = (one for one in found if not paths.name_problem(one.name) and after.version(*one) is not None)
-    return _Changed(before, after, tuple(sorted(there)))
+    pinned = {change.model for change in changes if change.subject == "evaluation" and change.after}
+    there = (one for one in found if after.version(*one) is not None)
+    return _Changed(before, after, tuple(sorted(there)), tuple(sorted(pinned)))
+
+
+def _require_law(place: Workplace, before: Snapshot, base: str) -> None:
+    """Raise RegistryError where a proposal that is checked out says where bytes are looked for, or where the cache is.
+
+    What the user changed in the file is the user's own word. A bare repository has the configuration of the branch of decisions.
+    """
+    tree, sides = place.repository.work_tree, ("heads", "remotes/origin")
+    if tree is None:
+        return
+    tips = filter(None, (place.repository.tip(f"refs/{side}/{place.branch}") for side in sides))
+    laws, checked_out = [before, *map(place.snapshot, tips)], place.snapshot("HEAD")
+    for path in (paths.DVC_CONFIG, f"{paths.DVC_CONFIG}.local"):
+        lawful = {law.read(path) for law in laws}
+        if checked_out.read(path) not in lawful and _content(tree / path) not in lawful:
+            raise RegistryError(
+                f"{path} of what is checked out is not that of {base}", hint=f"git switch {place.branch}, then again"
+            )
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 def fetch_changed(place: Workplace, *, base: str, head: str) -> list[Fetched]:
     """Bring the bytes of what a change is about from the store into the cache, and compare size, MD5, SHA-256 and pointer.
 
-    Nothing is opened. In order of version and file, then the data that the base pins. Raises Conflict where the head does not land
-    on the base.
+    Nothing is opened. In order of version and file, then the data that the base pins, then what the change would pin. Good bytes of the
+    cache do not stand for those of the store. Raises Conflict where the head does not land on the base, RegistryError
+    where a proposal is checked out that says where bytes are looked for.
     """
     change = _changed(place, base, head)
     store, old = place.store(change.after), place.store(change.before)
@@ -93,21 +125,42 @@ def fetch_changed(place: Workplace, *, base: str, head: str) -> list[Fetched]:
             problem = "" if change.after.read(path) == pointer(artifact) else f"{path} does not agree with version.yaml"
             problem = problem or _problem(store, digest_of(artifact), f"{reference} {artifact.file}")
             found.append(Fetched(str(reference), artifact.file, artifact.size, artifact.sha256, problem))
-    for name in change.models:
-        pinned = change.before.known_model(name).evaluation
-        assert pinned is not None
-        problem = _problem(old, digest_of(pinned.as_artifact()), f"the evaluation data of {name}")
-        found.append(Fetched(f"data of {name}", pinned.file, pinned.size, pinned.sha256, problem))
+    found += [_data(old, change.before, name, f"data of {name}") for name in change.models]
+    found += [_data(store, change.after, name, f"new data of {name}") for name in change.pinned]
     place.tell("")
     return found
 
 
+def _data(store: Store, snapshot: Snapshot, name: str, what: str) -> Fetched:
+    pinned = snapshot.known_model(name).evaluation
+    assert pinned is not None
+    problem = _problem(store, digest_of(pinned.as_artifact()), f"the evaluation data of {name}")
+    return Fetched(what, pinned.file, pinned.size, pinned.sha256, problem)
+
+
 def _problem(store: Store, digest: Digest, what: str) -> str:
+    """Fetch an artifact, and say what is wrong with it in the store; empty where nothing is."""
     try:
-        store.fetch(digest, what)
+        is_here = store.held(digest) == "present"
+        if not is_here:
+            store.fetch(digest, what)
     except RegistryError as error:
         return error.message
-    return ""
+    if not is_here and not store.is_embedded:  # where it came from the store this very moment
+        return ""
+    state = store.presence(digest, deep=True)
+    if state is None:
+        return f"{what}: the store cannot be reached ({store.location or 'none is configured'})"
+    return "" if state == "present" else f"{what} is {state} in the store {store.location}"
+
+
+class _CacheAlone(Workplace):
+    """A registry whose bytes come from the cache and from nowhere else, whatever happens to the cache meanwhile."""
+
+    def store(self, snapshot: Snapshot | None = None) -> Store:
+        found = super().store(snapshot)
+        found.is_cache_alone = True
+        return found
 
 
 def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasured]:
@@ -116,8 +169,11 @@ def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasure
     A version is wrong where its bytes are not there, or a registered metric is another one on the same data. One that cannot be
     measured is told with the reason. Raises Conflict where the head does not land on the base.
     """
-    change = _changed(place, base, head)
-    found = [_remeasured(place, change, reference) for reference in change.references]
+    alone = _CacheAlone(
+        place.repository, revision=place.revision, progress=place.progress, mirror=place.mirror, decided=place.decided
+    )
+    change = _changed(alone, base, head)
+    found = [_remeasured(alone, change, reference) for reference in change.references]
     place.tell("")
     return found
 
@@ -127,24 +183,12 @@ def _remeasured(place: Workplace, change: _Changed, reference: Reference) -> Rem
         return Remeasured(reference, reason=f"the base pins no evaluation data for {reference.name}")
     if not evaluating.readable(change.after, reference):
         return Remeasured(reference, reason="nothing here reads its format without running what is in it")
-    if away := next(_not_cached(place, change, reference), ""):
-        return Remeasured(reference, reason=away, is_wrong=True)
     try:
         (found,) = evaluating.evaluate(place, change.after, [reference], pinned_by=change.before)
     except RegistryError as error:
-        return Remeasured(reference, reason=error.message, is_wrong=True)
+        more = f" ({error.hint})" if error.hint else ""
+        return Remeasured(reference, reason=error.message + more, is_wrong=True)
     return Remeasured(reference, found, _compared(found), found.is_as_registered is False)
-
-
-def _not_cached(place: Workplace, change: _Changed, reference: Reference) -> Iterator[str]:
-    """Yield what the cache has not, or damaged: nothing is fetched where something is opened."""
-    pinned = change.before.known_model(reference.name).evaluation
-    assert pinned is not None
-    store = place.store(change.after)
-    wanted = [(one.file, digest_of(one)) for one in change.after.known_version(reference).artifacts]
-    for file, digest in [*wanted, (pinned.file, digest_of(pinned.as_artifact()))]:
-        if (state := store.held(digest)) != "present":
-            yield f"{file} is {state} in the cache: gitops-registry verify --changed fetches it first"
 
 
 def _compared(found: Evaluated) -> str:
@@ -152,8 +196,8 @@ def _compared(found: Evaluated) -> str:
     if found.is_as_registered is None:
         return "the registered metrics were not measured on this data, so there is nothing to compare"
     far: Sequence[str] = [
-        f"{one.name} is registered as {one.registered:.4f} and measured as "
-        + ("nothing" if one.measured is None else f"{one.measured:.4f}")
+        f"{one.name} is registered as {one.registered:.6g} and measured as "
+        + ("nothing" if one.measured is None else f"{one.measured:.6g}")
         for one in found.differences
         if one.is_far
     ]

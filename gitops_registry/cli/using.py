@@ -83,7 +83,7 @@ def predict_command(
     is_flag=True,
     help="What a change brings or lets serve: its bytes; with --measure, from the cache alone.",
 )
-@click.option("--base", default="", metavar="REV", help="With --changed: where the change is to land.")
+@click.option("--base", default=None, metavar="REV", help="With --changed: where the change is to land.")
 @click.option("--head", default="HEAD", metavar="REV", show_default=True, help="With --changed: what is to land.")
 @click.option("--deep", is_flag=True, help="Read every byte of a store on another machine too, not only the sizes.")
 @json_option
@@ -94,18 +94,20 @@ def verify_command(
     words: tuple[str, ...],
     measure: bool | None,
     changed: bool,
-    base: str,
+    base: str | None,
     head: str,
     **more: bool,
 ) -> int:
     """Check the bytes of versions (of all, without any): pointer, cache, store, SHA-256; and measure them again."""
     registry, as_json = opened(ctx), more["as_json"]
-    if changed != bool(base) or (changed and (words or more["record"] or more["deep"])):
+    if changed and "" in (base, head):  # a variable that a job did not set must not pass for what is checked out
+        raise RegistryError("--base and --head must name a revision", hint="leave out --head where HEAD is meant")
+    if changed != (base is not None) or (changed and (words or more["record"] or more["deep"])):
         raise RegistryError(
             "--changed looks at a whole change, and goes with --base",
             hint="gitops-registry verify --changed --base main --head BRANCH",
         )
-    if changed:
+    if changed and base is not None:
         return verify_changed(registry, base=base, head=head, measure=bool(measure), as_json=as_json)
     return _verify(registry, words, measure, record=more["record"], deep=more["deep"], as_json=as_json)
 

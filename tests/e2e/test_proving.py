@@ -96,6 +96,24 @@ def test_wrong_bytes_in_the_store_are_found(world: World, how: str) -> None:
     assert [bool(one["problem"]) for one in found] == [True, False, False]
 
 
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_a_full_cache_does_not_hide_what_the_store_has_not(world: World, how: str) -> None:
+    asked(world)
+    file = stored(world)[0]
+    damage(file) if how == "damaged" else file.unlink()
+    assert [bool(one["problem"]) for one in asked(world, check=1)["artifacts"]] == [True, False, False]
+    (world.root.parent / "store").rename(world.root.parent / "away")
+    assert all("cannot be reached" in one["problem"] for one in asked(world, check=1)["artifacts"])
+
+
+def test_wrong_bytes_in_the_cache_are_fetched_again(world: World) -> None:
+    asked(world)
+    (cached,) = (world.root / ".dvc/cache").rglob(stored(world)[0].name)
+    damage(cached)
+    assert not any(one["problem"] for one in asked(world)["artifacts"])
+    assert cached.read_bytes() == stored(world)[0].read_bytes()
+
+
 def test_wrong_bytes_in_the_cache_are_not_opened(world: World) -> None:
     asked(world)
     for file in (world.root / ".dvc/cache").rglob(stored(world)[0].name):
@@ -112,6 +130,20 @@ def test_the_head_does_not_say_where_bytes_are_looked_for(world: World, tmp_path
     assert not any(one["problem"] for one in asked(world)["artifacts"])
 
 
+def test_a_proposal_that_is_checked_out_does_not_say_it_either(world: World, tmp_path: Path) -> None:
+    text = (world.root / ".dvc/config").read_text().replace(str(tmp_path / "store"), str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    world.commit({".dvc/config": text.encode()}, branch=HEAD)
+    world.git("switch", "-q", HEAD)
+    for words in ((), ("--measure",)):
+        done = world.cli("verify", "--changed", "--base", "main", *words, check=2)
+        assert ".dvc/config of what is checked out is not that of main" in done.stderr
+    world.git("checkout", "-q", "main", "--", ".dvc/config")
+    assert not any(one["problem"] for one in asked(world)["artifacts"])
+    world.commit({".dvc/config.local": text.encode()}, branch=HEAD)
+    assert ".dvc/config.local of what" in world.cli("verify", "--changed", "--base", "main", check=2).stderr
+
+
 def altered(world: World, **facts: Any) -> None:
     version = world.registry.place.snapshot(HEAD).known_version(Reference("tumour", 2))
     path = paths.version_path("tumour", 2)
@@ -123,7 +155,7 @@ def test_a_metric_that_is_another_one_is_named_with_both_values(world: World) ->
     altered(world, metrics={**version.metrics, "accuracy": 0.999})
     asked(world)
     (one,) = asked(world, "--measure", check=1)["versions"]
-    assert one["reason"].startswith("accuracy is registered as 0.9990 and measured as 0.9")
+    assert one["reason"].startswith("accuracy is registered as 0.999 and measured as 0.9")
     assert (
         "✗ tumour@2: accuracy is registered"
         in world.cli("verify", "--changed", "--measure", "--base", "main", "--head", HEAD, check=1).stdout
@@ -177,6 +209,13 @@ def test_what_cannot_be_read_safely_is_told_and_no_refusal(world: World) -> None
     world.git("fetch", "-q", str(made.root), "main:register/fraud/1")
     (one,) = asked(world, "--measure", head="register/fraud/1")["versions"]
     assert one["reason"] == "the base pins no evaluation data for fraud"
+
+
+@pytest.mark.parametrize("words", [("--base", "main", "--head", ""), ("--base", "", "--head", HEAD), ("--base", "", "--head", "")])  # fmt: skip
+def test_a_revision_that_a_job_did_not_set_is_not_taken_for_the_base(world: World, words: tuple[str, ...]) -> None:
+    done = world.cli("verify", "--changed", *words, check=2)
+    assert "must name a revision" in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("words", [("--changed",), ("--base", "main"), ("--changed", "--base", "main", "tumour@1"), ("--changed", "--base", "main", "--record")])  # fmt: skip
