@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builder import World
+from builder import World, cli, git
 from story import Trained
 
 from gitops_registry import paths
+from gitops_registry.manifest.facts import Artifact
 from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
 
@@ -202,13 +204,88 @@ def test_a_move_into_serving_and_an_alias_are_looked_at_and_others_are_not(world
         assert {one["what"] for one in found} == {"tumour@1", "data of tumour"}
 
 
-def test_what_cannot_be_read_safely_is_told_and_no_refusal(world: World) -> None:
-    world.git("branch", "fraud")
+def test_what_main_pins_no_data_for_is_told_and_no_refusal(world: World) -> None:
     made = World(world.root.parent / "other", template=world.root)
     made.model("fraud").version().commit()
     world.git("fetch", "-q", str(made.root), "main:register/fraud/1")
     (one,) = asked(world, "--measure", head="register/fraud/1")["versions"]
     assert one["reason"] == "the base pins no evaluation data for fraud"
+
+
+class Opens:
+    """What unpickles as a file that is written."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.canary,)
+
+
+@pytest.mark.parametrize(
+    ("form", "file", "said", "code"),
+    [
+        ("pickle", "model.pkl", "without running what is in it", 0),
+        ("joblib", "model.joblib", "without running what is in it", 0),
+        ("skops", "model.skops", "", 1),
+        ("onnx", "model.onnx", "", 1),
+    ],
+)
+def test_a_pickle_is_fetched_and_never_opened_whatever_it_is_called(
+    world: World, tmp_path: Path, form: str, file: str, said: str, code: int
+) -> None:
+    canary = tmp_path / "opened"
+    made = World(tmp_path / "other", template=world.root)
+    source = tmp_path / file
+    source.write_bytes(pickle.dumps(Opens(canary)))
+    place = made.registry.place
+    digest = place.store().add(source)
+    place.store().push([digest])
+    artifact = Artifact(name="model", file=file, format=form, size=digest.size, md5=digest.md5, sha256=digest.sha256)
+    made.model("tumour").version(artifacts=(artifact,), metrics={"accuracy": 0.99}).commit()
+    world.git("fetch", "-q", str(made.root), "main:register/tumour/9")
+    assert [one["problem"] for one in asked(world, head="register/tumour/9")["artifacts"]] == ["", ""]
+    (one,) = asked(world, "--measure", head="register/tumour/9", check=code)["versions"]
+    assert said in one["reason"]
+    assert one["reason"]
+    assert one["measured"] is None
+    assert not canary.exists()
+    pickle.loads(source.read_bytes())  # the canary does sing
+    assert canary.exists()
+
+
+def test_data_that_a_change_would_pin_is_fetched_too(world: World, trained: Trained, tmp_path: Path) -> None:
+    table = tmp_path / "newer.csv"
+    table.write_text("\n".join(trained.data.read_text().splitlines()[:60]) + "\n")
+    world.registry.set_evaluation("tumour", table, target="diagnosis", direct=False)
+    head = "evaluation/tumour/data"
+    (one,) = asked(world, head=head)["artifacts"]
+    assert (one["what"], one["problem"]) == ("new data of tumour", "")
+    pinned = world.registry.place.snapshot(head).known_model("tumour").evaluation
+    assert pinned is not None
+    (world.root.parent / "store/files/md5" / pinned.md5[:2] / pinned.md5[2:]).unlink()
+    (one,) = asked(world, head=head, check=1)["artifacts"]
+    assert "missing in the store" in one["problem"]
+    assert asked(world, "--measure", head=head)["versions"] == []
+
+
+def test_a_head_that_cannot_be_read_is_said_in_one_line(world: World) -> None:
+    world.commit({paths.version_path("tumour", 2): b"kind: [\n"}, branch=HEAD)
+    for words in ((), ("--measure",)):
+        done = world.cli("verify", "--changed", "--base", "main", "--head", HEAD, *words, check=2)
+        assert paths.version_path("tumour", 2) in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_bare_repository_looks_where_its_branch_of_decisions_says(world: World, tmp_path: Path) -> None:
+    elsewhere = (world.root / ".dvc/config").read_text().replace(str(tmp_path / "store"), str(tmp_path / "elsewhere"))
+    world.commit({".dvc/config": elsewhere.encode()}, branch=HEAD)
+    git(tmp_path, "clone", "--quiet", "--bare", str(world.root), "bare.git")
+    for words in ((), ("--measure",)):
+        done = cli(tmp_path / "bare.git", "verify", "--changed", "--base", "main", "--head", HEAD, "--json", *words)
+        assert done.returncode == 0, done.stderr
+    assert [one["measured"]["as_registered"] for one in json.loads(done.stdout)["versions"]] == [True]
 
 
 @pytest.mark.parametrize("words", [("--base", "main", "--head", ""), ("--base", "", "--head", HEAD), ("--base", "", "--head", "")])  # fmt: skip
