@@ -288,6 +288,24 @@ def test_a_bare_repository_looks_where_its_branch_of_decisions_says(world: World
     assert [one["measured"]["as_registered"] for one in json.loads(done.stdout)["versions"]] == [True]
 
 
+def test_of_the_store_in_the_repository_only_what_the_head_commits_counts(template: Path, tmp_path: Path) -> None:
+    world = World(tmp_path / "world", template=template)
+    world.model("fraud").version().commit()
+    world.git("branch", "register/fraud/1")
+    (object_of_it,) = world.git("ls-tree", "-r", "--name-only", "HEAD", ".dvc/store").split()
+    kept = (world.root / object_of_it).read_bytes()
+    world.git("reset", "-q", "--hard", "HEAD~1")
+    (one,) = asked(world, head="register/fraud/1")["artifacts"]
+    assert one["problem"] == ""
+    world.commit({object_of_it: None}, branch="register/fraud/1")
+    (world.root / object_of_it).parent.mkdir(parents=True)
+    (world.root / object_of_it).write_bytes(kept)  # lies there, and is in no commit
+    for cache in ("full", "empty"):
+        (one,) = asked(world, head="register/fraud/1", check=1)["artifacts"]
+        assert "missing in the store .dvc/store" in one["problem"], cache
+        shutil.rmtree(world.root / ".dvc/cache")
+
+
 @pytest.mark.parametrize("words", [("--base", "main", "--head", ""), ("--base", "", "--head", HEAD), ("--base", "", "--head", "")])  # fmt: skip
 def test_a_revision_that_a_job_did_not_set_is_not_taken_for_the_base(world: World, words: tuple[str, ...]) -> None:
     done = world.cli("verify", "--changed", *words, check=2)
