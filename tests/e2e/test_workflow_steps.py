@@ -18,6 +18,7 @@ from forge_github import LocalGitHub
 from hub import Hub, found
 from hub import copied as copied_hub
 from jobs import ROOT, Ran, Runner, event, wheel
+from story import Trained
 
 from gitops_registry import __version__, edits, paths
 from gitops_registry.manifest.writing import dump
@@ -335,6 +336,30 @@ def test_who_measures_gets_base_and_head_without_any_access_and_cannot_reach_any
     assert measured.code == 0, measured.told
     assert "fraud@1: not measured: the base pins no evaluation data for fraud" in measured.told
     assert not canary.exists()
+
+
+def test_a_false_claim_in_a_merge_queue_is_found_by_the_job_that_measures(
+    hub: Hub, runner: Runner, trained: Trained
+) -> None:
+    given = ("--card", str(trained.card), "--data", str(trained.data), "--target", "diagnosis")
+    hub.lands("alice", "register", "tumour", str(trained.model(2)), *given)
+    hub.run("alice", "evaluation", "set", "tumour", str(trained.data), "--target", "diagnosis")
+    hub.lands("alice", "merge", "evaluation/tumour/data")
+    git(hub.folder / "carol", "pull", "--quiet")
+    hub.run("carol", "register", "tumour", str(trained.model(3)), *given, "--pull-request")
+    carol, branch, path = hub.at("carol"), "register/tumour/2", paths.version_path("tumour", 2)
+    version = carol.registry.place.snapshot(branch).known_version(Reference("tumour", 2))
+    claim = version.model_copy(update={"metrics": {**version.metrics, "accuracy": 0.999}})
+    carol.commit({path: dump(claim, path)}, branch=branch)
+    git(carol.root, "push", "--quiet", "origin", branch)
+    base, tried = hub.forge.tip("main"), hub.forge.merge_group(1)  # type: ignore[attr-defined]
+    verify, said = trusted(hub, ".github/workflows/verify.yml"), event("merge_group", head=tried, base=base)
+    fetched = runner.run(verify, "bytes", "merge_group", said)
+    assert fetched.code == 0, fetched.told
+    runner.remote, runner.token = "/nowhere", ""
+    measured = runner.run(verify, "measure", "merge_group", said)
+    assert measured.code == 1
+    assert "✗ tumour@2: accuracy is registered as 0.999 and measured as 0.9" in measured.told
 
 
 # ── the other forges, up to where the forge is asked
