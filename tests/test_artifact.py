@@ -440,6 +440,26 @@ def test_a_push_of_what_only_the_remote_has_is_done_already(store: Store, stored
     assert not store.cached(stored).exists()
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_store_that_is_the_cache_alone_fetches_nothing(root: Path, source: Path, tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    shutil.copyfile(source, folder / "one.bin")
+    digest = Store(root).add(source if kind == "file" else folder)
+    Store(root).push([digest])
+    alone = Store(root)
+    alone.is_cache_alone = True
+    alone.materialise(digest, tmp_path / "out", "it")
+    for harm, said in ((flip_a_bit, "damaged"), (Path.unlink, "missing")):
+        (harmed,) = [path for name, path in alone.objects(digest).items() if not name.endswith(".dir")]
+        harm(harmed)
+        for use in (lambda: alone.fetch(digest, "it"), lambda: alone.materialise(digest, tmp_path / "other", "it")):
+            with pytest.raises(Damaged, match=f"{said} in the cache"):
+                use()
+    assert not (tmp_path / "other").exists()
+    Store(root).fetch(digest, "it")
+
+
 def test_a_digest_whose_md5_belongs_to_other_bytes_costs_nobody_the_good_object(store: Store, stored: Digest) -> None:
     forged = Digest(stored.md5, "0" * 64, stored.size)
     with pytest.raises(Damaged):
