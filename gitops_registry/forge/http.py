@@ -137,7 +137,7 @@ class Api:
                     raise Refused(
                         f"{self.name} takes no more requests for {round(pause)} seconds",
                         hint="wait that long, then run it again: it goes on where it was",
-                        status=answer.status,
+                        status=429,  # also where it says 403, which means that somebody may not
                     )
                 patience -= pause
                 self._wait(pause)
