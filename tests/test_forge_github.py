@@ -742,7 +742,7 @@ def test_what_may_not_be_looked_at_is_not_known_and_no_error(server):
     server.fail("GET", "branches/main/protection$", 403, data={"message": "Resource not accessible by integration"})
     server.fail("GET", "apps/github-actions$", 403, data={"message": "Resource not accessible by integration"})
     found = said(server)
-    assert (found["bypass"], found["workflow"], found["pushes"]) == (None, None, False)
+    assert (found["bypass"], found["workflow"], found["tags"], found["pushes"]) == (None, None, None, False)
     assert True not in {found[what] for what in ("rewriting", "deletion", "verdict", "up to date")}
     server.fail("GET", "branches/main/protection$", 403, data={"message": "Resource not accessible by integration"})
     server.fail("GET", "models/branches/main$", 403, data={"message": "Resource not accessible by integration"})

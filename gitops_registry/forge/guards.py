@@ -275,4 +275,6 @@ def _tags(tags: list[Any], page: str) -> Setting:
         return Setting(
             "tags", None, f"only some tags stay where they are ({', '.join(kept)}): releases are NAME@N", where
         )
+    if None in tags:
+        return Setting("tags", None, "a ruleset for tags is there, and not shown to this token", where)
     return Setting("tags", True, "tags may be moved and deleted by whoever writes", where)
