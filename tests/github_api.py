@@ -38,7 +38,9 @@ def operations() -> tuple[Operation, ...]:
     """Return what is described in the parts of the API that a registry uses."""
     found = []
     for name in ("pulls", "issues", "repos", "users", "apps", "git"):
-        for function in re.split(r"\n    (?=async def |def )", (_FOLDER / "rest" / f"{name}.py").read_text()):
+        for function in re.split(
+            r"\n    (?=async def |def )", (_FOLDER / "rest" / f"{name}.py").read_text(encoding="utf-8")
+        ):
             url = re.search(r'^        url = f?"(.+)"$', function, re.M)
             method = re.search(r'_github\.request\(\n\s+"(\w+)"', function)
             if url is None or method is None or function.startswith("async"):
@@ -70,7 +72,7 @@ def _type(text: str) -> ast.expr:
 @cache
 def _homes() -> dict[str, str]:
     """Return the file that each model is in."""
-    lazy = (_FOLDER / "models" / "__init__.py").read_text().partition("__lazy_vars__ = {")[2]
+    lazy = (_FOLDER / "models" / "__init__.py").read_text(encoding="utf-8").partition("__lazy_vars__ = {")[2]
     groups = re.findall(r'"\.(group_\d+)": \((.*?)\)', lazy, re.S)
     return {name: group for group, names in groups for name in re.findall(r'"(\w+)"', names)}
 
@@ -78,7 +80,7 @@ def _homes() -> dict[str, str]:
 @cache
 def _fields(model: str) -> dict[str, tuple[ast.expr, bool]] | None:
     """Return the fields of a model as they are sent, with their types and whether they must be there; None for one that takes any."""
-    tree = ast.parse((_FOLDER / "models" / f"{_homes()[model]}.py").read_text())
+    tree = ast.parse((_FOLDER / "models" / f"{_homes()[model]}.py").read_text(encoding="utf-8"))
     (found,) = (one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == model)
     if any(isinstance(base, ast.Name) and base.id == "ExtraGitHubModel" for base in found.bases):
         return None

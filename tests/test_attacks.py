@@ -219,8 +219,8 @@ def test_numbers_beyond_a_float_are_compared_without_a_crash(fraud: World) -> No
 
 def test_thousands_of_folders_in_one_proposal_are_judged(fraud: World) -> None:
     many: dict[str, Content | None] = {}
-    many |= {f"models/fraud/versions/{n}/card.yaml": b"kind: ModelCard\n" for n in range(9, 2009)}
-    many |= {f"models/m{n}/model.yaml": f"kind: Model\nname: m{n}\n".encode() for n in range(2000)}
+    many |= {f"models/fraud/versions/{n}/card.yaml": b"kind: ModelCard\n" for n in range(9, 1009)}
+    many |= {f"models/m{n}/model.yaml": f"kind: Model\nname: m{n}\n".encode() for n in range(1000)}
     branch = fraud.branch(many)
     report = fraud.registry.check(base="main", head=branch)
     assert "names" in errors(report)

@@ -351,7 +351,7 @@ _GIT = settings(
 )
 
 
-@settings(_GIT, max_examples=5)
+@settings(_GIT, max_examples=4)
 @given(st.lists(st.tuples(st.sampled_from([False, False, False, True]), PLANS), min_size=2, max_size=3))
 def test_up_to_three_proposals_land_in_every_order_as_they_were_shown_or_not_at_all(
     arena: Arena, plans: list[tuple[bool, tuple[Deed, ...]]]
@@ -365,7 +365,7 @@ def _ways(count: int, taken: int) -> int:
     return len(list(itertools.permutations(range(count), taken)))
 
 
-@settings(_GIT, max_examples=2)
+@settings(_GIT, max_examples=1)
 @given(st.lists(PLANS, min_size=4, max_size=4))
 def test_four_proposals_made_on_one_tip_land_in_every_order_as_they_were_shown_or_not_at_all(
     arena: Arena, plans: list[tuple[Deed, ...]]
@@ -483,7 +483,7 @@ def _done(files: Files, plan: Sequence[Deed]) -> Files:
         return files  # it cannot be done here, or what it would write is no manifest
 
 
-_VALUES = settings(_GIT, max_examples=20)
+_VALUES = settings(_GIT, max_examples=12)
 
 
 @settings(_VALUES)
@@ -569,7 +569,7 @@ def _everything(files: Files) -> list[PathChange]:
     ]
 
 
-@settings(_VALUES, max_examples=15)
+@settings(_VALUES, max_examples=10)
 @given(DEEDS, st.randoms(use_true_random=False), st.sampled_from([2, 4, 7]), st.booleans())
 def test_reformatting_a_manifest_and_the_order_of_its_keys_change_nothing(
     files: Files, deed: Deed, chance: Any, indent: int, flow: bool
