@@ -136,7 +136,7 @@ def _shape(
     if len(commit.parents) > 2:
         message = f"joins {len(commit.parents)} histories, and a decision lands one proposal"
         return [Finding.error("landing", message, "merge one proposal at a time", Spot())]
-    if len(commit.parents) == 2:
+    if len(commit.parents) == 2 and not _brings_another(place, commit, request):
         return _merge(place, commit, parent)
     if request is None or forge is None:
         return []
@@ -146,6 +146,16 @@ def _shape(
         " and its branch's signatures and approvals are not in the history"
     )
     return [Finding.error("landing", message, _MERGES, Spot())]
+
+
+def _brings_another(place: Workplace, commit: Commit, request: PullRequest | None) -> bool:
+    """Say whether a merge commit brings something else than its pull request's head: GitLab so lands what it squashed."""
+    if request is None or request.merged_as != commit.oid or request.head == commit.parents[1]:
+        return False
+    try:
+        return not place.repository.is_ancestor(place.commit(request.head), commit.parents[1])
+    except RegistryError:  # what it brings is here whole, and the head is not
+        return True
 
 
 def _merge(place: Workplace, commit: Commit, parent: str) -> list[Finding]:

@@ -26,11 +26,18 @@ class LocalGitLab(LocalPulls):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.project: dict[str, Any] = {"merge_method": "merge", "squash_option": "default_off"}
+        self.project: dict[str, Any] = {
+            "merge_method": "merge", "squash_option": "default_off", "only_allow_merge_if_pipeline_succeeds": False,
+            "allow_merge_on_skipped_pipeline": None, "ci_config_path": "",
+        }  # fmt: skip
+        self.rights: dict[str, Any] | None = None  # what a paid plan has to say about approvals
+        self.approval_rules: list[dict[str, Any]] = []
         self.branches: list[dict[str, Any]] = []
         self.tags: list[dict[str, Any]] = []
         self.has_moments = True  # whether approvals say when they were given: since GitLab 18
         self.most_reviewers = 9
+        self.no_mergers: list[str] = []  # who may not merge: that is a 401
+        self.blocked = ""  # why nothing may be merged, in GitLab's word
         self.checking = 0  # looks for which it does not know yet whether a merge request merges
 
     def head(self, number: int) -> str:
@@ -64,15 +71,15 @@ class LocalGitLab(LocalPulls):
     def _shown(self, number: int) -> dict[str, Any]:
         head, pull = self.head(number), self.pulls[number]
         merged = bool(pull["merged_as"])
-        way = pull.get("how", "merge")
+        way, squashed = pull.get("how", "merge"), pull.get("squashed_as", "")
         return {
             "id": 5000 + number, "iid": number, "title": pull["title"], "description": pull["body"], "sha": head,
             "state": "merged" if merged else {"open": "opened"}.get(pull["state"], pull["state"]),
             "source_branch": pull["branch"], "target_branch": pull["base"], "target_project_id": 1,
             "source_project_id": 2 if pull["fork"] else 1, "author": self._user(pull["user"]), "labels": pull["labels"],
             "reviewers": [self._user(login) for login in pull["asked"]], "web_url": f"{self.url}/{self.path}/-/merge_requests/{number}",
-            "merge_commit_sha": pull["merged_as"] if merged and way == "merge" else None,
-            "squash_commit_sha": pull["merged_as"] if merged and way == "squash" else None,
+            "merge_commit_sha": pull["merged_as"] if merged and pull["merged_as"] != squashed and way != "rebase" else None,
+            "squash_commit_sha": squashed or None,
             "merge_user": self._user(pull["merged_by"]) if merged else None,
         }  # fmt: skip
 
@@ -81,6 +88,12 @@ class LocalGitLab(LocalPulls):
             self.checking -= 1
             return "checking"
         pull = self.pulls[number]
+        if pull["state"] != "open":
+            return "not_open"
+        if pull["title"].lower().startswith(("draft:", "[draft]", "(draft)")):
+            return "draft_status"
+        if self.blocked:
+            return self.blocked
         try:
             self.git("merge-tree", "--write-tree", f"refs/heads/{pull['base']}", pull["head"])
         except subprocess.CalledProcessError:
@@ -89,6 +102,8 @@ class LocalGitLab(LocalPulls):
 
     @route("GET", "/user")
     def user(self, asked: Asked) -> Reply:
+        if asked.headers.get("JOB-TOKEN"):
+            return self.no_token
         return Reply(200, self._user(asked.account.login)) if asked.account else self.no_token
 
     @route("GET", "/users")
@@ -140,10 +155,12 @@ class LocalGitLab(LocalPulls):
     @route("PUT", _ONE + "/merge")
     def merge(self, asked: Asked, project: str, number: str) -> Reply:
         pull, body = self.pulls[int(number)], asked.body
-        if body.get("sha") != self.head(int(number)):
-            return Reply(409, {"message": "SHA does not match HEAD of source branch: " + pull["head"]})
+        if self._account(asked).login in self.no_mergers:
+            return self.no_token
         if pull["state"] != "open" or self._status(int(number)) != "mergeable":
             return Reply(405, {"message": "405 Method Not Allowed"})
+        if body.get("sha") != self.head(int(number)):  # looked at last, as the real one does
+            return Reply(409, {"message": "SHA does not match HEAD of source branch: " + pull["head"]})
         self.merge_by_button(int(number), login=self._account(asked).login, message=body["merge_commit_message"])
         return Reply(200, self._shown(int(number)))
 
@@ -212,6 +229,10 @@ class LocalGitLab(LocalPulls):
         self.statuses.append({**asked.body, "sha": oid, "context": asked.body["name"]})
         return Reply(201, {**asked.body, "id": self.number()})
 
+    @route("GET", _BASE + "/repository/commits/{oid}")
+    def get_commit(self, asked: Asked, project: str, oid: str) -> Reply:
+        return Reply(200, {"id": oid, "parent_ids": self.git("show", "-s", "--format=%P", oid).split()})
+
     @route("GET", _BASE + "/repository/commits/{oid}/merge_requests")
     def requests_of(self, asked: Asked, project: str, oid: str) -> Reply:
         if oid not in self.git("rev-list", "--all").split():
@@ -222,6 +243,14 @@ class LocalGitLab(LocalPulls):
             if oid in {pull["head"], pull["merged_as"], *own}:
                 found.append(self._shown(number))
         return self.paged(asked, found)
+
+    @route("GET", _BASE + "/approvals")
+    def project_approvals(self, asked: Asked, project: str) -> Reply:
+        return self.wrong_path if self.rights is None else Reply(200, self.rights)
+
+    @route("GET", _BASE + "/approval_rules")
+    def list_approval_rules(self, asked: Asked, project: str) -> Reply:
+        return self.wrong_path if self.rights is None else self.paged(asked, self.approval_rules)
 
     @route("GET", _BASE + "/protected_branches")
     def protected_branches(self, asked: Asked, project: str) -> Reply:
@@ -234,9 +263,18 @@ class LocalGitLab(LocalPulls):
         return self.paged(asked, self.tags)
 
     def merge_by_button(self, number: int, how: str = "merge", login: str = "bob", message: str = "") -> str:
-        """Land a merge request in one of GitLab's ways, and return what the target is then."""
+        """Land a merge request in one of GitLab's ways, and return what the target is then.
+
+        A squash is one commit more, and where merge commits are the way it is a merge commit that brings it.
+        """
+        base, pull = self.tip(self.pulls[number]["base"]), self.pulls[number]
         made = super().merge_by_button(number, how, login, message)
-        self.pulls[number]["how"] = how
+        pull |= {"how": how, "squashed_as": made if how == "squash" else ""}
+        if how == "squash" and self.project.get("merge_method") != "ff":
+            title = f"Merge branch '{pull['branch']}' into '{pull['base']}'"
+            tree = self.git("rev-parse", f"{made}^{{tree}}")
+            made = pull["merged_as"] = self._commit(tree, [base, made], title, login)
+            self.git("update-ref", f"refs/heads/{pull['base']}", made)
         return made
 
     def _account(self, asked: Asked) -> Account:

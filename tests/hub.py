@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +85,26 @@ def found(forge: LocalForge, kind: str, folder: Path) -> Hub:
         subprocess.run(["git", "clone", "--quiet", forge.remote, str(folder / name)], check=True)
         _configure(folder / name, folder, name)
     return hub
+
+
+def founded(kind: str, forge: type[LocalForge], folder: Path) -> Path:
+    """Make a team's registry on a forge that runs no more, to copy for each test."""
+    with forge.running(folder / "forge") as there:
+        found(there, kind, folder / "people")
+    return folder
+
+
+@contextmanager
+def copied(template: Path, kind: str, forge: type[LocalForge], folder: Path) -> Iterator[Hub]:
+    """Run a copy of such a registry in a folder of its own, until the block ends."""
+    shutil.copytree(template, folder, symlinks=True, dirs_exist_ok=True)
+    with forge.running(folder / "forge") as there:
+        hub = Hub(there, kind, folder / "people")
+        for name in PEOPLE:
+            config = hub.folder / name / ".git/config"
+            text = re.sub(r"(?m)^(\turl = ).*$", rf"\g<1>{there.remote}", config.read_text())
+            config.write_text(text.replace(str(template), str(folder)))
+        yield hub
 
 
 def _configure(root: Path, folder: Path, name: str) -> None:

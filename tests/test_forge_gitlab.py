@@ -335,8 +335,101 @@ def test_what_forbids_a_merge_is_said(server):
     server.open_by("alice", BRANCH)
     grown(server, BRANCH, "a", path="same")
     grown(server, "main", "b", path="same")
-    with pytest.raises(Refused, match="405"):
+    with pytest.raises(Refused, match="conflicts with its target") as told:
         client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert told.value.status == 405
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("ci_must_pass", "pipeline has not succeeded"), ("not_approved", "approvals are missing"),
+        ("discussions_not_resolved", "threads"), ("requested_changes", "asks for changes"), ("a_new_one", "405"),
+    ],
+)  # fmt: skip
+def test_the_reason_stands_beside_the_refusal_and_is_said(server, status, words):
+    server.open_by("alice", BRANCH)
+    server.blocked, before = status, server.tip("main")
+    with pytest.raises(Refused, match=words):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert server.tip("main") == before
+
+
+def test_who_may_not_merge_is_told_so_and_not_that_the_token_is_wrong(server):
+    server.open_by("alice", BRANCH)
+    server.no_mergers = ["alice"]
+    with pytest.raises(Refused, match="may not merge into that branch") as told:
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert "does not accept the token" not in str(told.value)
+
+
+def test_it_waits_while_gitlab_finds_out_and_not_for_ever(server):
+    server.open_by("alice", BRANCH)
+    server.checking = 99
+    with pytest.raises(Refused, match="still finds out"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert opened(server).state == "open"
+
+
+@pytest.mark.parametrize(("how", "way"), [("squash", "merge"), ("squash", "ff"), ("rebase", "ff")])
+def test_one_that_landed_another_way_meanwhile_is_not_taken_for_the_merge(server, how, way):
+    server.open_by("alice", BRANCH)
+    server.project["merge_method"] = way
+    grown(server, "main", "meanwhile")
+    server.merge_by_button(1, how=how)
+    with pytest.raises(Refused, match="another way"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+def test_one_that_landed_by_the_button_as_it_would_here_is_the_merge(server):
+    server.open_by("alice", BRANCH)
+    made = server.merge_by_button(1)
+    assert client(server).merge(opened(server), head=server.tip(BRANCH), message="x") == made
+
+
+@pytest.mark.parametrize("prefix", ["Draft: ", "[Draft] ", "(draft) ", "draft:"])
+def test_a_draft_stays_one_and_is_not_merged(server, prefix):
+    client(server).open(WANTED)
+    server.pulls[1]["title"] = prefix + "other words"
+    got = client(server).open(WANTED)
+    assert got.request.title == "Draft: Promote fraud@1"
+    writes = len(server.writes())
+    client(server).open(WANTED)
+    assert len(server.writes()) == writes
+    with pytest.raises(Refused, match="it is a draft"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+def test_a_jobs_own_token_is_told_what_it_may_not(server):
+    server.open_by("alice", BRANCH)
+    token = Token(server.accounts["robot"].token, "JOB-TOKEN", "", "CI_JOB_TOKEN")
+    api = Api(f"{server.url}/api/v4/", name="GitLab", token=token, wait=lambda _: None)
+    with pytest.raises(Refused, match="CI_JOB_TOKEN has none") as told:
+        GitLab(api, server.url, server.path).comment(opened(server), MARKER, f"{MARKER}\nthe plan")
+    assert "GITLAB_TOKEN" in told.value.hint
+    assert token.secret not in repr(told.value) + str(told.value) + told.value.hint
+    assert server.writes() == []
+
+
+def test_versions_are_in_the_order_in_which_they_came(server):
+    server.open_by("alice", BRANCH)
+    for text in ("two", "three", "four"):
+        grown(server, BRANCH, text)
+        opened(server)
+    head = server.tip(BRANCH)
+    for one in server.pulls[1]["versions"]:
+        one["created_at"] = "2026-11-25T08:00:00.000Z"
+    server.review("bob", 1)
+    (found,) = client(server).reviews(opened(server))
+    assert found.commit == head
+
+
+def test_a_version_without_its_time_is_not_passed_over(server):
+    server.open_by("alice", BRANCH)
+    server.review("bob", 1)
+    server.pulls[1]["versions"][0]["created_at"] = None
+    with pytest.raises(RegistryError, match="without its time"):
+        client(server).reviews(opened(server))
 
 
 # ── settings
@@ -358,6 +451,8 @@ def said(server: LocalGitLab, login: str = "alice") -> dict[str, bool | None]:
 def guard(server: LocalGitLab, rule: dict[str, Any] | None = None, **project: Any) -> None:
     server.accounts["alice"].may = "admin"
     server.project, server.branches, server.tags = {**GOOD, **project}, [{**RULE, **(rule or {})}], [{"name": "*"}]
+    server.rights = {"reset_approvals_on_push": True, "disable_overriding_approvers_per_merge_request": True}
+    server.approval_rules = [{"id": 1, "name": "who decides", "approvals_required": 1}]
 
 
 def test_nothing_is_open_where_everything_is_guarded(server):
@@ -404,7 +499,57 @@ def test_what_only_maintainers_see_is_not_called_good(server):
 def test_tags_of_releases_are_kept_by_what_takes_them_all_in(server):
     guard(server)
     server.tags = [{"name": "v*"}]
-    assert said(server)["tags"] is None
+    assert said(server)["tags"] is True
+
+
+@pytest.mark.parametrize("pattern", ["*", "m*", "*ai*", "main"])
+def test_the_most_permissive_rule_that_takes_the_branch_in_decides(server, pattern):
+    guard(server)
+    server.branches += [{**RULE, "name": f"other-{n}"} for n in range(3)]
+    server.branches.append({"name": pattern, "push_access_levels": [{"access_level": 30}], "allow_force_push": True})
+    found = said(server)
+    assert (found["pushes"], found["rewriting"]) == (True, True)
+
+
+@pytest.mark.parametrize("pattern", ["release/*", "ma", "mai.", "main*x", ""])
+def test_a_rule_of_other_branches_neither_opens_nor_guards_this_one(server, pattern):
+    guard(server)
+    server.branches.append({"name": pattern, "push_access_levels": [{"access_level": 30}], "allow_force_push": True})
+    assert set(said(server).values()) == {False}
+    server.branches = [{**RULE, "name": pattern}]
+    assert said(server)["pushes"] is True
+
+
+def test_one_rule_with_a_pattern_guards_as_well(server):
+    guard(server, {"name": "*"})
+    assert set(said(server).values()) == {False}
+
+
+@pytest.mark.parametrize("who", ["user_id", "group_id", "deploy_key_id"])
+def test_somebody_who_is_named_may_push(server, who):
+    guard(server, {"push_access_levels": [{"access_level": 0}, {"access_level": 0, who: 7}]})
+    assert said(server)["pushes"] is True
+
+
+def test_what_gitlab_asks_of_approvals_is_said_where_a_plan_has_it(server):
+    guard(server)
+    assert (said(server)["reviews"], said(server)["stale reviews"]) == (False, False)
+    server.rights["reset_approvals_on_push"] = False
+    server.rights["disable_overriding_approvers_per_merge_request"] = False
+    assert (said(server)["reviews"], said(server)["stale reviews"]) == (True, True)
+    server.approval_rules = [{"id": n, "approvals_required": 0} for n in range(4)]
+    assert said(server)["reviews"] is True
+    server.rights = None
+    assert said(server)["reviews"] is None
+
+
+def test_what_a_project_does_not_show_is_neither_open_nor_closed(server):
+    guard(server)
+    server.project = {}
+    found = client(server).settings(GUARDED)
+    unknown = {one.what for one in found if one.is_open is None}
+    assert unknown == {"merges", "squash", "verdict", "up to date", "workflow"}
+    assert all(one.repair for one in found if one.is_open is not False)
 
 
 def test_it_says_where_a_head_is(server):

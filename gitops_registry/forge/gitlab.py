@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
-from gitops_registry.forge.gitlab_settings import branch_rule, configuration, merging, tag_rule
+from gitops_registry.forge.gitlab_answers import drafted, heads, own_account, why_not_merged
+from gitops_registry.forge.gitlab_settings import approving, branch_rules, configuration, merging, tag_rule
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import (
     Guarded,
@@ -99,10 +100,7 @@ class GitLab:
     def reviews(self, request: PullRequest) -> list[Review]:
         """Return who approves now and who asks for changes, oldest first, each on the version they saw."""
         here = f"{self._here}/merge_requests/{request.number}"
-        versions = sorted(
-            (moment(text(one, "created_at")), text(one, "head_commit_sha"))
-            for one in self._api.pages(f"{here}/versions", per_page=_PAGE)
-        )
+        versions = heads(self._api.pages(f"{here}/versions", per_page=_PAGE))
         given = {
             person(dig(one, "user"), login="username"): text(one, "approved_at")
             for one in entries(self._api.get(f"{here}/approvals"), "approved_by")
@@ -151,6 +149,7 @@ class GitLab:
         there, is_new = self._open_one(wanted), False
         if there is None:
             there, is_new = self._create(wanted, title, body)
+        title = drafted(text(there, "title"), title, _TITLE_LIMIT)
         change = {} if text(there, "title") == title else {"title": title}
         if not is_same(text(there, "description"), body):
             change["description"] = body
@@ -242,7 +241,7 @@ class GitLab:
     def _note_of(self, here: str, marker: str) -> Any:
         """Return the oldest note of this token's own account that begins with a marker; None without one."""
         if self._own is None:
-            self._own = number(self._api.get("user"), "id")
+            self._own = own_account(self._api)
         for one in self._api.pages(here, per_page=_PAGE, sort="asc", order_by="created_at"):
             if text(one, "body").startswith(marker) and dig(one, "author", "id") == self._own:
                 return one
@@ -266,16 +265,15 @@ class GitLab:
 
     def merge(self, request: PullRequest, *, head: str, message: str) -> str:
         """Let GitLab make a merge commit of exactly that head, and return it."""
-        here = f"{self._here}/merge_requests/{request.number}"
+        here, reason = f"{self._here}/merge_requests/{request.number}", ""
         for _ in range(_LOOKS):  # it finds out in the background whether it can be merged
-            if text(self._api.get(here), "detailed_merge_status") not in {"checking", "unchecked", "preparing"}:
+            reason = text(self._api.get(here), "detailed_merge_status")
+            if reason not in {"checking", "unchecked", "preparing", "approvals_syncing"}:
                 break
             self._wait(_PAUSE)
+        told = {"sha": head, "squash": False, "merge_commit_message": message}
         try:
-            done = self._api.send(
-                "PUT", f"{here}/merge", json={"sha": head, "squash": False, "merge_commit_message": message}
-            )
-            made = self._read(done.data)
+            made = self._read(self._api.send("PUT", f"{here}/merge", json=told).data)
         except (Refused, Unanswered) as error:
             made = self.request(request.number)
             if made.head != head:
@@ -284,9 +282,16 @@ class GitLab:
                     hint="look at it again",
                 ) from error
             if made.state != "merged":
-                raise
+                raise why_not_merged(error, reason) from error
         if made.head != head or made.state != "merged" or not made.merged_as:
             raise Unanswered("GitLab took the merge and does not show it yet", hint="run it again in a moment")
+        parents = entries(self._api.get(f"{self._here}/repository/commits/{part(made.merged_as)}"), "parent_ids")
+        if len(parents) != 2 or parents[1] != head:
+            raise Refused(
+                f"GitLab landed pull request {request.number} in another way than by a merge commit of its head",
+                hint="gitops-registry check --landed says what to do",
+                status=409,
+            )
         return made.merged_as
 
     # ── settings
@@ -295,15 +300,22 @@ class GitLab:
         """Return how GitLab guards the branch: the project's ways to merge, protected branches and tags, where CI comes from."""
         project, page = self._api.get(self._here), f"{self.url}/-/settings"
         found = [*merging(project, guarded, page), configuration(project, page)]
-        try:
-            branches = list(self._api.pages(f"{self._here}/protected_branches", per_page=_PAGE))
-            tags = list(self._api.pages(f"{self._here}/protected_tags", per_page=_PAGE))
-        except Refused:
+        found += approving(self._shown("approvals"), self._shown("approval_rules"), page)
+        branches, tags = self._shown("protected_branches"), self._shown("protected_tags")
+        if not isinstance(branches, list) or not isinstance(tags, list):
             told = "how branches and tags are protected is shown to maintainers only"
             return fitting([*found, Setting("protection", None, told, f"{page}/repository")])
-        rule = next((one for one in branches if text(one, "name") == guarded.branch), None)
-        found += branch_rule(rule, guarded.branch, f"{page}/repository")
+        found += branch_rules(branches, guarded.branch, f"{page}/repository")
         return fitting([*found, tag_rule(tags, f"{page}/repository")])
+
+    def _shown(self, what: str) -> Any:
+        """Return a part of the settings; None where this token may not read it, or the server has none of it."""
+        try:
+            if what == "approvals":
+                return self._api.get(f"{self._here}/{what}")
+            return list(self._api.pages(f"{self._here}/{what}", per_page=_PAGE))
+        except (Refused, NotFound):
+            return None
 
     def ref(self, request: PullRequest) -> str:
         """Return the full name of the ref that has a merge request's head."""

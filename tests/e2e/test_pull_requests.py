@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from builder import git
 from forge_github import LocalGitHub
-from hub import Hub, found
+from hub import Hub, copied, founded
 
 import gitops_registry
 from gitops_registry import edits
@@ -23,10 +23,15 @@ BRANCH = "promote/fraud/1/production"
 PROMOTE = ("promote", "fraud", "1", "--to", "production", "--pull-request")
 
 
+@pytest.fixture(scope="module")
+def made(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return founded("github", LocalGitHub, tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with LocalGitHub.running(tmp_path / "forge") as forge:
-        yield found(forge, "github", tmp_path / "people")
+def hub(made: Path, tmp_path: Path) -> Iterator[Hub]:
+    with copied(made, "github", LocalGitHub, tmp_path / "hub") as team:
+        yield team
 
 
 def judged(hub: Hub, head: str = "", *more: str, check: int | None = None, number: str = "auto") -> dict:

@@ -10,7 +10,7 @@ import pytest
 from builder import git
 from forge_gitea import LocalGitea
 from forge_gitlab import LocalGitLab
-from hub import Hub, found
+from hub import Hub, copied, founded
 
 pytestmark = pytest.mark.needs("signing")
 BRANCH = "promote/fraud/1/production"
@@ -18,10 +18,15 @@ PROMOTE = ("promote", "fraud", "1", "--to", "production", "--pull-request")
 FORGES = {"gitlab": LocalGitLab, "gitea": LocalGitea}
 
 
-@pytest.fixture(params=FORGES)
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    with FORGES[request.param].running(tmp_path / "forge") as forge:
-        yield found(forge, request.param, tmp_path / "people")
+@pytest.fixture(scope="module", params=FORGES)
+def made(request: pytest.FixtureRequest, machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    return request.param, founded(request.param, FORGES[request.param], tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def hub(made: tuple[str, Path], tmp_path: Path) -> Iterator[Hub]:
+    with copied(made[1], made[0], FORGES[made[0]], tmp_path / "hub") as team:
+        yield team
 
 
 def judged(hub: Hub, check: int) -> dict:
@@ -88,3 +93,16 @@ def test_the_forge_makes_the_merge_that_was_judged(hub: Hub) -> None:
     done = hub.run("bob", "check", "--base", before, "--head", made, "--landed")
     assert done.returncode == 0
     assert f"attested by {hub.kind}" in hub.run("bob", "log", "fraud", "--limit", "1").stdout.lower()
+
+
+@pytest.mark.parametrize("how", ["squash", "rebase"])
+def test_what_was_not_merged_as_it_was_reviewed_is_explained(hub: Hub, how: str) -> None:
+    hub.run("carol", *PROMOTE)
+    hub.forge.review("bob", 1)
+    judged(hub, 0)
+    before = hub.forge.tip("main")
+    made = hub.forge.merge_by_button(1, how=how)
+    git(hub.folder / "job", "pull", "--quiet")
+    done = hub.run("job", "check", "--base", before, "--head", made, "--landed", check=1, as_="robot")
+    # Which of the two it was cannot be told of a single commit; GitLab brings a squashed one with a merge commit.
+    assert f"ed on {hub.kind}: this commit is nobody's that was reviewed" in done.stdout

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from builder import FLOORS, cli, git
 from forge_github import LocalGitHub
-from hub import PEOPLE, Hub, found
+from hub import Hub, found
+from hub import copied as copied_hub
 from jobs import ROOT, Ran, Runner, copied, event, wheel
 
 from gitops_registry import __version__, edits, paths
@@ -90,12 +91,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, machine: Path) -> Path:
 @pytest.fixture
 def hub(guarded: Path, tmp_path: Path) -> Iterator[Hub]:
     """One of one's own."""
-    shutil.copytree(guarded, tmp_path, symlinks=True, dirs_exist_ok=True)
-    with LocalGitHub.running(tmp_path / "forge") as forge:
-        team = Hub(forge, "github", tmp_path / "people")
-        for name in PEOPLE:
-            git(team.folder / name, "remote", "set-url", "origin", forge.remote)
-            git(team.folder / name, "config", "user.signingKey", str(team.folder / f"{name}.key"))
+    with copied_hub(guarded, "github", LocalGitHub, tmp_path) as team:
         yield team
 
 
@@ -312,8 +308,9 @@ def test_who_measures_gets_base_and_head_without_any_access_and_cannot_reach_any
     verify = trusted(hub, ".github/workflows/verify.yml")
     said = event("pull_request_fork", number=1, head=head, stale=head)
     runner.secrets = {"REGISTRY_STORAGE_KEY_ID": "key-of-the-store", "REGISTRY_STORAGE_KEY": "secret-of-the-store"}
-    first = runner.run(verify, "bytes", "pull_request_target", said, until="Fetch the bytes")
+    first = runner.run(verify, "bytes", "pull_request_target", said, until="Bundle")
     assert first.code == 0, first.told
+    assert [line.split()[-1] for line in first.told.splitlines() if line.startswith("fraud@1 ")] == ["ok"]
     step = next(
         step for step in yaml.safe_load(verify)["jobs"]["bytes"]["steps"] if step.get("name", "").startswith("Bundle")
     )
@@ -325,7 +322,10 @@ def test_who_measures_gets_base_and_head_without_any_access_and_cannot_reach_any
     )
     handed = runner.folder / "artifacts/registry-bytes"
     copied(runner.workspace / "registry.bundle", handed / "registry.bundle")
-    copied(runner.workspace / "registry.yaml", handed / ".dvc/cache/files/md5/ab/cdef")
+    fetched = sorted((runner.workspace / ".dvc/cache/files").rglob("*"))
+    fetched = [file.relative_to(runner.workspace) for file in fetched if file.is_file()]
+    for file in fetched:
+        copied(runner.workspace / file, handed / file)
     runner.remote, runner.token, runner.secrets = "/nowhere", "", {}
     *steps, last = yaml.safe_load(verify)["jobs"]["measure"]["steps"]
     probe = PROBE.format(port=hub.forge.url.rpartition(":")[2])
@@ -340,9 +340,14 @@ def test_who_measures_gets_base_and_head_without_any_access_and_cannot_reach_any
         "words": ["main", head], "network": "unreachable", "new privileges": "0", "capabilities": "0000000000000000",
         "processes": 2, "head": head,
     }  # fmt: skip
-    assert (registry / ".dvc/cache/files/md5/ab/cdef").exists()
+    assert fetched
+    assert all((registry / file).exists() for file in fetched)
     assert git(registry, "rev-parse", "HEAD").strip() == hub.forge.tip("main")
     assert git(registry, "status", "--porcelain") == ""
+    measured = runner.run(verify, "measure", "pull_request_target", said)
+    assert measured.code == 0, measured.told
+    assert "fraud@1: not measured: the base pins no evaluation data for fraud" in measured.told
+    assert not canary.exists()
     assert not canary.exists()
 
 
