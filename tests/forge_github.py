@@ -33,6 +33,10 @@ class LocalGitHub(LocalPulls):
             return Reply(404, {"message": "Not Found"})
         if asked.account is not None and asked.account.may == "read" and asked.method != "GET":
             return Reply(403, {"message": "Resource not accessible by personal access token"})
+        if (asked.method, asked.path) == ("POST", "/api/graphql"):
+            # The one question that is asked: who am I? Jobs and apps are answered here, and not by GET /user.
+            viewer = self._user(asked.account.login) if asked.account else None
+            return Reply(200, {"data": {"viewer": viewer and {"login": viewer["login"], "databaseId": viewer["id"]}}})
         return super().answer(asked)
 
     def _user(self, login: str) -> dict[str, Any] | None:
@@ -162,7 +166,7 @@ class LocalGitHub(LocalPulls):
             if login == pull["user"]:
                 return Reply(422, {"message": "Review cannot be requested from pull request author."})
             pull["asked"].append(login)
-        return Reply(201, self._pull(int(number), whole=True))
+        return Reply(201, self._pull(int(number)))
 
     @route("PUT", _BASE + "/pulls/{number}/merge")
     def merge(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
@@ -208,7 +212,7 @@ class LocalGitHub(LocalPulls):
     @route("GET", _BASE + "/issues/{number}/comments")
     def list_comments(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
         found = [comment for comment in self.comments if comment["issue"] == int(number)]
-        return self.paged(asked, [{**comment, "user": self._user(comment["user"])} for comment in found])
+        return self.paged(asked, [self._comment(comment) for comment in found])
 
     @route("POST", _BASE + "/issues/{number}/comments")
     def write_comment(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
@@ -229,13 +233,16 @@ class LocalGitHub(LocalPulls):
             "html_url": f"{self.url}/{self.path}/pull/{number}#issuecomment-{oid}",
         }
         self.comments.append(comment)
-        return Reply(201, {**comment, "user": self._user(comment["user"])})
+        return Reply(201, self._comment(comment))
+
+    def _comment(self, comment: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in comment.items() if key != "issue"} | {"user": self._user(comment["user"])}
 
     @route("PATCH", _BASE + "/issues/comments/{oid}")
     def change_comment(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:
         comment = next(comment for comment in self.comments if comment["id"] == int(oid))
         comment["body"] = asked.body["body"]
-        return Reply(200, {**comment, "user": self._user(comment["user"])})
+        return Reply(200, self._comment(comment))
 
     @route("POST", _BASE + "/statuses/{oid}")
     def set_status(self, asked: Asked, owner: str, name: str, oid: str) -> Reply:

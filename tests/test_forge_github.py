@@ -1,22 +1,18 @@
 """GitHub: pull requests, reviews, comments, statuses, merges and settings, against a server that keeps state like it.
 
-Every request that these tests send is compared with GitHub's published description of its API (version 2022-11-28, as a package
-has it in its generated source, which is read and never imported): its path, its query, and the fields of its body.
+Every request that these tests send, and every answer that the server makes, is compared with GitHub's published description.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forge_github import LocalGitHub
-from forges import Asked
+from forges import Account, Asked, Reply
+from github_api import check
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
 from gitops_registry.forge.github import GitHub
@@ -29,64 +25,27 @@ GUARDED = Guarded("main", "registry/verdict")
 MARKER = "<!-- gitops-registry: check -->"
 
 
+class Described(LocalGitHub):
+    """One whose own answers are kept, to be compared with the description."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.replies: dict[int, Reply] = {}
+
+    def answer(self, asked: Asked) -> Reply:
+        reply = self.replies[id(asked)] = super().answer(asked)
+        return reply
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalGitHub]:
-    with LocalGitHub.running(tmp_path) as forge:
+    with Described.running(tmp_path) as forge:
         grown(forge, "main", "start")
         grown(forge, BRANCH, "one", base="main")
         yield forge
     for asked in forge.asked:
-        allowed(asked)
-
-
-@cache
-def described() -> tuple[tuple[str, re.Pattern[str], set[str], dict[str, str]], ...]:
-    """Return the requests that GitHub describes: method, path, query, and the fields of a body with their types."""
-    spec = find_spec("githubkit_schemas")
-    assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
-    found = []
-    for name in ("pulls", "issues", "repos", "users", "apps", "git"):
-        source = (Path(folder) / "v2022_11_28/rest" / f"{name}.py").read_text(encoding="utf-8")
-        fields: dict[str, str] = {}
-        for text in re.split(r"\n    def ", source):
-            if "..." in text[-200:] and "data: UnsetType" in text:
-                fields = dict(re.findall(r"^        (\w+): ([\s\S]+?)(?: = UNSET)?,$", text, re.M))
-            if not (url := re.search(r'\n        url = f?"(.*?)"', text)):
-                continue
-            asked = re.search(r'request\(\s+"(\w+)"', text)
-            assert asked is not None
-            pattern = re.compile("/api/v3" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(url[1])))
-            query = re.search(r"params = \{(.*?)\}", text, re.DOTALL)
-            found.append((asked[1], pattern, set(re.findall(r'"(\w+)":', query[1] if query else "")), fields))
-            fields = {}
-    return tuple(found)
-
-
-def allowed(asked: Asked) -> None:
-    """Insist that a request is one that GitHub describes."""
-    if asked.path == "/api/graphql":
-        return
-    fit = [one for one in described() if one[0] == asked.method and one[1].fullmatch(asked.path)]
-    assert fit, f"no such request: {asked.method} {asked.path}"
-    _, pattern, query, fields = min(fit, key=lambda one: one[1].pattern.count("[^/]+"))
-    assert set(asked.query) <= query, f"{pattern.pattern} takes no {set(asked.query) - query}"
-    kinds = {str: ("str", "Literal"), bool: ("bool",), int: ("int",), list: ("list",)}
-    for name, value in (asked.body or {}).items():
-        assert any(kind in fields[name] for kind in kinds[type(value)]), f"{name} of {asked.path} is {fields[name]}"
-
-
-def test_requests_that_github_does_not_describe_are_seen() -> None:
-    good = Asked("POST", "/api/v3/repos/acme/models/pulls", {}, {"title": "t", "head": "h", "base": "main"}, {})
-    allowed(good)
-    for wrong in (
-        {"path": "/api/v3/repos/acme/models/pull"},
-        {"query": {"odd": "1"}},
-        {"body": {"title": 3}},
-        {"body": {"odd": ""}},
-    ):
-        with pytest.raises((AssertionError, KeyError)):
-            allowed(replace(good, **wrong))
+        if asked.path != "/api/graphql":
+            check(asked, forge.replies.get(id(asked)))
 
 
 def grown(forge: LocalGitHub, branch: str, text: str, *, base: str = "", path: str = "") -> str:
@@ -110,6 +69,36 @@ def client(forge: LocalGitHub, login: str = "alice") -> GitHub:
 
 def opened(forge: LocalGitHub, number: int = 1) -> PullRequest:
     return client(forge).request(number)
+
+
+# ── the description
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body", "words"),
+    [
+        ("GET", "pull/1", {}, None, "no such request"),
+        ("GET", "pulls", {"author": "alice"}, None, "takes no"),
+        ("POST", "pulls", {}, {"head": "b"}, "needs base"),
+        ("POST", "pulls", {}, {"head": "b", "base": "main", "reviewers": ["bob"]}, "has no reviewers"),
+        ("POST", "pulls", {}, {"head": "b", "base": None}, "is str"),
+        ("POST", "issues/1/labels", {}, {"labels": [1]}, "labels"),
+        ("POST", "statuses/x", {}, {"state": "fine"}, "is not 'fine'"),
+        ("PUT", "pulls/1/merge", {}, {"merge_method": "octopus"}, "is not 'octopus'"),
+        ("GET", "pulls/1", {}, {"a": 1}, "takes no body"),
+    ],
+)
+def test_a_request_that_is_not_described_does_not_pass(method, path, query, body, words):
+    with pytest.raises(AssertionError, match=words):
+        check(Asked(method, f"/api/v3/repos/acme/models/{path}", query, body, {}))
+
+
+def test_an_answer_that_is_not_described_does_not_pass():
+    asked = Asked("GET", "/api/v3/repos/acme/models/pulls/1", {}, None, {})
+    check(asked, Reply(200, {"number": 1, "user": {"login": "alice"}, "mergeable": None}))
+    for data in ({"number": "1"}, {"merger": "bob"}, {"user": {"name": 1}}, {"head": {"sha": None}}, []):
+        with pytest.raises(AssertionError, match="pulls/1: "):
+            check(asked, Reply(200, data))
 
 
 # ── opening
@@ -214,6 +203,82 @@ def test_labels_that_are_not_taken_are_a_note(server, status):
     assert client(server).open(WANTED).notes == ()
 
 
+def test_one_on_a_later_page_is_found(server):
+    server.open_by("alice", BRANCH, "Promote fraud@1")
+    for number in range(7):
+        grown(server, f"b{number}", f"b{number}", base="main")
+        server.open_by("bob", f"b{number}")
+    server.fail("POST", "/pulls$", 422, data={"message": "Validation Failed"})  # it would find it without a filter too
+    got = client(server).open(Wanted(BRANCH, "main", "Promote fraud@1", ""))
+    assert (got.is_new, got.request.number, server.writes()) == (False, 1, [])
+
+
+def test_a_change_whose_answer_is_lost_is_made_again(server):
+    client(server).open(WANTED)
+    server.fail("PATCH", "/pulls/1$", 502, after=True)
+    assert client(server).open(Wanted(BRANCH, "main", "another", "b")).request.title == "another"
+
+
+def test_labels_are_as_long_as_github_takes_them_and_written_once_whatever_their_case(server):
+    for labels in (("Registry", "registry", "x" * 80, ""), ("REGISTRY", "x" * 80)):
+        client(server).open(Wanted(BRANCH, "main", "t", "b", labels))
+    (told,) = [asked.body["labels"] for asked in server.writes() if asked.path.endswith("/labels")]
+    assert [label.lower() for label in told] == ["registry", "x" * 50]
+
+
+@pytest.mark.parametrize("status", [0, 403, 404, 500])
+def test_reviewers_who_could_not_be_asked_are_notes_and_asked_the_next_time(server, status):
+    server.fail("POST", "/requested_reviewers$", status, data={"message": "no"}, times=2)
+    got = client(server).open(WANTED)
+    assert [note.partition(" was not asked to review: ")[0] for note in got.notes] == ["bob", "carol"]
+    assert client(server).open(WANTED).notes == ()
+    assert server.pulls[1]["asked"] == ["bob", "carol"]
+
+
+def test_a_repository_that_got_another_name_is_followed(server):
+    here = f"{server.url}/api/v3/repos/acme/models/pulls"
+    server.fail("GET", "/pulls$", 301, headers={"Location": f"{here}?state=open&base=main"})
+    server.fail("POST", "/pulls$", 307, headers={"Location": here})
+    got = client(server).open(WANTED)
+    assert (got.is_new, server.pulls[1]["title"], server.pulls[1]["body"]) == (True, "Promote fraud@1", "the plan\n")
+
+
+def test_the_token_is_in_no_error_and_no_note(server):
+    secret = server.accounts["alice"].token
+    for method, path in (
+        ("POST", "/labels$"),
+        ("POST", "/requested_reviewers$"),
+        ("PUT", "/merge$"),
+        ("POST", "/comments$"),
+    ):
+        server.fail(method, path, 403, data={"message": f"the token {secret} may not"}, times=2)
+    forge = client(server)
+    notes = forge.open(WANTED).notes
+    assert len(notes) == 3
+    assert all("the token … may not" in note for note in notes)
+    for asked in (
+        lambda: forge.merge(opened(server), head=server.tip(BRANCH), message="m"),
+        lambda: forge.comment(opened(server), MARKER, MARKER),
+    ):
+        with pytest.raises(Refused, match="the token … may not") as told:
+            asked()
+        assert secret not in str(told.value) + repr(told.value) + repr(forge) + repr(vars(forge))
+
+
+def test_without_a_token_it_looks_and_writes_nothing(server):
+    server.open_by("alice", BRANCH)
+    forge = client(server, "")
+    assert forge.request(1).number == 1
+    for ask in (lambda: forge.open(WANTED), lambda: forge.comment(forge.request(1), MARKER, MARKER)):
+        with pytest.raises(Refused, match="asks for a token") as told:
+            ask()
+        assert told.value.hint == "gh auth login"
+    assert server.comments == []
+    server.is_private = True
+    with pytest.raises(NotFound, match="shows it to nobody without a token"):
+        forge.request(1)
+
+
 def test_a_text_is_as_long_as_github_takes_it_and_stays_the_same(server):
     for _ in range(2):
         client(server).open(Wanted(BRANCH, "main", "x" * 300, "y" * 70_000))
@@ -248,6 +313,11 @@ def test_people_are_found_by_login(server):
     assert client(server).person("bob") == Person(1002, "bob")
     with pytest.raises(NotFound):
         client(server).person("no/body")
+    server.fail("GET", "/users/bob$", 200, data={"login": "bob"})
+    with pytest.raises(RegistryError, match="without a number"):
+        client(server).person("bob")
+    with pytest.raises(NotFound):
+        client(server).request(7)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +394,82 @@ def test_a_review_that_is_not_submitted_and_one_by_nobody_are_no_trouble(server)
     assert [(one.author.id, one.commit) for one in found] == [(1002, server.tip(BRANCH)), (0, "")]
 
 
+@pytest.mark.parametrize(
+    ("lost", "words"), [({"submitted_at": None}, "without its time"), ({"submitted_at": "soon"}, "without its time"), ({"id": None}, "no id")]
+)  # fmt: skip
+def test_a_word_without_its_time_or_number_is_not_passed_over(server, lost, words):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1, "rejected")
+    server.fail("GET", "/reviews$", 200, data=[{**server.pulls[1]["reviews"][0], "user": None, **lost}])
+    with pytest.raises(RegistryError, match=words):
+        client(server).reviews(opened(server))
+
+
+@pytest.mark.parametrize("moment", [None, "soon", 7])
+def test_a_rewriting_whose_time_is_not_told_comes_after_every_review(server, moment):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1)
+    server.fail("GET", "/events$", 200, data=[{"event": "head_ref_force_pushed", "created_at": moment}])
+    assert [one.commit for one in client(server).reviews(opened(server))] == [""]
+
+
+def test_a_rewriting_on_a_later_page_of_events_counts(server):
+    server.open_by("carol", BRANCH)
+    server.review("bob", 1)
+    client(server).reviews(opened(server))
+    events = [{"event": "labeled", "created_at": server.now()} for _ in range(7)]
+    server.pulls[1]["events"] = [*events, {"event": "head_ref_force_pushed", "created_at": server.now()}]
+    assert [one.commit for one in client(server).reviews(opened(server))] == [""]
+
+
 # ── comment and status
+
+
+def test_an_app_finds_its_own_comment_and_not_one_that_somebody_wrote_under_its_marker(server):
+    server.accounts["app"] = Account(2001, "app", "secret-of-app", is_bot=True)
+    server.open_by("alice", BRANCH)
+    for number, login in ((1, "robot"), (2, "carol"), (3, "app"), (4, "app")):
+        server.comments.append({"id": number, "issue": 1, "user": login, "body": f"{MARKER} {login}", "html_url": f"c{number}"})  # fmt: skip
+    assert client(server, "app").comment(opened(server), MARKER, f"{MARKER} now") == "c3"
+    assert [one["body"].removeprefix(MARKER) for one in server.comments] == [" robot", " carol", " now", " app"]
+
+
+@pytest.mark.parametrize("status", [0, 403, 404, 502])
+def test_a_job_that_is_not_told_who_it_is_takes_only_what_a_job_wrote(server, status):
+    server.open_by("alice", BRANCH)
+    server.comments = [
+        {"id": 1, "issue": 1, "user": "carol", "body": f"{MARKER} mine", "html_url": "c1"},
+        {"id": 2, "issue": 1, "user": "robot", "body": f"{MARKER} job", "html_url": "c2"},
+    ]
+    server.fail("POST", "/graphql$", status, times=9)
+    assert client(server, "robot").comment(opened(server), MARKER, f"{MARKER} now") == "c2"
+    assert server.comments[0]["body"] == f"{MARKER} mine"
+
+
+def test_a_comment_that_only_mentions_the_marker_is_left(server):
+    server.open_by("alice", BRANCH)
+    server.comments.append({"id": 1, "issue": 1, "user": "alice", "body": f"see {MARKER}", "html_url": "c1"})
+    client(server).comment(opened(server), MARKER, f"{MARKER} now")
+    assert [one["body"] for one in server.comments] == [f"see {MARKER}", f"{MARKER} now"]
+
+
+def test_a_comment_is_as_long_as_github_takes_it_and_stays_the_same(server):
+    server.open_by("alice", BRANCH)
+    for _ in range(2):
+        client(server).comment(opened(server), MARKER, MARKER + "y" * 70_000)
+    assert (len(server.writes()), len(server.comments[0]["body"])) == (1, 65_536)
+
+
+def test_a_status_that_may_not_be_set_or_is_lost_twice_is_said(server):
+    oid = server.tip(BRANCH)
+    server.fail("POST", "/statuses/", 502, times=2)
+    with pytest.raises(Unanswered, match="502"):
+        client(server).set_status(oid, Status("registry/verdict", "success", "fine"))
+    server.accounts["carol"].may = "read"
+    with pytest.raises(Refused, match="not accessible by personal access token") as told:
+        client(server, "carol").set_status(oid, Status("registry/verdict", "success", "fine"))
+    assert told.value.status == 403
+    assert server.statuses == []
 
 
 def test_a_comment_is_written_once_and_then_brought_up_to_date(server):
@@ -408,6 +553,52 @@ def test_a_merge_whose_answer_is_lost_is_looked_up(server, after):
     made = client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
     assert made == server.tip("main")
     assert server.git("rev-list", "--count", "--merges", "main") == "1"
+
+
+def test_run_again_a_merge_is_done_and_with_another_head_it_is_not(server):
+    server.open_by("alice", BRANCH)
+    head = server.tip(BRANCH)
+    made = client(server).merge(opened(server), head=head, message="x")
+    grown(server, BRANCH, "later")
+    writes = len(server.writes())
+    assert client(server).merge(opened(server), head=head, message="x") == made
+    with pytest.raises(Moved):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+    assert len(server.writes()) == writes
+
+
+def test_a_base_that_moves_at_the_last_moment_is_to_be_checked_again(server):
+    server.open_by("alice", BRANCH)
+    server.fail("PUT", "/merge$", 405, data={"message": "Base branch was modified. Review and try the merge again."})
+    with pytest.raises(Moved, match="moved while it was merged"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
+
+
+def test_it_waits_while_github_looks_whether_it_merges_and_not_for_ever(server):
+    server.open_by("alice", BRANCH)
+    waited: list[float] = []
+    forge = client(server)
+    forge._wait = waited.append
+    unsure = server._pull(1, whole=True) | {"mergeable": None}
+    server.fail("GET", "/pulls/1$", 200, data=unsure, times=3)
+    request = forge.request(1)
+    made = forge.merge(request, head=server.tip(BRANCH), message="x")
+    assert (made, waited) == (server.tip("main"), [0.5, 1.0])
+
+
+def test_one_of_which_github_never_knows_whether_it_merges_is_left_to_its_own_answer(server):
+    server.open_by("alice", BRANCH)
+    server.fail("GET", "/pulls/1$", 200, data=server._pull(1, whole=True) | {"mergeable": None}, times=99)
+    server.fail("PUT", "/merge$", 405, data={"message": "Pull Request is not mergeable"})
+    with pytest.raises(Refused, match="not mergeable"):
+        client(server).merge(client(server).request(1), head=server.tip(BRANCH), message="x")
+
+
+def test_a_merge_that_github_took_and_does_not_show_is_not_called_done(server):
+    server.open_by("alice", BRANCH)
+    server.fail("PUT", "/merge$", 200, data={"merged": True, "message": "fine"})
+    with pytest.raises(Unanswered, match="does not show it yet"):
+        client(server).merge(opened(server), head=server.tip(BRANCH), message="x")
 
 
 def test_what_forbids_a_merge_is_said(server):
@@ -542,6 +733,67 @@ def test_what_only_administrators_see_is_not_called_good(server):
     )
     found = said(server, "bob")
     assert {found[what] for what in ("pushes", "rewriting", "deletion", "bypass")} == {None}
+
+
+def test_what_may_not_be_looked_at_is_not_known_and_no_error(server):
+    guard(server)
+    server.fail("GET", "rulesets/", 403, data={"message": "Resource not accessible by integration"}, times=9)
+    server.fail("GET", "models/branches/main$", 403, data={"message": "Resource not accessible by integration"})
+    server.fail("GET", "branches/main/protection$", 403, data={"message": "Resource not accessible by integration"})
+    server.fail("GET", "apps/github-actions$", 403, data={"message": "Resource not accessible by integration"})
+    found = said(server)
+    assert (found["bypass"], found["workflow"], found["tags"], found["pushes"]) == (None, None, None, False)
+    assert True not in {found[what] for what in ("rewriting", "deletion", "verdict", "up to date")}
+    server.fail("GET", "branches/main/protection$", 403, data={"message": "Resource not accessible by integration"})
+    server.fail("GET", "models/branches/main$", 403, data={"message": "Resource not accessible by integration"})
+    guard(server, [])
+    found = said(server)
+    assert {what: found[what] for what in ("pushes", "rewriting", "deletion", "up to date")} == dict.fromkeys(
+        ("pushes", "rewriting", "deletion", "up to date")
+    )
+
+
+def test_a_limit_is_no_lack_of_a_right_to_look(server):
+    guard(server)
+    server.fail("GET", "models/branches/main", 403, headers={"Retry-After": "3600"}, times=9)
+    with pytest.raises(Refused, match="takes no more requests"):
+        said(server)
+
+
+def test_a_workflow_that_an_organisation_requires_is_one_that_writers_cannot_replace(server):
+    path = ".github/workflows/registry-validate.yml"
+    rule = {"type": "workflows", "ruleset_id": 7, "parameters": {"workflows": [{"path": path, "repository_id": 9}]}}
+    guard(server, [*RULES[:3], rule])
+    found = said(server)
+    assert (found["verdict"], found["workflow"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("actor", "named"),
+    [
+        ({"actor_type": "RepositoryRole", "actor_id": 5}, "who has the role admin"),
+        ({"actor_type": "OrganizationAdmin", "actor_id": None}, "OrganizationAdmin"),
+        ({"actor_type": "Integration", "actor_id": 77, "bypass_mode": "always"}, "Integration 77"),
+        ({"actor_type": "DeployKey", "actor_id": None, "bypass_mode": "pull_request"}, "DeployKey"),
+    ],
+)
+@pytest.mark.parametrize("ruleset", [0, 1])
+def test_who_is_exempt_is_named_for_branches_and_for_tags(server, actor, named, ruleset):
+    guard(server)
+    server.rulesets[ruleset] = {**server.rulesets[ruleset], "bypass_actors": [actor]}
+    (one,) = [one for one in client(server).settings(GUARDED) if one.what == "bypass"]
+    assert one.is_open is True
+    assert f"{named} of the ruleset {server.rulesets[ruleset]['name']}" in one.message
+
+
+def test_a_ruleset_of_tags_that_leaves_some_out_or_is_not_active_keeps_them_not(server):
+    guard(server)
+    server.rulesets[1] = {**TAGS, "conditions": {"ref_name": {"include": ["~ALL"], "exclude": ["refs/tags/fraud@*"]}}}
+    assert said(server)["tags"] is None
+    server.rulesets[1] = {**TAGS, "enforcement": "evaluate"}
+    assert said(server)["tags"] is True
+    server.rulesets[1] = {**TAGS, "rules": [{"type": "deletion"}]}
+    assert said(server)["tags"] is True
 
 
 @pytest.mark.parametrize(("include", "wanted"), [(["refs/tags/v*"], None), (["~ALL"], False)])

@@ -13,10 +13,11 @@ import pytest
 from forge_github import LocalGitHub
 
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.forge import http
+from gitops_registry.forge import http, tokens
 from gitops_registry.forge.http import Api, Token
 from gitops_registry.forge.interface import Refused, Unanswered
 from gitops_registry.forge.place import Site, connect, site
+from gitops_registry.forge.reading import text
 from gitops_registry.forge.tokens import how, token
 
 SECRET = "secret-of-alice-1001"
@@ -166,13 +167,14 @@ def test_without_a_token_it_says_how_to_get_one(server):
 
 
 class Odd:
-    """A server that answers every request with the same bytes and notes the headers it got."""
+    """A server that answers every request with the same bytes and notes the headers it got, and how often all was read."""
 
     def __init__(self, answer: bytes) -> None:
-        self.answer, self.got = answer, b""
+        self.answer, self.got, self.read = answer, b"", 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -184,6 +186,7 @@ class Odd:
                 self.got += client.recv(65_536)
                 try:
                     client.sendall(self.answer)
+                    self.read += 1
                 except OSError:
                     continue
 
@@ -191,6 +194,9 @@ class Odd:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Only then is it closed: the next server may get its number, and a thread that is about to accept would take calls of that.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 
@@ -215,6 +221,46 @@ def test_an_answer_without_end_is_not_read(monkeypatch):
     monkeypatch.setattr(http, "_MOST_BYTES", 1000)
     with Odd(reply(b"[" + b"1," * 5000 + b"1]")) as odd, pytest.raises(Unanswered, match="could not be read"):
         asking(odd).get("x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply(b"[" * 100_000), "no JSON"),
+        (reply(b"\xff\xfe"), "no JSON"),
+        (reply(b"", "Location: https://[no", status="302 Found"), "no address"),
+        (reply(b"", "Location: file:///etc/passwd", status="302 Found"), "another server"),
+        (reply(b"[]", 'Link: <https://[no>; rel="next"'), "no address"),
+        (reply(b"<html>", status="403 Forbidden"), "does not allow it"),
+        (reply(b"", "Retry-After: \xb2", status="429 Wait"), "takes no more requests"),
+        (reply(b"", f"Retry-After: {'9' * 400}", status="429 Wait"), "takes no more requests"),
+        (reply(b"", f"X-RateLimit-Reset: {'9' * 400}", "X-RateLimit-Remaining: 0", status="403 No"), "takes no more"),
+        (reply(b"xx", "Content-Encoding: gzip"), "could not be read"),
+        (b"HELLO\r\n\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "could not be read"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "broke off"),
+    ],
+)
+def test_an_odd_answer_is_an_error_of_one_line(answer, words):
+    with Odd(answer) as odd, pytest.raises(RegistryError, match=words) as told:
+        list(asking(odd).pages("x"))
+    assert "\n" not in told.value.message
+    assert SECRET not in str(told.value) + told.value.hint
+
+
+def test_half_a_sign_is_one_that_can_be_written():
+    with Odd(reply(b'{"title": "a \\ud800 b"}')) as odd:
+        assert text(asking(odd).get("x"), "title") == "a ? b"
+
+
+def test_a_redirect_whose_own_answer_has_no_end_is_not_read(monkeypatch):
+    monkeypatch.setattr(http, "_MOST_BYTES", 100_000)
+    with Odd(b"") as odd:
+        odd.answer = reply(b"x" * 30_000_000, f"Location: {odd.url}y", status="302 Found")  # more than sockets keep
+        with pytest.raises(Unanswered, match="could not be read"):
+            asking(odd).get("x")
+        assert b"GET /y" not in odd.got
+    assert odd.read == 0
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again():
@@ -282,7 +328,15 @@ PUBLIC = [
     ("gitea", "codeberg.org", {"FORGEJO_TOKEN": "f"}, "token f"),
     ("gitea", "git.corp.example", {"GITEA_TOKEN": "t", "GITEA_SERVER_URL": "https://git.corp.example/"}, "token t"),
     ("gitea", "git.corp.example", {"GITEA_TOKEN": "t", "GITEA_SERVER_URL": "https://evil.example"}, None),
-]
+    ("github", "github.com", {"GITHUB_TOKEN": "b", "GH_HOST": "https://[no"}, None),
+    # The token of a job is for the server that runs it, whatever other server is named too.
+    ("gitea", "codeberg.org", {"GITHUB_TOKEN": "b"}, None),
+    ("gitea", "codeberg.org", {"GITHUB_TOKEN": "b", "GITHUB_SERVER_URL": "https://codeberg.org"}, "token b"),
+    ("gitea", "git.corp.example", {"GITHUB_TOKEN": "b", "GITHUB_SERVER_URL": "https://github.com", "GITEA_SERVER_URL": "https://git.corp.example"}, None),
+    ("github", "git.corp.example", {"GITHUB_TOKEN": "b", "GITHUB_SERVER_URL": "https://github.com", "GH_HOST": "git.corp.example"}, None),
+    ("gitlab", "git.corp.example", {"CI_JOB_TOKEN": "j", "CI_SERVER_URL": "https://gitlab.com", "GITLAB_HOST": "git.corp.example"}, None),
+    ("gitlab", "gitlab.com", {"CI_JOB_TOKEN": "j"}, None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "host", "environ", "wanted"), PUBLIC)
@@ -301,6 +355,48 @@ def test_the_forges_own_tool_is_asked_where_the_environment_has_none(tmp_path):
     assert token("github", "git.corp.example", {"PATH": f"{tmp_path}:/bin:/usr/bin"}) is None
     tool.write_text("#!/bin/sh\nprintf 'one\\ntwo\\n'\n")
     assert token("github", "github.com", {"PATH": f"{tmp_path}:/bin:/usr/bin"}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "tool", "server", "environ"),
+    [
+        ("github", "gh", "github.com", {"GH_TOKEN": SECRET, "GITHUB_TOKEN": SECRET, "GH_HOST": "git.corp.example"}),
+        ("github", "gh", "other.example", {"GH_ENTERPRISE_TOKEN": SECRET, "GITHUB_ENTERPRISE_TOKEN": SECRET}),
+        ("gitlab", "glab", "git.corp.example", {"GITLAB_TOKEN": SECRET, "OAUTH_TOKEN": SECRET, "CI_JOB_TOKEN": SECRET}),
+    ],
+)
+def test_a_tool_that_would_say_what_a_variable_holds_for_another_server_does_not_see_it(
+    tmp_path, kind, tool, server, environ
+):
+    (tmp_path / tool).write_text('#!/bin/sh\necho "own:$(env | grep -c secret)"\n')
+    (tmp_path / tool).chmod(0o755)
+    found = token(kind, server, {**environ, "PATH": f"{tmp_path}:/bin:/usr/bin"})
+    assert found is not None
+    assert (found.secret, found.source) == ("own:0", tool)
+
+
+@pytest.mark.parametrize("said", ["printf '\\377\\n'", "echo", "echo a b", "echo x; exit 1", "kill $$"])
+def test_a_tool_that_says_no_token_has_none(tmp_path, said):
+    (tmp_path / "glab").write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / "glab").chmod(0o755)
+    assert token("gitlab", "gitlab.com", {"PATH": f"{tmp_path}:/bin:/usr/bin"}) is None
+
+
+def test_a_tool_that_never_answers_or_cannot_run_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "_SECONDS", 0.1)
+    (tmp_path / "gh").write_text("#!/bin/sh\nexec sleep 5\n")
+    (tmp_path / "gh").chmod(0o755)
+    assert token("github", "github.com", {"PATH": f"{tmp_path}:/bin:/usr/bin"}) is None
+    (tmp_path / "gh").write_text("#!/no/such/shell\n")
+    assert token("github", "github.com", {"PATH": str(tmp_path)}) is None
+    assert token("github", "--help", {"PATH": str(tmp_path)}) is None
+
+
+@pytest.mark.parametrize("secret", ["a\nb", "a b", "a…b", "“ab”", "a\x7fb"])
+def test_what_no_header_can_carry_is_refused_before_it_is_sent_and_not_shown(secret):
+    with pytest.raises(RegistryError, match="GITHUB_TOKEN holds something that no token is") as told:
+        token("github", "github.com", {"GITHUB_TOKEN": f"hidden{secret}hidden", "PATH": "/nowhere"})
+    assert "hidden" not in repr(told.value) + told.value.hint
 
 
 @pytest.mark.parametrize(
@@ -323,6 +419,23 @@ PLACES = [
     ("https://git.corp.example/acme/models", None),
     ("/srv/models.git", None),
     ("https://github.com/../models", None),
+    ("https://GitHub.com:443/acme/models.git", ("github", "https://github.com", "acme/models")),
+    ("https://hidden@github.com/acme/models", ("github", "https://github.com", "acme/models")),
+    (
+        "ssh://git@altssh.gitlab.com:443/acme/team/deep/models",
+        ("gitlab", "https://gitlab.com", "acme/team/deep/models"),
+    ),
+    ("git+ssh://git@codeberg.org/acme/models.git", ("gitea", "https://codeberg.org", "acme/models")),
+    ("codeberg.org:acme/models.git", ("gitea", "https://codeberg.org", "acme/models")),
+    ("https://github.com.evil.example/acme/models", None),
+    ("https://github.com@evil.example/acme/models", None),
+    ("https://github.com:8443/acme/models", None),
+    ("https://github.com:x/acme/models", None),
+    ("https://[no/acme/models", None),
+    ("https://github.com/acme/models?hidden", ("github", "https://github.com", "acme/models")),
+    ("git@github.com:acme/mod els", None),
+    ("git://github.com/acme/models", None),
+    ("", None),
     ("file:///srv/models.git", None),
 ]
 
@@ -338,10 +451,24 @@ def test_a_server_of_ones_own_is_known_when_registry_yaml_names_it():
     found = site("ssh://git@git.corp.example:2222/acme/models.git", kind="gitea", url="https://git.corp.example/forge")
     assert found == Site("gitea", "https://git.corp.example/forge", "acme/models")
     assert found.api == "https://git.corp.example/forge/api/v1/"
+    assert site("ssh://git@[::1]:22/acme/models", kind="gitea") == Site("gitea", "https://[::1]", "acme/models")
+    assert site("http://127.0.0.1:3000/acme/models", kind="gitea") == Site(
+        "gitea", "http://127.0.0.1:3000", "acme/models"
+    )
     with pytest.raises(RegistryError, match="the remote is on git"):
         site("https://git.corp.example/acme/models", kind="github", url="https://evil.example")
     with pytest.raises(RegistryError, match="not on https"):
         site("git@git.corp.example:acme/models", kind="github", url="http://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("gitea", "acme/models"), ("gitlab", "acme/models"), ("gitlab", "acme/team/models")]
+)
+@pytest.mark.parametrize("start", ["https://alice@git.corp.example/forge/", "git@git.corp.example:"])
+def test_a_server_in_a_folder_of_another_is_no_part_of_the_path(kind, path, start):
+    found = site(f"{start}{path}.git", kind=kind, url="https://git.corp.example/forge/")
+    assert found == Site(kind, "https://git.corp.example/forge", path)
+    assert found.host == "git.corp.example"
 
 
 def test_no_token_goes_over_a_line_that_others_read():

@@ -223,7 +223,7 @@ class GitHub:
         try:
             self._own = person(self._api.get("user"))
         except (NotFound, Refused) as error:
-            if isinstance(error, Refused) and error.status == 401:
+            if isinstance(error, Refused) and error.status in {401, 429}:
                 raise
             self._own = NOBODY
         if self._own == NOBODY:

@@ -41,11 +41,16 @@ def pull_request(data: Any, page: str) -> PullRequest:
 
 
 def review(data: Any) -> Review:
-    """Return a review, as one of whose states WORDS has it."""
-    commit = text(data, "commit_id")
+    """Return a review, as one of whose states WORDS has it. Raises RegistryError for one without its number or its time.
+
+    The newest word of a person counts, so one whose time is not known could be older or newer than another.
+    """
+    commit, time = text(data, "commit_id"), moment(text(data, "submitted_at"))
+    if time.timestamp() <= 0:
+        raise RegistryError("GitHub shows a review without its time", hint="try again in a while")
     return Review(
         str(number(data, "id")), person(dig(data, "user")), WORDS[text(data, "state").upper()],
-        commit if is_commit(commit) else "", moment(text(data, "submitted_at")), text(data, "body"),
+        commit if is_commit(commit) else "", time, text(data, "body"),
     )  # fmt: skip
 
 

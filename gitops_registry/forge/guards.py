@@ -80,15 +80,27 @@ def _protection(api: Api, here: str, branch: str) -> tuple[Any, bool]:
     except Refused as error:
         if error.status not in {401, 403}:
             raise
-    shown = api.find(f"{here}/branches/{part(branch)}")
+    shown, is_shown = _shown(api, f"{here}/branches/{part(branch)}")
+    if not is_shown:
+        return None, False
     if shown is None or dig(shown, "protection", "enabled") is False:
         return None, True
     return {"required_status_checks": dig(shown, "protection", "required_status_checks")}, False
 
 
+def _shown(api: Api, path: str, **params: Any) -> tuple[Any, bool]:
+    """Return what is at a path (None where nothing is), and whether the token may look."""
+    try:
+        return api.find(path, **params), True
+    except Refused as error:
+        if error.status != 403:
+            raise
+        return None, False
+
+
 def _ruleset(api: Api, here: str, oid: Any) -> Any:
     is_number = isinstance(oid, int) and not isinstance(oid, bool)
-    return api.find(f"{here}/rulesets/{oid}", includes_parents="true") if is_number else None
+    return _shown(api, f"{here}/rulesets/{oid}", includes_parents="true")[0] if is_number else None
 
 
 def _merges(repository: Any, rules: _Rules) -> Setting:
@@ -178,7 +190,7 @@ def _judge(api: Api, rules: _Rules, named: list[Any], judges: list[str]) -> list
     if not apps:
         message = f"whoever may write can set {rules.status}: it is taken from any source"
         return [Setting("workflow", True, message, repair)]
-    actions = dig(api.find(f"apps/{_ACTIONS}"), "id")  # another number on every Enterprise Server
+    actions = dig(_shown(api, f"apps/{_ACTIONS}")[0], "id")  # another number on every Enterprise Server
     if not isinstance(actions, int):
         return [Setting("workflow", None, f"which app {rules.status} must come from ({apps[0]}) is not told", repair)]
     if set(apps) == {actions}:
@@ -263,4 +275,6 @@ def _tags(tags: list[Any], page: str) -> Setting:
         return Setting(
             "tags", None, f"only some tags stay where they are ({', '.join(kept)}): releases are NAME@N", where
         )
+    if None in tags:
+        return Setting("tags", None, "a ruleset for tags is there, and not shown to this token", where)
     return Setting("tags", True, "tags may be moved and deleted by whoever writes", where)

@@ -6,6 +6,7 @@ Only what may be asked twice is asked twice. A token is never part of an error, 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _PATIENCE = 90.0
 _MOST_BYTES = 20_000_000
 _MOST_PAGES = 200
 _PAUSE = 0.5
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class Answer(NamedTuple):
@@ -38,12 +40,23 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Token:
-    """A secret, the header that carries it, and where it was found; it never shows itself."""
+    """A secret, the header that carries it, and where it was found; it never shows itself.
+
+    Raises RegistryError for what no header can carry: whatever would send it would show it in its error.
+    """
 
     secret: str = field(repr=False)
     header: str = "Authorization"
     scheme: str = "Bearer"
     source: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a secret with anything but visible signs of ASCII."""
+        if re.fullmatch(r"[!-~]+", self.secret) is None:
+            raise RegistryError(
+                f"{self.source or 'the token'} holds something that no token is",
+                hint="copy the token again, without blanks, lines or quotes around it",
+            )
 
     @property
     def value(self) -> str:
@@ -124,7 +137,7 @@ class Api:
                     raise Refused(
                         f"{self.name} takes no more requests for {round(pause)} seconds",
                         hint="wait that long, then run it again: it goes on where it was",
-                        status=answer.status,
+                        status=429,  # also where it says 403, which means that somebody may not
                     )
                 patience -= pause
                 self._wait(pause)
@@ -140,11 +153,18 @@ class Api:
                 raise self._refusal(answer, path)
             return answer
 
-    def _address(self, path: str) -> str:
-        url = urljoin(self.base, path)
-        if urlsplit(url)[:2] != urlsplit(self.base)[:2]:
+    def _address(self, path: str, start: str = "") -> str:
+        """Return the address of a path below `start`, or below the base. Raises RegistryError where that is another server."""
+        try:
+            url = urljoin(start or self.base, path)
+            there = urlsplit(url)
+        except ValueError:
             raise RegistryError(
-                f"{self.name} points to another server, {urlsplit(url).hostname}", hint="is that address its API?"
+                f"{self.name} points to something that is no address", hint="is that address its API?"
+            ) from None
+        if there[:2] != urlsplit(self.base)[:2]:
+            raise RegistryError(
+                f"{self.name} points to another server, {there.hostname}", hint="is that address its API?"
             )
         return url
 
@@ -166,7 +186,7 @@ class Api:
             moved = got.status_code in {307, 308} or (got.status_code in {301, 302} and method == "GET")
             if not moved or not there:
                 break
-            url, sent = self._address(urljoin(url, there)), {}
+            url, sent = self._address(there, url), {}
         return Answer(got.status_code, self._decoded(got, body), got.headers)
 
     def _decoded(self, got: requests.Response, body: bytes) -> Any:
@@ -176,7 +196,7 @@ class Api:
             return None
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             if got.status_code < 300:
                 raise RegistryError(
                     f"{self.name} answered with something that is no JSON", hint="is that address its API?"
@@ -187,7 +207,13 @@ class Api:
         if self._session is None:
             import requests
 
-            self._session = requests.Session()
+            class Here(requests.Session):
+                """One that follows nothing by itself: it would read the whole answer first, however long."""
+
+                def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as requests calls it
+                    return None
+
+            self._session = Here()
             self._session.headers.update(self._headers)
             token = self._token
 
@@ -255,10 +281,10 @@ def _asked_to_wait(answer: Answer) -> float | None:
     )
     if not is_limit:
         return None
-    if after.strip().isdigit():
+    if _SECONDS.fullmatch(after.strip()):
         return float(after)
     reset: str = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
-    if headers.get("X-RateLimit-Remaining", "0") == "0" and reset.isdigit():
+    if headers.get("X-RateLimit-Remaining", "0") == "0" and _SECONDS.fullmatch(reset):
         left: float = float(reset) - time.time()
         return left if left > 1.0 else 1.0
     return 0.0
@@ -297,4 +323,4 @@ def _next(link: str) -> str:
     from requests.utils import parse_header_links
 
     found = parse_header_links(link) if link else []
-    return next((str(entry["url"]) for entry in found if entry.get("rel") == "next"), "")
+    return next((str(entry["url"]) for entry in found if "next" in str(entry.get("rel")).split()), "")

@@ -59,10 +59,12 @@ def site(remote: str, *, kind: Known | None = None, url: str = "") -> Site | Non
     server, path = found
     host = urlsplit(server).netloc
     told = kind or _HOSTS.get(host)
+    named = urlsplit(url)
+    if not _is_ssh(remote):  # git's address has the folder that the server is in, where it is in one
+        path = path.removeprefix(f"{named.path.strip('/')}/")
     if told is None or path.count("/") < 1 or (told != "gitlab" and path.count("/") != 1):
         return None
     if url:
-        named = urlsplit(url)
         if named.scheme != "https" and named.netloc != host:
             raise RegistryError(f"the forge {url} is not on https", hint="say https://… in registry.yaml")
         if named.hostname != urlsplit(server).hostname and not _is_ssh(remote):
@@ -79,13 +81,18 @@ def _is_ssh(remote: str) -> bool:
 
 
 def _split(remote: str) -> tuple[str, str] | None:
-    """Return the server's address and the path of the repository on it."""
+    """Return the server's address, without the usual port, and the path of the repository on it."""
     if "://" in remote:
-        parts = urlsplit(remote)
+        try:
+            parts, port = urlsplit(remote), urlsplit(remote).port
+        except ValueError:
+            return None
         if parts.scheme not in {"https", "http", "ssh", "git+ssh"} or not parts.hostname:
             return None
         is_web = parts.scheme in {"https", "http"}
-        host = parts.netloc.rpartition("@")[2].lower() if is_web else parts.hostname.lower()
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        if is_web and port not in {None, {"https": 443, "http": 80}[parts.scheme]}:
+            host = f"{host}:{port}"
         server, path = f"{parts.scheme if is_web else 'https'}://{_SSH_HOSTS.get(host, host)}", parts.path
     else:
         match = _SCP.fullmatch(remote)

@@ -22,9 +22,9 @@ def dig(data: Any, *names: str) -> Any:
 
 
 def text(data: Any, *names: str) -> str:
-    """Return a text below names; empty where there is none."""
+    """Return a text below names; empty where there is none. Halves of a sign, which nothing can write, become `?`."""
     found = dig(data, *names)
-    return found if isinstance(found, str) else ""
+    return found.encode("utf-8", "replace").decode() if isinstance(found, str) else ""
 
 
 def number(data: Any, *names: str) -> int:
