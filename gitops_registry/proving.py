@@ -18,6 +18,7 @@ from gitops_registry.difference import diff
 from gitops_registry.digests import Digest
 from gitops_registry.errors import RegistryError
 from gitops_registry.evaluating import Evaluated
+from gitops_registry.manifest.facts import Version
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -181,6 +182,7 @@ def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasure
 def _remeasured(place: Workplace, change: _Changed, reference: Reference) -> Remeasured:
     if reference.name not in change.models:
         return Remeasured(reference, reason=f"the base pins no evaluation data for {reference.name}")
+    version = change.after.known_version(reference)
     if not evaluating.readable(change.after, reference):
         return Remeasured(reference, reason="nothing here reads its format without running what is in it")
     try:
@@ -188,17 +190,27 @@ def _remeasured(place: Workplace, change: _Changed, reference: Reference) -> Rem
     except RegistryError as error:
         more = f" ({error.hint})" if error.hint else ""
         return Remeasured(reference, reason=error.message + more, is_wrong=True)
-    return Remeasured(reference, found, _compared(found), found.is_as_registered is False)
+    return Remeasured(reference, found, _compared(version, found), found.is_as_registered is False)
 
 
-def _compared(found: Evaluated) -> str:
-    """Say in words what came of the comparison with the registered metrics."""
+def _compared(version: Version, found: Evaluated) -> str:
+    """Say in words what came of the comparison with the registered metrics; empty where they are all as registered.
+
+    What somebody claimed is told beside what was measured and refuses nothing: nobody says on which data it was so.
+    """
+    measured = found.found.metrics
+    claims = [
+        f"{name} is claimed as {version.metrics[name]:.6g} and measured as {measured[name]:.6g}"
+        for name in version.claimed
+        if name in measured
+    ]
     if found.is_as_registered is None:
-        return "the registered metrics were not measured on this data, so there is nothing to compare"
+        nothing = "the registered metrics were not measured on this data, so there is nothing to compare"
+        return "; ".join(claims) or nothing
     far: Sequence[str] = [
         f"{one.name} is registered as {one.registered:.6g} and measured as "
         + ("nothing" if one.measured is None else f"{one.measured:.6g}")
         for one in found.differences
         if one.is_far
     ]
-    return "; ".join(far)
+    return "; ".join([*far, *claims])

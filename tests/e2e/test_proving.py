@@ -164,6 +164,15 @@ def test_a_metric_that_is_another_one_is_named_with_both_values(world: World) ->
     )
 
 
+def test_what_is_claimed_is_told_beside_what_is_measured(world: World) -> None:
+    version = world.registry.place.snapshot(HEAD).known_version(Reference("tumour", 2))
+    altered(world, metrics={**version.metrics, "accuracy": 0.999}, claimed=("accuracy",))
+    asked(world)
+    (one,) = asked(world, "--measure")["versions"]
+    assert one["reason"].startswith("accuracy is claimed as 0.999 and measured as 0.9")
+    assert not one["wrong"]
+
+
 def test_a_pointer_that_says_something_else_is_found(world: World) -> None:
     place = paths.pointer_path("tumour", 2, "forest2.skops")
     path = next(
