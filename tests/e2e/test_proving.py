@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from builder import World, cli, git
 from story import Trained
 
 from gitops_registry import paths
+from gitops_registry.formats.sklearn import untrusted
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
@@ -221,6 +223,20 @@ def test_what_main_pins_no_data_for_is_told_and_no_refusal(world: World) -> None
     assert one["reason"] == "the base pins no evaluation data for fraud"
 
 
+def brought(world: World, file: Path, form: str) -> str:
+    """Bring a file into the store as a proposed version, as nobody could with `register`, and return the branch."""
+    made = World(file.parent / "other", template=world.root)
+    place = made.registry.place
+    digest = place.store().add(file)
+    place.store().push([digest])
+    artifact = Artifact(
+        name="model", file=file.name, format=form, size=digest.size, md5=digest.md5, sha256=digest.sha256
+    )
+    made.model("tumour").version(artifacts=(artifact,), metrics={"accuracy": 0.99}).commit()
+    world.git("fetch", "-q", str(made.root), "main:register/tumour/9")
+    return "register/tumour/9"
+
+
 class Opens:
     """What unpickles as a file that is written."""
 
@@ -244,23 +260,33 @@ def test_a_pickle_is_fetched_and_never_opened_whatever_it_is_called(
     world: World, tmp_path: Path, form: str, file: str, said: str, code: int
 ) -> None:
     canary = tmp_path / "opened"
-    made = World(tmp_path / "other", template=world.root)
     source = tmp_path / file
     source.write_bytes(pickle.dumps(Opens(canary)))
-    place = made.registry.place
-    digest = place.store().add(source)
-    place.store().push([digest])
-    artifact = Artifact(name="model", file=file, format=form, size=digest.size, md5=digest.md5, sha256=digest.sha256)
-    made.model("tumour").version(artifacts=(artifact,), metrics={"accuracy": 0.99}).commit()
-    world.git("fetch", "-q", str(made.root), "main:register/tumour/9")
-    assert [one["problem"] for one in asked(world, head="register/tumour/9")["artifacts"]] == ["", ""]
-    (one,) = asked(world, "--measure", head="register/tumour/9", check=code)["versions"]
+    head = brought(world, source, form)
+    assert [one["problem"] for one in asked(world, head=head)["artifacts"]] == ["", ""]
+    (one,) = asked(world, "--measure", head=head, check=code)["versions"]
     assert said in one["reason"]
     assert one["reason"]
     assert one["measured"] is None
     assert not canary.exists()
     pickle.loads(source.read_bytes())  # the canary does sing
     assert canary.exists()
+
+
+def test_the_head_does_not_say_which_types_may_be_built_of_its_bytes(world: World, tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    file = tmp_path / "model.skops"
+    skops.io.dump(FunctionTransformer(func=os.system), file)
+    head = brought(world, file, "skops")
+    law = world.read(paths.CONSTITUTION) + f"trusted_types: {untrusted(file)}\n".encode()
+    world.commit({paths.CONSTITUTION: law}, branch=head)
+    asked(world, head=head)
+    for checked_out in ("main", head):
+        world.git("switch", "-q", checked_out)
+        (one,) = asked(world, "--measure", head=head, check=1)["versions"]
+        assert "nobody has reviewed" in one["reason"], checked_out
 
 
 def test_data_that_a_change_would_pin_is_fetched_too(world: World, trained: Trained, tmp_path: Path) -> None:
