@@ -34,6 +34,10 @@ IMPORTED = (
     "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
     "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics", "skops.io",
     "skl2onnx", "onnxruntime", "rich.cells", "jinja2.sandbox", "pyarrow",
+    "requests", "gitops_registry.forge.github", "gitops_registry.forge.gitlab", "gitops_registry.forge.gitea", "gitops_registry.connecting",
+    "gitops_registry.delivery", "gitops_registry.landed", "gitops_registry.monitoring", "gitops_registry.proving", "gitops_registry.releasing",
+    "gitops_registry.guarding", "gitops_registry.reporting.request", "gitops_registry.cli.checking", "gitops_registry.cli.membership",
+    "gitops_registry.cli.policies", "gitops_registry.cli.reviewing", "gitops_registry.cli.monitoring", "gitops_registry.cli.releasing",
 )  # fmt: skip
 DVC = (
     "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
