@@ -95,23 +95,35 @@ def contribution(repository: Repository, head: str, tip: str = "") -> Commit:
     return commit
 
 
-def consent(
-    witnesses: Witnesses, before: Snapshot, changes: Sequence[Change],
-    *, tip: str, head: str, others: Sequence[PathChange], now: datetime | None = None, also: Sequence[Commit] = (),
-    authors: frozenset[str] = frozenset(),
-) -> Consent:  # fmt: skip
-    """Return what members say of a plan that lands `head` on `tip`, under the keys and roles of `before`.
+@dataclass(frozen=True)
+class Landing:
+    """A proposal `head` on its way onto `tip`, and what stands beside its commits.
 
     `others` are the files that land with it and stand in no plan; `also` are rejections that other branches carry;
-    `authors` are the members who wrote part of it as a forge says. A rejection stands until the same member approves on
-    top of it. A merge that only brings a branch up to date is nobody's contribution.
+    `authors` are the members who wrote part of it as a forge says.
     """
-    now, repository = now or datetime.now(UTC), witnesses.repository
+
+    tip: str
+    head: str
+    others: Sequence[PathChange] = ()
+    also: Sequence[Commit] = ()
+    authors: frozenset[str] = frozenset()
+
+
+def consent(
+    witnesses: Witnesses, before: Snapshot, changes: Sequence[Change], landing: Landing, now: datetime | None = None
+) -> Consent:
+    """Return what members say of a plan that lands, under the keys and roles of `before`.
+
+    A rejection stands until the same member approves on top of it. A merge that only brings a branch up to date is
+    nobody's contribution.
+    """
+    now, repository, tip = now or datetime.now(UTC), witnesses.repository, landing.tip
     said: list[Word] = []
     unsigned: list[str] = []
-    contributors = set(authors)
-    commits = own_commits(repository, tip, head)
-    elsewhere = [found for commit in also if (found := word(repository, commit)) and found.kind == "reject"]
+    contributors = set(landing.authors)
+    commits = own_commits(repository, tip, landing.head)
+    elsewhere = [found for commit in landing.also if (found := word(repository, commit)) and found.kind == "reject"]
     for commit in commits:
         found = word(repository, commit)
         if found is not None:
@@ -120,7 +132,7 @@ def consent(
             signature = witnesses.signature(commit.oid, before, now=now)
             contributors |= witnesses.authors(commit.oid, before) | ({signature.member} - {""})
             unsigned += [] if signature.is_good else [commit.oid]
-    case = Case(witnesses, before, changes, others, tip, frozenset(contributors), now)
+    case = Case(witnesses, before, changes, landing.others, tip, frozenset(contributors), now)
     heard: dict[str, list[Word]] = {}
     discounted: list[str] = []
     for one in (*said, *elsewhere):

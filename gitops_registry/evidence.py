@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitops_registry import paths
-from gitops_registry.approving import consent, unplanned
+from gitops_registry.approving import Landing, consent, unplanned
 from gitops_registry.changes import Change
 from gitops_registry.git.parsing import Commit
 from gitops_registry.history import Past, altered, departed, tenures
@@ -77,17 +77,7 @@ def agreed(
         return replace(facts, approvals=())
     before = place.snapshot(base)
     others = unplanned(place.landed(base, head)[2], before) if before.constitution.unmanaged else []
-    found = consent(
-        place.witnesses,
-        before,
-        changes,
-        tip=base,
-        head=head,
-        others=others,
-        now=now,
-        also=also,
-        authors=authors,
-    )
+    found = consent(place.witnesses, before, changes, Landing(base, head, others, also, authors), now)
     return replace(
         facts,
         approvals=found.given, objections=found.objections, discounted=found.discounted, contributors=found.contributors,

@@ -7,7 +7,6 @@ one whose plan changed loses them. A member is the number of an account that acc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,13 +18,12 @@ from gitops_registry.difference import diff
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.evidence import Said, agreed
 from gitops_registry.forge.interface import Forge, Kind, Person, PullRequest, Review
+from gitops_registry.forge.reading import is_commit
 from gitops_registry.identity import deciding_member
 from gitops_registry.manifest.members import Access, Member
 from gitops_registry.policy.report import Facts
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
-
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ class _Hearing:
         told = f"the approval of {member} does not count: "
         if problem := may(self.before, self.changes, member):
             return told + problem
-        if not _COMMIT.fullmatch(review.commit):
+        if not is_commit(review.commit):
             return f"{told}{self.vouched.kind} does not say which commit it was given on"
         try:
             plan, origin = self._plan_of(review.commit)

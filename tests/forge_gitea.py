@@ -6,7 +6,6 @@ count, in which the pending reviews of others are. A merge that is refused says 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +51,6 @@ class LocalGitea(LocalForge):
         self.ways = {"merge_commits": True, "squash_merge": False, "rebase": False, "rebase_explicit": False, "fast_forward_only_merge": False}  # fmt: skip
         self.rules: list[dict[str, Any]] = []
         self.tag_rules: list[dict[str, Any]] = []
-        self._id = 100
-
-    def number(self) -> int:
-        """Return a number that nothing has yet."""
-        self._id += 1
-        return self._id
-
-    def now(self) -> str:
-        """Return a moment, later than any that was given before."""
-        return (datetime.now(UTC) + timedelta(seconds=self.number())).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # ── what people do on its pages
 

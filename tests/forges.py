@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -99,8 +100,18 @@ class LocalForge:
         self.page = 3  # entries of a page: small, so that every list has several
         self.url = ""
         self._lock = threading.RLock()
+        self._id = 100
         for number, login in enumerate(("alice", "bob", "carol", "robot"), 1001):
             self.accounts[login] = Account(number, login, f"secret-of-{login}-{number}", is_bot=login == "robot")
+
+    def number(self) -> int:
+        """Return a number that nothing has yet."""
+        self._id += 1
+        return self._id
+
+    def now(self) -> str:
+        """Return a moment, later than any that was given before."""
+        return (datetime.now(UTC) + timedelta(seconds=self.number())).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # ── what tests do to it
 
@@ -178,6 +189,18 @@ class LocalForge:
             query = "&".join(f"{key}={value}" for key, value in {**asked.query, "page": str(number + 1)}.items())
             links.append(f'<{self.url}{asked.path}?{query}>; rel="next"')
         return Reply(200, entries[(number - 1) * size : number * size], {"Link": ", ".join(links)} if links else {})
+
+
+def grown(forge: Any, branch: str, text: str, *, base: str = "", path: str = "") -> str:
+    """Put a commit with one file more on a branch of a forge, and return it."""
+    before = forge.tip(base or branch)
+    blob = forge.git("hash-object", "-w", "--stdin", stdin=text)
+    there = forge.git("ls-tree", before).splitlines() if before else []
+    lines = [line for line in there if not line.endswith(f"\t{path or text}")]
+    tree = forge.git("mktree", stdin="\n".join([*lines, f"100644 blob {blob}\t{path or text}"]) + "\n")
+    made = str(forge._commit(tree, [before] if before else [], text, "alice"))
+    forge.git("update-ref", f"refs/heads/{branch}", made)
+    return made
 
 
 def _handler(forge: LocalForge) -> type[BaseHTTPRequestHandler]:

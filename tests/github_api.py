@@ -14,6 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from forge_github import LocalGitHub
 from forges import Asked, Reply
 
 _FOLDER = Path(str(distribution("githubkit-schemas-2022-11-28").locate_file("githubkit_schemas/v2022_11_28")))
@@ -153,3 +154,21 @@ def check(asked: Asked, reply: Reply | None = None) -> None:
         assert not (found := misfit(asked.body, operation.body, whole=True)), f"{asked.method} {path}: {found}"
     if reply is not None and 200 <= reply.status < 300 and operation.answer is not None:
         assert not (found := misfit(reply.data, operation.answer, whole=False)), f"{asked.method} {path}: {found}"
+
+
+class Described(LocalGitHub):
+    """One whose own answers are kept, to be compared with the description."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.replies: dict[int, Reply] = {}
+
+    def answer(self, asked: Asked) -> Reply:
+        reply = self.replies[id(asked)] = super().answer(asked)
+        return reply
+
+    def check(self) -> None:
+        """Insist that everything that was asked and answered is described."""
+        for asked in self.asked:
+            if asked.path != "/api/graphql":
+                check(asked, self.replies.get(id(asked)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,16 +25,6 @@ class LocalPulls(LocalForge):
         self.statuses: list[dict[str, Any]] = []
         self.ways = {"merge": True, "squash": False, "rebase": False}
         self.is_private = False
-        self._id = 100
-
-    def number(self) -> int:
-        """Return a number that nothing has yet."""
-        self._id += 1
-        return self._id
-
-    def now(self) -> str:
-        """Return a moment, later than any that was given before."""
-        return (datetime.now(UTC) + timedelta(seconds=self.number())).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # ── what people do on its pages
 

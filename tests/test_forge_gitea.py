@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from forge_gitea import LocalGitea
-from forges import Asked
+from forges import Asked, grown
 
 from gitops_registry.errors import Moved, NotFound, RegistryError
 from gitops_registry.forge import http
@@ -109,18 +109,6 @@ def either(request: pytest.FixtureRequest, server: LocalGitea) -> LocalGitea:
     return server
 
 
-def grown(forge: LocalGitea, branch: str, text: str, *, base: str = "", path: str = "") -> str:
-    """Put a commit with one file more on a branch, and return it."""
-    before = forge.tip(base or branch)
-    blob = forge.git("hash-object", "-w", "--stdin", stdin=text)
-    there = forge.git("ls-tree", before) + "\n" if before else ""
-    lines = [line for line in there.splitlines() if not line.endswith(f"\t{path or text}")]
-    tree = forge.git("mktree", stdin="\n".join([*lines, f"100644 blob {blob}\t{path or text}"]).strip() + "\n")
-    made = forge._commit(tree, [before] if before else [], text, "alice")
-    forge.git("update-ref", f"refs/heads/{branch}", made)
-    return made
-
-
 WAITED: list[float] = []
 
 
@@ -156,14 +144,6 @@ def test_it_opens_a_pull_request_with_labels_that_it_makes_and_reviewers(server)
     pull = server.pulls[1]
     assert sorted(pull["labels"]) == ["promotion", "registry"]
     assert pull["asked"] == ["bob", "carol"]
-
-
-def test_asked_twice_there_is_one_and_nothing_is_written(server):
-    first = client(server).open(WANTED)
-    writes = len(server.writes())
-    again = client(server).open(WANTED)
-    assert (again.request, again.is_new, again.notes) == (first.request, False, ())
-    assert len(server.writes()) == writes
 
 
 def test_only_what_differs_is_written(server):
@@ -284,14 +264,6 @@ def test_a_title_is_as_wide_as_gitea_takes_it(server):
         client(server).open(Wanted(BRANCH, "main", title, ""))
         assert len(server.writes()) == before
         assert server.pulls[1]["title"][:3] == " ".join(title.split())[:3]
-
-
-def test_ends_of_lines_that_a_browser_changed_are_no_difference(server):
-    client(server).open(Wanted(BRANCH, "main", "t", "one\ntwo\n"))
-    server.pulls[1]["body"] = "one\r\ntwo"
-    before = len(server.writes())
-    client(server).open(Wanted(BRANCH, "main", "t", "one\ntwo\n"))
-    assert len(server.writes()) == before
 
 
 # ── finding
@@ -767,6 +739,7 @@ def test_fields_that_are_null_are_left_out(server):
     server.fail("GET", "/pulls/1$", 200, data=data)
     got = client(server).request(1)
     assert (got.title, got.body, got.author.id, got.state, got.branch) == ("", "", 0, "open", "b")
+    assert got.is_foreign  # nobody says that its branch is here
 
 
 @pytest.mark.parametrize("data", [{}, "text", {"id": 1}])

@@ -34,7 +34,7 @@ from gitops_registry.forge.interface import (
     Wanted,
     fitting,
 )
-from gitops_registry.forge.reading import NOBODY, entries, part, person, text
+from gitops_registry.forge.reading import NOBODY, entries, is_same, part, person, text
 
 _WIDEST_TITLE = 250  # Gitea cuts at 255, and a title that it cut would never be the one that is wanted
 _JOB = -2
@@ -128,7 +128,7 @@ class Gitea:
             found, is_new = self._made(wanted, title)
         request = answers.pull_request(found, self._page)
         change = {} if request.title == title else {"title": title}
-        if not _is_same(request.body, wanted.body):
+        if not is_same(request.body, wanted.body):
             change["body"] = wanted.body
         if change:
             changed = self._api.send("PATCH", f"{self._there}/pulls/{request.number}", json=change).data
@@ -169,17 +169,10 @@ class Gitea:
 
     def comment(self, request: PullRequest, marker: str, body: str) -> str:
         """Write the comment that begins with a marker, or bring that of this token's own account to these words; return its page."""
-        found = self._comment_of(request, marker)
-        if found is None:
-            try:
-                path = f"{self._there}/issues/{request.number}/comments"
-                found = self._api.send("POST", path, json={"body": body}).data
-            except Unanswered:
-                found = self._comment_of(request, marker)
-                if found is None:
-                    raise
+        path = f"{self._there}/issues/{request.number}/comments"
+        found = self._api.once(lambda: self._comment_of(request, marker), path, json={"body": body})
         number = count(found, "id")
-        if not _is_same(text(found, "body"), body):
+        if not is_same(text(found, "body"), body):
             self._api.send("PATCH", f"{self._there}/issues/comments/{number}", json={"body": body})
         return f"{request.url}#issuecomment-{number}"
 
@@ -188,7 +181,7 @@ class Gitea:
             try:
                 self._own = count(self._api.get("user"), "id")
             except (NotFound, Refused) as error:
-                if isinstance(error, Refused) and error.status == 401:
+                if isinstance(error, Refused) and error.status in {401, 429}:
                     raise
                 self._own = 0
         # A token that may not say whose it is is that of a job.
@@ -205,11 +198,7 @@ class Gitea:
         body = {"context": status.name, "state": status.verdict, "description": " ".join(status.text.split())}
         if status.url:
             body["target_url"] = status.url
-        path = f"{self._there}/statuses/{part(commit)}"
-        try:
-            self._api.send("POST", path, json=body)
-        except Unanswered:
-            self._api.send("POST", path, json=body)  # said twice it is the same
+        self._api.send("POST", f"{self._there}/statuses/{part(commit)}", json=body, may_repeat=True)
 
     # ── landing
 
@@ -276,11 +265,6 @@ class Gitea:
 def _insist(now: PullRequest, head: str) -> None:
     if now.head != head:
         raise Moved(f"{now.branch} is at {now.head[:12]} by now, not at {head[:12]}", hint="check it again, then merge")
-
-
-def _is_same(one: str, other: str) -> bool:
-    """Whether two texts are the same to readers: a browser that edits one changes its ends of lines."""
-    return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()
 
 
 def _title(title: str) -> str:

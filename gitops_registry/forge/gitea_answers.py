@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.http import Api
 from gitops_registry.forge.interface import PullRequest, Review, State, Word
-from gitops_registry.forge.reading import dig, entries, moment, person, text
+from gitops_registry.forge.reading import are_one, dig, entries, is_commit, moment, person, text
 
 _PAGE = 50
 _MOST_PAGES = 200
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _WORDS: dict[str, Word] = {"APPROVED": "approved", "REQUEST_CHANGES": "rejected", "COMMENT": "commented"}
 """PENDING is nobody's word yet, and REQUEST_REVIEW is a question to somebody."""
 
@@ -32,7 +30,7 @@ def names(data: Any, field: str) -> list[str]:
 def commit(data: Any, *names: str) -> str:
     """Return the full id of a commit below names; empty where there is none."""
     found = text(data, *names)
-    return found if _COMMIT.fullmatch(found) else ""
+    return found if is_commit(found) else ""
 
 
 def pull_request(data: Any, page: str) -> PullRequest:
@@ -56,7 +54,7 @@ def pull_request(data: Any, page: str) -> PullRequest:
         head=head,
         author=person(dig(data, "user")),
         state=state,
-        is_foreign=dig(data, "head", "repo_id") != dig(data, "base", "repo_id"),
+        is_foreign=not are_one(dig(data, "head", "repo_id"), dig(data, "base", "repo_id")),
         merged_as=commit(data, "merge_commit_sha") if is_merged else "",
         merged_by=person(dig(data, "merged_by")) if is_merged and dig(data, "merged_by") else None,
     )

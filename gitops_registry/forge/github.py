@@ -30,7 +30,7 @@ from gitops_registry.forge.interface import (
     Wanted,
     fitting,
 )
-from gitops_registry.forge.reading import NOBODY, dig, entries, is_same, number, part, person, short, text
+from gitops_registry.forge.reading import NOBODY, dig, entries, is_commit, is_same, number, part, person, short, text
 
 _TEXT_LIMIT = 65_536
 _TITLE_LIMIT = 256
@@ -188,15 +188,8 @@ class GitHub:
     def comment(self, request: PullRequest, marker: str, body: str) -> str:
         """Write the comment that begins with a marker, or bring this account's own one to these words; return its page."""
         body = short(body, _TEXT_LIMIT)
-        found = self._comment_of(request, marker)
-        if found is None:
-            try:
-                path = f"{self._here}/issues/{request.number}/comments"
-                found = self._api.send("POST", path, json={"body": body}).data
-            except Unanswered:
-                found = self._comment_of(request, marker)
-                if found is None:
-                    raise
+        path = f"{self._here}/issues/{request.number}/comments"
+        found = self._api.once(lambda: self._comment_of(request, marker), path, json={"body": body})
         oid = number(found, "id")
         if not is_same(text(found, "body"), body):
             found = self._api.send("PATCH", f"{self._here}/issues/comments/{oid}", json={"body": body}).data
@@ -245,11 +238,7 @@ class GitHub:
         description = short(" ".join(status.text.split()), _STATUS_LIMIT)
         told = {"state": status.verdict, "context": status.name, "description": description}
         told |= {"target_url": status.url} if status.url else {}
-        path = f"{self._here}/statuses/{part(commit)}"
-        try:
-            self._api.send("POST", path, json=told)
-        except Unanswered:
-            self._api.send("POST", path, json=told)  # said twice it is the same
+        self._api.send("POST", f"{self._here}/statuses/{part(commit)}", json=told, may_repeat=True)
 
     # ── landing
 
@@ -276,7 +265,7 @@ class GitHub:
             ):
                 raise Moved(f"{now.branch} or {now.base} moved while it was merged", hint="check it again") from error
             raise
-        return made if answers.is_commit(made) else self._landed(self.request(now.number), head)
+        return made if is_commit(made) else self._landed(self.request(now.number), head)
 
     def _settled(self, number: int) -> tuple[PullRequest, Any]:
         """Return a pull request and whether it merges; after a push, GitHub needs a moment to find that out."""
@@ -292,7 +281,7 @@ class GitHub:
     def _landed(self, now: PullRequest, head: str) -> str:
         """Return the commit that a pull request landed as. Raises Refused where that is no merge commit of a head."""
         _insist(now, head)
-        if now.state != "merged" or not answers.is_commit(now.merged_as):
+        if now.state != "merged" or not is_commit(now.merged_as):
             raise Unanswered("GitHub took the merge and does not show it yet", hint="run it again in a moment")
         shown = self._api.get(f"{self._here}/git/commits/{part(now.merged_as)}")
         parents = [text(parent, "sha") for parent in entries(shown, "parents")]

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.interface import PullRequest, Review, State, Word
-from gitops_registry.forge.reading import dig, moment, number, person, text
+from gitops_registry.forge.reading import are_one, dig, is_commit, moment, number, person, text
 
 WORDS: dict[str, Word] = {
     "APPROVED": "approved", "CHANGES_REQUESTED": "rejected", "COMMENTED": "commented", "DISMISSED": "dismissed",
 }  # fmt: skip
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-
-def is_commit(value: str) -> bool:
-    """Say whether a text is the full name of a commit."""
-    return _COMMIT.fullmatch(value) is not None
 
 
 def pull_request(data: Any, page: str) -> PullRequest:
@@ -34,7 +27,7 @@ def pull_request(data: Any, page: str) -> PullRequest:
     return PullRequest(
         number=oid, url=text(data, "html_url") or f"{page}/pull/{oid}", title=text(data, "title"),
         body=text(data, "body"), branch=text(data, "head", "ref"), base=text(data, "base", "ref"), head=head,
-        author=person(dig(data, "user")), state=state, is_foreign=source is None or source != own,
+        author=person(dig(data, "user")), state=state, is_foreign=not are_one(source, own),
         merged_as=text(data, "merge_commit_sha") if merged else "",
         merged_by=person(dig(data, "merged_by")) if dig(data, "merged_by") else None,
     )  # fmt: skip

@@ -6,7 +6,6 @@ the version that stood there when it was given; where either moment is missing, 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,11 +30,22 @@ from gitops_registry.forge.interface import (
     Wanted,
     fitting,
 )
-from gitops_registry.forge.reading import dig, entries, is_same, moment, number, part, person, short, text
+from gitops_registry.forge.reading import (
+    are_one,
+    dig,
+    entries,
+    is_commit,
+    is_same,
+    moment,
+    number,
+    part,
+    person,
+    short,
+    text,
+)
 
 _STATES: dict[str, State] = {"opened": "open", "locked": "open", "closed": "closed", "merged": "merged"}
 _VERDICTS: dict[Verdict, str] = {"success": "success", "failure": "failed", "error": "failed", "pending": "pending"}
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TITLE_LIMIT = 255
 _TEXT_LIMIT = 1_000_000
 _STATUS_LIMIT = 255
@@ -82,7 +92,7 @@ class GitLab:
 
     def _read(self, data: Any) -> PullRequest:
         oid, state = number(data, "iid"), _STATES.get(text(data, "state"), "closed")
-        if not _COMMIT.fullmatch(text(data, "sha")) or not text(data, "target_branch"):
+        if not is_commit(text(data, "sha")) or not text(data, "target_branch"):
             raise RegistryError(
                 f"GitLab shows merge request {oid} without its head or its target", hint="try again in a while"
             )
@@ -92,7 +102,7 @@ class GitLab:
             number=oid, url=text(data, "web_url") or f"{self.url}/-/merge_requests/{oid}", title=text(data, "title"), body=text(data, "description"),
             branch=text(data, "source_branch"), base=text(data, "target_branch"), head=text(data, "sha"),
             author=person(dig(data, "author"), login="username"), state=state,
-            is_foreign=not _are_one(dig(data, "source_project_id"), dig(data, "target_project_id")),
+            is_foreign=not are_one(dig(data, "source_project_id"), dig(data, "target_project_id")),
             merged_as=landed if state == "merged" else "",
             merged_by=person(merger, login="username") if merger else None,
         )  # fmt: skip
@@ -225,14 +235,7 @@ class GitLab:
     def comment(self, request: PullRequest, marker: str, body: str) -> str:
         """Write the note that begins with a marker, or bring this account's own one to these words."""
         body, here = short(body, _TEXT_LIMIT), f"{self._here}/merge_requests/{request.number}/notes"
-        found = self._note_of(here, marker)
-        if found is None:
-            try:
-                found = self._api.send("POST", here, json={"body": body}).data
-            except Unanswered:
-                found = self._note_of(here, marker)
-                if found is None:
-                    raise
+        found = self._api.once(lambda: self._note_of(here, marker), here, json={"body": body})
         oid = number(found, "id")
         if not is_same(text(found, "body"), body):
             self._api.send("PUT", f"{here}/{oid}", json={"body": body})
@@ -252,12 +255,8 @@ class GitLab:
         description = short(" ".join(status.text.split()), _STATUS_LIMIT)
         told = {"state": _VERDICTS[status.verdict], "name": status.name, "description": description}
         told |= {"target_url": status.url} if status.url else {}
-        path = f"{self._here}/statuses/{part(commit)}"
         try:
-            try:
-                self._api.send("POST", path, json=told)
-            except Unanswered:
-                self._api.send("POST", path, json=told)  # said twice it is the same
+            self._api.send("POST", f"{self._here}/statuses/{part(commit)}", json=told, may_repeat=True)
         except Refused as error:
             said = "cannot transition" in error.message.lower() and "pending" in error.message.lower()
             if error.status != 400 or not said or told["state"] != "pending":
@@ -320,8 +319,3 @@ class GitLab:
     def ref(self, request: PullRequest) -> str:
         """Return the full name of the ref that has a merge request's head."""
         return f"refs/merge-requests/{request.number}/head"
-
-
-def _are_one(one: Any, other: Any) -> bool:
-    """Say whether two numbers of projects are there and the same."""
-    return isinstance(one, int) and not isinstance(one, bool) and one == other

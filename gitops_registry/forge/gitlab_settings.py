@@ -123,24 +123,22 @@ def _lets_somebody(rule: Any, who: str) -> bool:
 
 
 def approving(rights: Any, rules: Any, page: str) -> list[Setting]:
-    """Return what GitLab itself asks of approvals; None for either where it may not be read, or the plan has none."""
+    """Return what GitLab itself asks of approvals: never open, for the verdict counts approvals, of one very plan, anyway.
+
+    None where it may not be read, or the plan has none.
+    """
     where = f"{page}/merge_requests"
     if not isinstance(rights, Mapping) or not isinstance(rules, list):
         told = "approvals that must be there are shown to members alone, and only some plans have them"
         return [Setting("reviews", None, told, f"{where}: approval rules")]
-    asked = any(isinstance(dig(one, "approvals_required"), int) and dig(one, "approvals_required") > 0 for one in rules)
-    fixed = dig(rights, "disable_overriding_approvers_per_merge_request") is True
-    if not asked:
-        found = [Setting("reviews", True, "GitLab asks for no approval", f"{where}: approval rules")]
-    elif not fixed:
-        told = "whoever opens a merge request may change which approvals it needs"
-        found = [Setting("reviews", True, told, f"{where}: prevent editing approval rules in merge requests")]
-    else:
-        found = [Setting("reviews", False, "GitLab asks for approvals")]
+    if not any(isinstance(n := dig(one, "approvals_required"), int) and n > 0 for one in rules):
+        return [Setting("reviews", False, "GitLab itself asks for no approval; approvals are asked for by the verdict")]
+    told = "GitLab itself asks for approvals too"
+    if dig(rights, "disable_overriding_approvers_per_merge_request") is not True:
+        told += ", which whoever opens a merge request may change"
     if dig(rights, "reset_approvals_on_push") is True:
-        return [*found, Setting("stale reviews", False, "approvals go when commits come")]
-    told = "approvals stay when commits come"
-    return [*found, Setting("stale reviews", True, told, f"{where}: remove all approvals when commits are added")]
+        told += ", and takes them away when commits come"
+    return [Setting("reviews", False, told)]
 
 
 def tag_rule(tags: list[Any], page: str) -> Setting:

@@ -113,20 +113,43 @@ class Api:
             answer = self.send("GET", there)
         raise RegistryError(f"{self.name} has more than {_MOST_PAGES} pages of {path}", hint="close what is not needed")
 
-    def send(self, method: Method, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None) -> Answer:
+    def once(self, find: Callable[[], Any], path: str, *, json: Any) -> Any:
+        """Return what `find` finds; where that is None, add it with a POST, and look again where its answer is lost."""
+        found = find()
+        if found is not None:
+            return found
+        try:
+            return self.send("POST", path, json=json).data
+        except Unanswered:
+            found = find()
+            if found is None:
+                raise
+            return found
+
+    def send(
+        self,
+        method: Method,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        may_repeat: bool = False,
+    ) -> Answer:
         """Return what a forge answers to a request at a path below the base, or at a full address of the same server.
 
-        What only reads or replaces is asked again where no answer came; what adds something is not, and raises Unanswered.
+        What only reads or replaces is asked again where no answer came (and a POST that `may_repeat`, for said twice it is the
+        same); what adds something is not, and raises Unanswered.
         Raises NotFound (404), Refused with the forge's words for everything else that it does not do.
         """
         url = self._address(path)
         patience, tries = _PATIENCE, 0
+        is_one_try = method == "POST" and not may_repeat
         while True:
             tries += 1
             try:
                 answer = self._once(method, url, json, params)
             except Unanswered:
-                if method == "POST" or tries >= _TRIES:
+                if is_one_try or tries >= _TRIES:
                     raise
                 self._wait(_pause(tries))
                 continue
@@ -143,7 +166,7 @@ class Api:
                 self._wait(pause)
                 continue
             if answer.status >= 500:
-                if method == "POST" or tries >= _TRIES:
+                if is_one_try or tries >= _TRIES:
                     raise Unanswered(
                         f"{self.name} is in trouble: it answered {answer.status}", hint="try again in a while"
                     )

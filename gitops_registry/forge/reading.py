@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import quote
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.interface import Person
 
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 NOBODY = Person(0, "nobody")
 """An account that was deleted."""
 
@@ -71,3 +73,13 @@ def short(words: str, most: int) -> str:
 def is_same(one: str, other: str) -> bool:
     """Say whether two texts are the same to readers: a browser that edits one changes its ends of lines."""
     return one.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()
+
+
+def is_commit(value: str) -> bool:
+    """Say whether a text is the full name of a commit."""
+    return _COMMIT.fullmatch(value) is not None
+
+
+def are_one(one: Any, other: Any) -> bool:
+    """Say whether two numbers of repositories are there and the same: one that is missing is nobody's."""
+    return isinstance(one, int) and not isinstance(one, bool) and one == other
