@@ -19,18 +19,19 @@ def guards(place: Workplace, forge: Forge) -> list[Symptom]:
 
     Raises RegistryError where the forge cannot be asked.
     """
+    snapshot = place.snapshot(place.tip())
     found = [_symptom(forge, setting) for setting in fitting(forge.settings(Guarded(place.branch, STATUS)))]
-    found += _members(forge, place.snapshot(place.tip()).access)
-    if not found:
-        found.append(
-            Symptom(
-                "forge",
-                "warning",
-                f"{forge.url} is no forge that guards a branch",
-                "gitops-registry hook install REPOSITORY",
-            )
-        )
-    return found
+    found += _members(forge, snapshot.access)
+    if forge.kind != "local":
+        return found
+    named = snapshot.constitution.forge
+    if named is not None:
+        message = f"registry.yaml says that pull requests are on {named.kind}, and no remote here is on one"
+        step = f"git remote add origin URL; git push -u origin {place.branch}; then run it again"
+        return [*found, Symptom("forge", "error", message, step)]
+    message = f"{forge.url} is on no forge: nothing there guards {place.branch}"
+    step = "a server of your own: gitops-registry hook install REPOSITORY; a forge: forge: {kind: …} in registry.yaml"
+    return [*found, Symptom("forge", "warning", message, step)]
 
 
 def _symptom(forge: Forge, setting: Setting) -> Symptom:

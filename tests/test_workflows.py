@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builder import World, git
+from builder import World, cli, git
 from jobs import ROOT
 
 from gitops_registry import __version__, paths
@@ -174,6 +174,19 @@ def test_a_branch_that_a_pattern_would_read_otherwise_is_refused(branch: str) ->
 
 
 # ── init
+
+
+def test_who_has_not_pushed_yet_is_told_the_next_step(tmp_path: Path) -> None:
+    made = cli(tmp_path, "init", "models", "--forge", "github")
+    assert "git push -u origin main; gitops-registry doctor --forge" in made.stdout
+    told = cli(tmp_path / "models", "doctor", "--forge")
+    assert told.returncode == 1
+    assert "registry.yaml says that pull requests are on github, and no remote here is on one" in told.stdout
+    assert "git remote add origin URL" in told.stdout
+    cli(tmp_path, "init", "plain")
+    told = cli(tmp_path / "plain", "doctor", "--forge")
+    assert told.returncode == 0
+    assert "is on no forge: nothing there guards main" in told.stdout
 
 
 @pytest.mark.parametrize(("kind", "folder"), [("github", ".github/workflows/validate.yml"), ("gitea", ".gitea/workflows/validate.yml"), ("gitlab", ".gitlab/registry.yml")])  # fmt: skip

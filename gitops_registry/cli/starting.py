@@ -107,6 +107,9 @@ def init_command(
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
     click.echo("next: gitops-registry promote NAME 1 --to staging")
+    if forge:
+        push = f"git remote add origin URL; git push -u origin {started.branch}"
+        click.echo(f"next: {push}; gitops-registry doctor --forge says what its settings let through")
 
 
 def _as_json(started: Started) -> dict[str, object]:
