@@ -104,6 +104,10 @@ def init_command(
         click.echo("dry run: nothing was written")
         return
     _say_who_decides(started.key.fingerprint if started.key else "", team=team)
+    _say_next(started, folder, forge=forge or "")
+
+
+def _say_next(started: Started, folder: Path, *, forge: str) -> None:
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     click.echo(f"next: {there}gitops-registry register NAME model.skops --data eval.csv --target COLUMN")
     click.echo("next: gitops-registry promote NAME 1 --to staging")
