@@ -163,13 +163,31 @@ def test_what_the_forge_does_not_take_of_labels_and_reviewers_is_a_note(hub, pat
     [
         (("archive", "fraud", "1"), "archive fraud 1"),
         (("alias", "set", "fraud", "1", "shadow"), "alias"),
+        (("alias", "remove", "fraud", "old"), "alias"),
         (("delete", "fraud", "2"), "delete fraud 2"),
     ],
 )
 def test_every_verb_opens_a_pull_request(hub, words, title):
+    alice = hub.at("alice")
+    alice.commit(edits.set_alias(alice.registry.snapshot, Reference("fraud", 1), "old"))
+    git(alice.root, "push", "--quiet", "origin", "main")
     hub.run("alice", *words, "--pull-request")
     assert title in pull(hub)["title"]
     assert pull(hub)["state"] == "open"
+
+
+def test_a_registration_is_a_pull_request_once(hub):
+    folder = hub.folder / "forest"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"weights" * 100)
+    for _ in range(2):
+        done = hub.run("carol", "register", "churn", str(folder), "--pull-request")
+        assert "pull request 1, register/churn/1" in done.stdout
+    assert len(hub.forge.pulls) == 1
+    assert pull(hub)["title"] == "register churn 1"
+    assert {"new version", "churn"} <= set(pull(hub)["labels"])
+    assert "version 1 registered" in pull(hub)["body"]
+    assert not hub.forge.git("ls-tree", "main", "models/churn/")
 
 
 def test_a_rollback_is_a_pull_request_too(hub):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from builder import FLOORS, cli, git
+from forge_gitea import LocalGitea
 from forge_github import LocalGitHub
 from hub import Hub, found
 from hub import copied as copied_hub
@@ -457,6 +458,88 @@ def test_cards_and_log_are_published_only_where_somebody_wants_them(hub: Hub, ru
     assert (pages / "cards/fraud/v2.md").read_bytes() == hub.at("alice").read("cards/fraud/v2.md")
     assert json.loads((pages / "log.json").read_text())
     assert landed(hub, runner, hub.forge.tip("main"), "deploy").code == 0
+
+
+def test_what_was_registered_is_tagged_once_by_the_job(hub: Hub, runner: Runner) -> None:
+    for _ in range(2):
+        ran = landed(hub, runner, hub.forge.tip("main"), "tags")
+        assert ran.code == 0, ran.told
+        assert hub.forge.git("tag").split() == ["fraud@1", "fraud@2"]
+    told = hub.forge.git("cat-file", "tag", "fraud@1")
+    assert "tagger github-actions[bot] <" in told
+    assert "0 tagged; 0 pushed to origin" in ran.told
+    assert runner.token not in ran.told
+
+
+# ── monitor
+
+
+def no_more(hub: Hub) -> None:
+    """Let a version serve that the policies refuse by now."""
+    alice = hub.at("alice")
+    alice.model("churn").version(metrics={"accuracy": 0.4}).in_stage("production").commit()
+    git(alice.root, "push", "--quiet", "origin", "main")
+
+
+def test_what_holds_no_more_gets_one_pull_request_from_the_job(hub: Hub, runner: Runner) -> None:
+    monitored(hub, runner, ".github/workflows/monitor.yml")
+
+
+def test_what_holds_no_more_gets_one_pull_request_from_the_job_on_gitea(
+    wheels: Path, installed: Path, tmp_path: Path
+) -> None:
+    with LocalGitea.running(tmp_path / "forge") as forge:
+        team = found(forge, "gitea", tmp_path / "people")
+        team.at("alice").commit(workflows("gitea", branch="main", requirement=requirement(__version__)), "guard it")
+        git(team.at("alice").root, "push", "--quiet", "origin", "main")
+        (tmp_path / "machine").mkdir()
+        token = forge.accounts["robot"].token
+        runner = Runner(tmp_path / "machine", forge.remote, wheels, server=forge.url, token=token, installed=installed)
+        monitored(team, runner, ".gitea/workflows/monitor.yml")
+
+
+def monitored(hub: Hub, runner: Runner, path: str) -> None:
+    """Run the job once before and twice after something serves that must go."""
+    said, workflow = event("schedule"), trusted(hub, path)
+    assert runner.run(workflow, "monitor", "schedule", said).code == 0
+    no_more(hub)
+    for _ in range(2):
+        ran = runner.run(workflow, "monitor", "schedule", said)
+        assert ran.code == 1, ran.told  # a run that found something is not green
+        (pull,) = hub.forge.pulls.values()  # type: ignore[attr-defined]
+        assert (pull["title"], pull["branch"], pull["user"]) == ("archive churn 1", "archive/churn/1", "robot")
+        assert "floors/metrics: accuracy 0.4 is below 0.9" in pull["body"]
+    assert runner.token not in ran.told
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "words"),
+    [
+        ("registry-landed", 0, "passes"),
+        ("registry-tags", 0, "2 tagged; 2 pushed to origin"),
+        ("registry-monitor", 1, "archive churn 1: proposed as archive/churn/1"),
+    ],
+)
+def test_the_jobs_of_gitlab_after_a_merge_do_what_they_say(
+    hub: Hub, runner: Runner, job: str, code: int, words: str
+) -> None:
+    before = hub.forge.tip("main")
+    if job == "registry-monitor":
+        no_more(hub)
+    elif job == "registry-landed":
+        opened(hub)
+        hub.forge.review("bob", 1)  # type: ignore[attr-defined]
+        git(hub.folder / "bob", "pull", "--quiet")
+        hub.run("bob", "merge", BRANCH)
+        hub.run("bob", "push")
+    said = yaml.safe_load(hub.forge.git("show", "main:.gitlab/registry.yml"))
+    whole = said[".registry"] | said[job]
+    told = {
+        "CI_PROJECT_URL": hub.forge.remote.removesuffix(".git"), "CI_JOB_TOKEN": "x", "GITLAB_TOKEN": "secret-x",
+        "CI_COMMIT_BEFORE_SHA": before, "CI_COMMIT_SHA": hub.forge.tip("main"), "GITHUB_TOKEN": runner.token,
+    }  # fmt: skip
+    ran = runner.script([*whole["before_script"], *whole["script"]], {**said[".registry"]["variables"], **told})
+    assert (ran.code, words in ran.told) == (code, True), ran.told
 
 
 # ── the reusable action
