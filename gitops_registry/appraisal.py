@@ -110,12 +110,13 @@ def _as_table(rows: Rows | None, names: Any) -> Rows | None:
 
 def _from_estimator(place: Workplace, estimator: Any, folder: Path, *, onnx: bool, rows: Rows | None) -> Appraisal:
     from gitops_registry.formats import sklearn
+    from gitops_registry.formats.estimator import facts_of
 
-    task, model_type, framework, params = sklearn.describe(estimator)
+    task, model_type, framework, params = facts_of(estimator)
     rows, left_out = _inputs_only(rows, getattr(estimator, "feature_names_in_", None))
     original = folder / "model.skops"
     sklearn.save(estimator, original)
-    loaded = sklearn.load(original, place.trusted_types)
+    loaded = sklearn.load(original, place.trust)
     files = [NewFile("model", original, "skops")]
     notes = [f"not inputs of the model, left out: {', '.join(left_out)}"] if left_out else []
     if task == "other" and rows is not None and rows.truth is not None:
@@ -163,7 +164,7 @@ def _converted(estimator: Any, original: LoadedModel, target: Path, rows: Rows |
 
 def _from_file(place: Workplace, file: Path, folder: Path, *, onnx: bool, rows: Rows | None) -> Appraisal:
     kind = formats.by_file(file)
-    loaded = formats.open_model(kind, file, trusted=place.trusted_types)
+    loaded = formats.open_model(kind, file, trust=place.trust)
     if kind == "skops":
         return _from_estimator(place, loaded.native, folder, onnx=onnx, rows=rows)
     task: Task = loaded.task if loaded.task is not None else "other"

@@ -280,7 +280,7 @@ def _signature(told: Any, notes: list[str]) -> Signature | None:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             notes.append(f"the signature was left out: its {side} are of types that a signature here has not")
             return None
-    return Signature(**sides) if any(sides.values()) else None
+    return Signature(inputs=sides["inputs"], outputs=sides["outputs"]) if any(sides.values()) else None
 
 
 def _columns(told: Sequence[Mapping[str, Any]], alone: str) -> tuple[Column, ...]:

@@ -14,7 +14,7 @@ from gitops_registry import paths
 from gitops_registry.artifact import Store
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
-from gitops_registry.formats.loaded import LoadedModel, Unreviewed
+from gitops_registry.formats.loaded import LoadedModel, Trust, Unreviewed
 from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
@@ -111,9 +111,9 @@ def load(place: Workplace, snapshot: Snapshot, reference: Reference, *, format: 
 def _opened(place: Workplace, artifact: Artifact, file: Path) -> LoadedModel:
     """Return the model in a verified file; what registry.yaml trusts is looked up only where the reviewed list is too short."""
     try:
-        return open_model(artifact.format, file, trusted=())
+        return open_model(artifact.format, file, trust=Trust())
     except Unreviewed:
-        return open_model(artifact.format, file, trusted=place.trusted_types)
+        return open_model(artifact.format, file, trust=place.trust)
 
 
 def predictions(model: RegisteredModel, file: Path, *, proba: bool = False) -> Any:

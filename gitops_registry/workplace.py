@@ -24,6 +24,7 @@ from gitops_registry.card import render
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.formats.loaded import Trust
 from gitops_registry.git import landing
 from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up, upstream
@@ -182,8 +183,8 @@ class Workplace:
         return tip
 
     @property
-    def trusted_types(self) -> tuple[str, ...]:
-        """The types a skops file may hold beyond the reviewed ones, as the branch of decisions says now.
+    def trust(self) -> Trust:
+        """The types and formats that may be opened beyond the reviewed ones, as the branch of decisions says now.
 
         Whatever revision is read: a proposal must not say itself what may be built from its bytes. None without
         that branch.
@@ -191,7 +192,8 @@ class Workplace:
         branch = self.branch
         tips = (self.repository.tip(f"refs/{side}/{branch}") for side in ("heads", "remotes/origin"))
         tip = next(filter(None, tips), None)
-        return self.snapshot(tip).constitution.trusted_types if tip else ()
+        law = self.snapshot(tip).constitution if tip else None
+        return Trust(law.trusted_types, frozenset(law.trusted_formats)) if law else Trust()
 
     @cached_property
     def witnesses(self) -> Witnesses:

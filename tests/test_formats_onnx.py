@@ -29,6 +29,7 @@ from sklearn.svm import SVC
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats import by_file, onnx_graph, open_model
+from gitops_registry.formats.loaded import Trust
 from gitops_registry.formats.onnx import PARITY_FLOOR, convert, is_format, load, parity
 from gitops_registry.formats.sklearn import SklearnModel, describe
 
@@ -276,7 +277,7 @@ def test_a_file_converted_by_others_gives_its_labels_and_probabilities(tmp_path)
     estimator = forest().fit(CANCER_X.to_numpy(), np.where(CANCER_Y == 1, "good", "bad"))
     path.write_bytes(to_onnx(estimator, CANCER_X.to_numpy(dtype="float32")[:1]).SerializeToString())
     assert by_file(path) == "onnx"
-    model = open_model("onnx", path, trusted=[])
+    model = open_model("onnx", path, trust=Trust())
     assert (model.task, model.labels) == ("binary-classification", ["bad", "good"])
     assert model.predict(CANCER_X).tolist() == estimator.predict(CANCER_X.to_numpy()).tolist()
     assert model.predict_proba(CANCER_X) == pytest.approx(estimator.predict_proba(CANCER_X.to_numpy()), abs=1e-6)

@@ -26,7 +26,9 @@ from sklearn.svm import SVC
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats import by_file, open_model
-from gitops_registry.formats.sklearn import DEFAULT_TRUSTED_TYPES, describe, load, load_pickle, save, untrusted
+from gitops_registry.formats.estimator import facts_of
+from gitops_registry.formats.loaded import Trust
+from gitops_registry.formats.sklearn import DEFAULT_TRUSTED_TYPES, load, load_pickle, save, untrusted
 
 CANCER_X, CANCER_Y = load_breast_cancer(return_X_y=True, as_frame=True)
 MIXED = pd.DataFrame(
@@ -80,7 +82,7 @@ def test_common_estimators_are_saved_and_loaded_without_any_trust_given(estimato
     save(estimator, path)
     assert by_file(path) == "skops"
     assert untrusted(path) == []
-    model = open_model("skops", path, trusted=[])
+    model = open_model("skops", path, trust=Trust())
     assert (model.format, model.task, model.labels) == ("skops", "binary-classification", [0, 1])
     assert (model.predict(CANCER_X) == estimator.predict(CANCER_X)).all()
     scores = model.predict_proba(CANCER_X)
@@ -161,7 +163,7 @@ def test_the_file_is_compressed(stored):
 
 
 def test_an_estimator_is_described_by_its_plain_parameters():
-    task, kind, framework, params = describe(forest(class_weight={0: 1, 1: 2}).fit(CANCER_X, CANCER_Y))
+    task, kind, framework, params = facts_of(forest(class_weight={0: 1, 1: 2}).fit(CANCER_X, CANCER_Y))
     assert (task, kind, framework.name) == ("binary-classification", "RandomForestClassifier", "scikit-learn")
     assert params["n_estimators"] == 5
     assert params["max_features"] == "sqrt"
@@ -170,7 +172,7 @@ def test_an_estimator_is_described_by_its_plain_parameters():
 
 
 def test_a_pipeline_is_described_by_its_last_step():
-    _, kind, _, params = describe(mixed_pipeline(forest()).fit(MIXED, CANCER_Y))
+    _, kind, _, params = facts_of(mixed_pipeline(forest()).fit(MIXED, CANCER_Y))
     assert kind == "RandomForestClassifier"
     assert params["columntransformer"] == "ColumnTransformer"
     assert params["randomforestclassifier__n_estimators"] == 5
@@ -185,7 +187,7 @@ def test_parameters_that_yaml_cannot_hold_are_left_out():
                 "bad": (1.0, float("nan")),
             }  # fmt: skip
 
-    params = describe(Odd().fit(CANCER_X[:50], CANCER_Y[:50]))[3]
+    params = facts_of(Odd().fit(CANCER_X[:50], CANCER_Y[:50]))[3]
     assert params == {"nested": "RandomForestClassifier", "number": 0.5, "sizes": (3, 4)}
     assert type(params["number"]) is float
 
@@ -199,7 +201,7 @@ def test_what_is_not_a_fitted_estimator_that_predicts_is_refused(tmp_path):
         (StandardScaler().fit(CANCER_X), "StandardScaler cannot predict"),
     ]:
         with pytest.raises(RegistryError, match=message):
-            describe(thing)
+            facts_of(thing)
         with pytest.raises(RegistryError, match=message):
             save(thing, tmp_path / "model.skops")
     assert not (tmp_path / "model.skops").exists()
@@ -322,7 +324,7 @@ def test_pickles_unknown_suffixes_folders_and_missing_files_have_no_format(tmp_p
     with pytest.raises(RegistryError, match="no file"):
         by_file(tmp_path / "none.skops")
     with pytest.raises(RegistryError, match="unknown model format 'pickle'"):
-        open_model("pickle", tmp_path / "model.pkl", trusted=[])
+        open_model("pickle", tmp_path / "model.pkl", trust=Trust())
 
 
 def test_damaged_files_are_one_line_and_a_hint(stored, tmp_path):

@@ -1,26 +1,35 @@
-"""The formats a model can be stored in: which one a file is, and how to open it.
+"""The formats a model can be stored in: which one a file or folder is, what it says of itself, and how to open it.
 
-The table below is the whole registry of formats. A format is one module with `is_format(path)` and
-`load(path, trusted)`; it is imported when it is first needed and knows nothing of the others.
+The table below is the whole registry of formats. A format is one module with `is_format(path)`, `describe(path)` and
+`load(path, trust)`; it is imported when it is first needed and knows nothing of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.formats.loaded import Description, LoadedModel, Trust
 
 FORMATS = {
     "skops": "gitops_registry.formats.sklearn",
     "onnx": "gitops_registry.formats.onnx",
+    "joblib": "gitops_registry.formats.joblib",
+    "pickle": "gitops_registry.formats.pickle",
+    "torchscript": "gitops_registry.formats.torchscript",
+    "torch-export": "gitops_registry.formats.torch_export",
+    "mlflow": "gitops_registry.formats.mlflow",
+    "bentoml": "gitops_registry.formats.bentoml",
 }
-SUFFIXES = {".skops": "skops", ".onnx": "onnx"}
-FOLDERS = {"MLmodel": "mlflow"}
-"""Formats of whole folders, by a file that such a folder holds. They are stored as they are and never opened here."""
-_CODE = {".pkl", ".pickle", ".joblib"}
+SUFFIXES = {
+    ".skops": "skops", ".onnx": "onnx", ".joblib": "joblib", ".pkl": "pickle", ".pickle": "pickle",
+    ".pt": "torchscript", ".pth": "torchscript", ".ts": "torchscript", ".pt2": "torch-export",
+}  # fmt: skip
+FOLDERS = ("mlflow", "bentoml")
+"""Formats of whole folders."""
+CODE = frozenset({"joblib", "pickle"})
+"""Formats that can run code when they are opened: only where registry.yaml trusts them, and after the bytes were read."""
 
 
 def by_file(path: Path) -> str:
@@ -37,9 +46,7 @@ def by_file(path: Path) -> str:
     if name is None:
         raise RegistryError(
             f"{path.name} is in no format the registry stores (it stores {', '.join(sorted(SUFFIXES))})",
-            hint="a pickle runs code when it is opened: save the model as skops instead"
-            if suffix in _CODE
-            else "save scikit-learn models as skops, anything else as ONNX",
+            hint="save scikit-learn models as skops, torch modules as TorchScript or .pt2, anything else as ONNX",
         )
     try:
         is_format = bool(import_module(FORMATS[name]).is_format(path))
@@ -54,23 +61,44 @@ def by_file(path: Path) -> str:
 
 
 def by_folder(path: Path) -> str:
-    """Return the format of a folder, which a file in it tells."""
-    return next((name for file, name in FOLDERS.items() if (path / file).is_file()), "folder")
+    """Return the format of a folder, which files in it tell; `folder` for one that nothing is known of."""
+    return next((name for name in FOLDERS if import_module(FORMATS[name]).is_format(path)), "folder")
 
 
 def is_code(path: Path) -> bool:
     """Say whether a file is named like a pickle, which runs code when it is opened."""
-    return path.suffix.lower() in _CODE
+    return SUFFIXES.get(path.suffix.lower()) in CODE
 
 
-def open_model(format: str, path: Path, *, trusted: Sequence[str]) -> LoadedModel:  # noqa: A002
-    """Return the model in the file, ready to predict. Nothing in the file runs.
+def describe(format: str, path: Path) -> Description:  # noqa: A002
+    """Return what a file or folder of a known format says of itself; nothing of it runs. Raises for damaged ones."""
+    found: Description = import_module(_module(format)).describe(path)
+    return found
 
-    `trusted` are the type names that registry.yaml allows beyond the reviewed list. The caller has compared
-    the file's digest with the registered one. Raises for unknown formats, damaged files and untrusted types.
+
+def open_model(format: str, path: Path, *, trust: Trust) -> LoadedModel:  # noqa: A002
+    """Return the model in the file or folder, ready to predict. Nothing in it runs that is not trusted.
+
+    The caller has compared its digest with the registered one. Raises for unknown formats, damaged files, formats and
+    types that are not trusted. In a folder the file that holds the model is opened, by the rules of its own format.
     """
+    if format not in FOLDERS:
+        model: LoadedModel = import_module(_module(format)).load(path, trust)
+        return model
+    inner = describe(format, path).inner
+    if inner is None:
+        raise RegistryError(
+            f"{path.name} is a folder ({format}) of a kind that cannot be opened safely here",
+            hint="get its files, and open them with the library that wrote them: gitops-registry pull NAME@REF --to FOLDER",
+        )
+    kind, file = inner
+    if not import_module(_module(kind)).is_format(path / file):
+        raise RegistryError(f"{file} in the folder is not {kind}", hint="the folder is damaged; save the model again")
+    return open_model(kind, path / file, trust=trust)
+
+
+def _module(format: str) -> str:  # noqa: A002
     module = FORMATS.get(format)
     if module is None:
         raise RegistryError(f"unknown model format {format!r}", hint=f"known formats: {', '.join(FORMATS)}")
-    model: LoadedModel = import_module(module).load(path, trusted)
-    return model
+    return module

@@ -1,17 +1,49 @@
-"""What every opened model can do, whatever its format; and how a failing library's words become one line."""
+"""What is known of a model's file before it is opened, what every opened model can do, and who is trusted with what.
+
+Also how a failing library's words become one line.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gitops_registry.errors import RegistryError
+from gitops_registry.manifest.columns import Column
+from gitops_registry.manifest.facts import Framework
 from gitops_registry.manifest.parts import Task
 
 
 class Unreviewed(RegistryError):
-    """A file holds types that neither the reviewed list nor the caller trusts; nothing of it was built."""
+    """A file is in a format, or holds types, that neither the reviewed list nor the caller trusts; nothing of it was built."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What registry.yaml trusts: types beyond the reviewed lists, and formats that could run code when they are opened."""
+
+    types: tuple[str, ...] = ()
+    formats: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model's file or folder says of itself, read without running or building anything of it.
+
+    `modules` are the top-level Python modules that its bytes name, sorted. Of a folder that holds a model in another
+    format, `inner` is that format and the file's path in the folder.
+    """
+
+    format: str
+    model_type: str = ""
+    framework: Framework | None = None
+    modules: tuple[str, ...] = ()
+    inputs: tuple[Column, ...] = ()
+    outputs: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
+    inner: tuple[str, str] | None = None
 
 
 class LoadedModel(Protocol):

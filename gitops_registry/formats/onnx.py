@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel, lacking, reason
+from gitops_registry.formats.loaded import Description, LoadedModel, Trust, lacking, reason
 from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
 from gitops_registry.manifest.facts import Parity
 from gitops_registry.manifest.parts import Task
@@ -127,8 +127,20 @@ def _converted(estimator: Any, inputs: list[tuple[str, Any]], *, is_classifier: 
 # ── opening
 
 
-def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:  # noqa: ARG001
-    """Return the model in an .onnx file, ready to predict on the CPU. `trusted` is not needed: ONNX holds no code.
+def describe(path: Path) -> Description:
+    """Return what an .onnx file says: who made it, its inputs and outputs. It is parsed and never run."""
+    from gitops_registry.formats.onnx_graph import described
+
+    try:
+        return described(_parsed(path.read_bytes()))
+    except Exception as error:  # protobuf's own classes, and what a damaged graph lacks
+        raise RegistryError(
+            f"{path.name} is not a readable ONNX model: {reason(error)}", hint="the file is damaged; save it again"
+        ) from error
+
+
+def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: ARG001, B008
+    """Return the model in an .onnx file, ready to predict on the CPU. `trust` is not needed: ONNX holds no code.
 
     Raises for damaged files, for models whose weights lie in other files (a path inside the file could lead
     anywhere), and for operators that onnxruntime does not have.

@@ -6,6 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gitops_registry.formats.loaded import Description, shown
+from gitops_registry.manifest.columns import Column, ColumnType, Dtype
+from gitops_registry.manifest.facts import Framework
+
+# TensorProto.DataType of onnx.proto → our type and, where that does not say it, the exact one.
+_TYPES: dict[int, tuple[ColumnType, Dtype | None]] = {
+    1: ("float", None), 2: ("integer", "uint8"), 3: ("integer", "int8"), 4: ("integer", "uint16"), 5: ("integer", "int16"),
+    6: ("integer", None), 7: ("long", None), 8: ("string", None), 9: ("boolean", None), 10: ("float", "float16"),
+    11: ("double", None), 12: ("long", "uint32"), 13: ("long", "uint64"),
+}  # fmt: skip
+
 
 def renumber(graph: Any) -> None:
     """Number the graph's inner names in the order they occur.
@@ -95,3 +106,29 @@ def class_labels(model: Any) -> list[Any] | None:
             if attribute.name in {"classlabels_strings", "cats_strings"} and len(attribute.strings):
                 return [text.decode("utf-8") for text in attribute.strings]
     return None
+
+
+def described(model: Any) -> Description:
+    """Return what a parsed file says of itself: its maker, and the tensors that go in and come out."""
+    made_by = (
+        Framework(name=shown(model.producer_name), version=shown(model.producer_version))
+        if model.producer_name
+        else None
+    )
+    initial = {tensor.name for tensor in model.graph.initializer}
+    inputs = tuple(_column(value) for value in model.graph.input if value.name not in initial)
+    outputs = tuple(_column(value) for value in model.graph.output)
+    notes = ("some inputs or outputs are no tensors of a known type",) if None in (*inputs, *outputs) else ()
+    return Description(
+        "onnx", "ONNX graph", made_by, ("onnxruntime",),
+        tuple(filter(None, inputs)), tuple(filter(None, outputs)), notes,
+    )  # fmt: skip
+
+
+def _column(value: Any) -> Column | None:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type not in _TYPES:
+        return None
+    name, dtype = _TYPES[kind.elem_type]
+    shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in kind.shape.dim)
+    return Column(name=shown(value.name), type=name, dtype=dtype, shape=shape or None)

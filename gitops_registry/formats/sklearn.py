@@ -6,18 +6,19 @@ below or registry.yaml trust, all of them before the first is built, and never f
 
 from __future__ import annotations
 
-import math
+import json
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel, Unreviewed, lacking, reason, shown
+from gitops_registry.formats.estimator import EstimatorModel, facts_of
+from gitops_registry.formats.loaded import Description, LoadedModel, Trust, Unreviewed, reason, shown
 from gitops_registry.formats.trees import check_trees
 from gitops_registry.manifest.facts import Framework
-from gitops_registry.manifest.parts import Param, Task
 
 DEFAULT_TRUSTED_TYPES: tuple[str, ...] = (
     # Fitted trees, in forests and both kinds of gradient boosting. skops leaves them out because their node
@@ -55,57 +56,11 @@ _LARGEST_RATIO = 200
 _LARGEST_UNPACKED = 1 << 30
 
 
-class SklearnModel:
-    """An estimator behind the interface of `LoadedModel`."""
-
-    format = "skops"
-
-    def __init__(self, estimator: Any, task: Task) -> None:
-        self.native = estimator
-        self.task = task
-        classes = getattr(estimator, "classes_", None)
-        self.labels: list[Any] | None = None
-        if task in {"binary-classification", "multiclass-classification"} and classes is not None:
-            self.labels = list(classes.tolist())
-
-    def predict(self, table: Any) -> Any:
-        return self._call("predict", table)
-
-    def predict_proba(self, table: Any) -> Any | None:
-        if self.labels is None or not hasattr(self.native, "predict_proba"):
-            return None
-        return self._call("predict_proba", table)
-
-    def _call(self, method: str, table: Any) -> Any:
-        import numpy
-
-        try:
-            return numpy.asarray(getattr(self.native, method)(self._fitting(table)))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise RegistryError(
-                f"the model cannot predict from this data: {reason(error)}",
-                hint="compare the data with the columns and types the model was fitted on",
-            ) from error
-
-    def _fitting(self, table: Any) -> Any:
-        """Return the table as the estimator was fitted: its columns in its order, or the bare numbers."""
-        if not hasattr(table, "columns"):
-            return table
-        names = getattr(self.native, "feature_names_in_", None)
-        if names is None:
-            is_numeric = all(getattr(dtype, "kind", "O") in "biuf" for dtype in table.dtypes)
-            return table.to_numpy() if is_numeric else table
-        missing = [name for name in names if name not in table.columns]
-        if missing:
-            raise lacking(missing, list(table.columns))
-        return table[list(names)]
-
-
 def save(estimator: Any, path: Path) -> None:
     """Write the fitted estimator as skops. Raises where skops cannot express a part of it."""
     import skops.io
 
-    describe(estimator)
+    facts_of(estimator)
     try:
         # A 100-tree forest on 569 rows: stored 2,059 KB, read in 52 ms; deflated 233 KB, 55 ms. A ninth of the
         # bytes to push and pull for 3 ms; LZMA takes eight times as long to write for another tenth.
@@ -143,7 +98,39 @@ def untrusted(path_or_bytes: Path | bytes, trusted: Sequence[str] = ()) -> list[
     return sorted(set(found) - set(DEFAULT_TRUSTED_TYPES) - set(trusted))
 
 
-def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:
+def describe(path: Path) -> Description:
+    """Return what the schema in a .skops file says: the class of the estimator and the modules it needs. Nothing is built."""
+    schema = _schema(path)
+    modules = {"skops", *(str(name).partition(".")[0] for name in _modules(schema))}
+    framework = Framework(name="scikit-learn") if "sklearn" in modules else None
+    return Description("skops", str(schema.get("__class__", "")), framework, tuple(sorted(modules - {"builtins"})))
+
+
+def _schema(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(BytesIO(_read(path))) as archive:
+            found = json.loads(archive.read(_SCHEMA))
+    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, ValueError("its schema is no mapping"))
+    return found
+
+
+def _modules(schema: Any) -> Iterator[str]:
+    """Yield the module of every object that a schema describes."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("__module__"), str):
+                yield node["__module__"]
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: B008 - a frozen value
     """Return the estimator in a .skops file, ready to predict.
 
     Raises Unreviewed before anything is built if the file holds a type that is not trusted (`untrusted`), and for
@@ -154,17 +141,17 @@ def load(path: Path, trusted: Sequence[str] = ()) -> LoadedModel:
 
     data = _read(path)
     try:
-        estimator = skops.io.loads(data, trusted=[*DEFAULT_TRUSTED_TYPES, *trusted])
+        estimator = skops.io.loads(data, trusted=[*DEFAULT_TRUSTED_TYPES, *trust.types])
         check_trees(estimator)
     except UntrustedTypesFoundException as error:  # raised by the audit, which precedes all building
-        refused = [shown(name) for name in untrusted(data, trusted)]
+        refused = [shown(name) for name in untrusted(data, trust.types)]
         raise Unreviewed(
             f"{path.name} holds types that nobody has reviewed: {', '.join(refused[:20])}",
             hint="review them; add those you trust to trusted_types in registry.yaml, and commit it",
         ) from error
     except Exception as error:  # the file decides what skops and the estimators' __setstate__ stumble over
         raise _damaged(path, error) from error
-    return SklearnModel(estimator, describe(estimator)[0])
+    return EstimatorModel(estimator, facts_of(estimator)[0], "skops")
 
 
 def load_pickle(path: Path) -> LoadedModel:
@@ -183,74 +170,7 @@ def load_pickle(path: Path) -> LoadedModel:
             f"{path.name} cannot be unpickled here: {reason(error)}",
             hint="it needs the packages and versions it was written with, or it is damaged",
         ) from error
-    return SklearnModel(estimator, describe(estimator)[0])
-
-
-def describe(estimator: Any) -> tuple[Task, str, Framework, dict[str, Param]]:
-    """Return the task, the kind of model, the framework and the parameters of a fitted estimator.
-
-    A pipeline is described by its last step, whose parameters carry scikit-learn's `step__name`; the others
-    stand as class names. Parameters that are not plain values, NaN and infinities are left out. Raises for
-    anything that is not fitted or cannot predict.
-    """
-    import sklearn
-    from sklearn.base import is_classifier, is_regressor
-
-    _check_fitted(estimator)
-    task: Task = "other"
-    classes: Any = getattr(estimator, "classes_", None)
-    if is_classifier(estimator) and getattr(classes, "ndim", 0) == 1 and len(classes) > 1:
-        task = "binary-classification" if len(classes) == 2 else "multiclass-classification"
-    elif is_regressor(estimator):
-        task = "regression"
-    last = estimator
-    prefix = ""
-    params: dict[str, Param] = {}
-    while (steps := getattr(last, "steps", None)) and hasattr(last, "named_steps"):
-        params |= {f"{prefix}{name}": step if isinstance(step, str) else type(step).__name__ for name, step in steps}
-        prefix, last = f"{prefix}{steps[-1][0]}__", steps[-1][1]
-    for name, value in last.get_params(deep=False).items():
-        is_plain, plain = _plain(value)
-        if is_plain:
-            params[f"{prefix}{name}"] = plain
-    return task, type(last).__name__, Framework(name="scikit-learn", version=sklearn.__version__), params
-
-
-def _check_fitted(estimator: Any) -> None:
-    from sklearn.base import BaseEstimator
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    name = type(estimator).__name__
-    if isinstance(estimator, type) or not isinstance(estimator, BaseEstimator):
-        raise RegistryError(f"a {name} is not a scikit-learn estimator", hint="give a fitted estimator or a pipeline")
-    if not hasattr(estimator, "predict"):
-        raise RegistryError(
-            f"{name} cannot predict", hint="give a classifier or regressor, or a pipeline ending in one"
-        )
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError as error:
-        raise RegistryError(f"{name} is not fitted", hint="call its fit(X, y) first") from error
-
-
-def _plain(value: Any) -> tuple[bool, Param]:
-    """Return whether the value can stand in a manifest, and as what."""
-    import numpy
-
-    if isinstance(value, numpy.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, str)):
-        return True, value
-    if isinstance(value, float):
-        return math.isfinite(value), value
-    if isinstance(value, (list, tuple)):
-        items = [_plain(item) for item in value]
-        is_plain = all(ok and not isinstance(item, tuple) for ok, item in items)
-        return is_plain, tuple(item for _, item in items if not isinstance(item, tuple))
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return True, type(value).__name__
-    return False, None
+    return EstimatorModel(estimator, facts_of(estimator)[0], "skops")
 
 
 def _read(path_or_bytes: Path | bytes) -> bytes:

@@ -9,6 +9,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from gitops_registry.manifest.columns import Column as Column
+from gitops_registry.manifest.columns import Signature as Signature
+from gitops_registry.manifest.figures import Classes, FormatFigures, Slice
 from gitops_registry.manifest.parts import (
     Document,
     FileName,
@@ -52,14 +55,20 @@ class ConfusionMatrix(Part):
 
 
 class EvaluationData(Part):
+    """The rows something was measured on; `artifact` is the artifact of the version that holds them, where one does."""
+
     dataset: Text = ""
     rows: Annotated[int, Field(ge=0)] | None = None
     target: Text = ""
     sha256: Sha256 | None = None
+    artifact: Name | None = None
 
 
 class PinnedData(Part):
-    """The data a model's versions are measured on: a table file tracked by DVC, pinned by digest, and its column of truth."""
+    """The data a model's versions are measured on: a table file tracked by DVC, pinned by digest, and its column of truth.
+
+    `slices` are columns by whose groups they are measured, too.
+    """
 
     dataset: Text = ""
     file: FileName
@@ -68,6 +77,7 @@ class PinnedData(Part):
     size: Annotated[int, Field(ge=0)]
     md5: Md5
     sha256: Sha256
+    slices: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
 
     def as_artifact(self) -> Artifact:
         """Return its file as an artifact is told: what its pointer is made from."""
@@ -90,21 +100,6 @@ class Training(Part):
     features: Annotated[int, Field(ge=0)] | None = None
     data_sha256: Sha256 | None = None
     code: Code | None = None
-
-
-class Column(Part):
-    """One input or output. `type` is MLflow's name of it; `shape` is for tensors, -1 for any length."""
-
-    flow: ClassVar[bool] = True
-    name: Text
-    type: Literal["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
-    required: bool = True
-    shape: tuple[int, ...] | None = None
-
-
-class Signature(Part):
-    inputs: tuple[Column, ...] = ()
-    outputs: tuple[Column, ...] = ()
 
 
 class Parity(Part):
@@ -145,10 +140,14 @@ class Artifact(Part):
 
 
 class Environment(Part):
+    """Where a version was made. `providers` are what onnxruntime computes with there; `requirements` what the model needs."""
+
     python: str
     platform: str
     cpu: str = ""
     gpu: str | None = None
+    blas: str = ""
+    providers: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
 
 
@@ -176,9 +175,11 @@ class Version(Document):
     metrics: dict[str, Finite] = {}
     claimed: tuple[str, ...] = ()
     confusion_matrix: ConfusionMatrix | None = None
+    slices: tuple[Slice, ...] = ()
     evaluation: EvaluationData | None = None
     training: Training | None = None
     signature: Signature | None = None
+    classes: Classes | None = None
     artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
     environment: Environment | None = None
     lineage: Lineage | None = None
@@ -201,7 +202,10 @@ class Version(Document):
 
 
 class Evaluation(Document):
-    """A later measurement of a version: append-only, one file each."""
+    """A later measurement of a version: append-only, one file each.
+
+    Of one that compared the formats of a model, `formats` are the figures, and there need be no metrics.
+    """
 
     schema_name: ClassVar[str] = "evaluation"
     kind: Literal["Evaluation"] = "Evaluation"
@@ -211,3 +215,5 @@ class Evaluation(Document):
     dataset: EvaluationData
     metrics: dict[str, Finite]
     confusion_matrix: ConfusionMatrix | None = None
+    slices: tuple[Slice, ...] = ()
+    formats: tuple[FormatFigures, ...] = ()

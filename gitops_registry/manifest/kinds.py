@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from gitops_registry.manifest.columns import SignatureFile
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.members import Access as Access
 from gitops_registry.manifest.members import Member as Member
@@ -90,6 +91,7 @@ class Constitution(Document):
     storage: StorageSettings = StorageSettings()
     forge: ForgeSettings | None = None
     trusted_types: tuple[str, ...] = ()
+    trusted_formats: tuple[Literal["joblib", "pickle"], ...] = ()
     unmanaged: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -202,6 +204,7 @@ KINDS: dict[str, type[Document]] = {
     "ModelVersion": Version,
     "ModelCard": Card,
     "Evaluation": Evaluation,
+    "Signature": SignatureFile,
     "Access": Access,
     "Policy": Policy,
     "Waiver": Waiver,
