@@ -29,9 +29,9 @@ from sklearn.svm import SVC
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats import by_file, onnx_graph, open_model
+from gitops_registry.formats.estimator import EstimatorModel, facts_of
 from gitops_registry.formats.loaded import Trust
 from gitops_registry.formats.onnx import PARITY_FLOOR, convert, is_format, load, parity
-from gitops_registry.formats.sklearn import SklearnModel, describe
 
 CANCER_X, CANCER_Y = load_breast_cancer(return_X_y=True, as_frame=True)
 WINE_X, WINE_Y = load_wine(return_X_y=True, as_frame=True)
@@ -65,7 +65,7 @@ def mixed_pipeline(last):
 
 def both(estimator, path, sample):
     convert(estimator, path, sample=sample)
-    return SklearnModel(estimator, describe(estimator)[0]), load(path)
+    return EstimatorModel(estimator, facts_of(estimator)[0], "skops"), load(path)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,11 @@ def test_a_model_that_learnt_something_else_does_not_agree(tmp_path):
     with pytest.raises(RegistryError):
         parity(original, wine, CANCER_X)
     with pytest.raises(RegistryError, match="no rows"):
-        parity(SklearnModel(LinearModel([]), "regression"), SklearnModel(LinearModel([]), "regression"), CANCER_X[:0])
+        parity(
+            EstimatorModel(LinearModel([]), "regression", "skops"),
+            EstimatorModel(LinearModel([]), "regression", "skops"),
+            CANCER_X[:0],
+        )
 
 
 class LinearModel:
@@ -251,10 +255,10 @@ class LinearModel:
 
 def test_a_tie_to_six_digits_is_no_disagreement_but_a_real_one_is():
     table = np.zeros((2, 1))
-    original = SklearnModel(LinearModel([0, 1], [[0.5, 0.5], [0.2, 0.8]]), "binary-classification")
-    tied = SklearnModel(LinearModel([1, 1], [[0.49999999, 0.50000001], [0.2, 0.8]]), "binary-classification")
+    original = EstimatorModel(LinearModel([0, 1], [[0.5, 0.5], [0.2, 0.8]]), "binary-classification", "skops")
+    tied = EstimatorModel(LinearModel([1, 1], [[0.49999999, 0.50000001], [0.2, 0.8]]), "binary-classification", "skops")
     assert parity(original, tied, table).agreement == 1.0
-    clear = SklearnModel(LinearModel([1, 1], [[0.4, 0.6], [0.2, 0.8]]), "binary-classification")
+    clear = EstimatorModel(LinearModel([1, 1], [[0.4, 0.6], [0.2, 0.8]]), "binary-classification", "skops")
     found = parity(original, clear, table)
     assert found.agreement == 0.5
     assert found.max_difference == pytest.approx(0.1)
@@ -262,8 +266,8 @@ def test_a_tie_to_six_digits_is_no_disagreement_but_a_real_one_is():
 
 def test_values_agree_within_a_ten_thousandth_absolute_or_relative():
     table = np.zeros((4, 1))
-    original = SklearnModel(LinearModel([0.0, 1e6, 1.0, 5.0]), "regression")
-    converted = SklearnModel(LinearModel([5e-5, 1e6 + 50, 1.01, 5.0]), "regression")
+    original = EstimatorModel(LinearModel([0.0, 1e6, 1.0, 5.0]), "regression", "skops")
+    converted = EstimatorModel(LinearModel([5e-5, 1e6 + 50, 1.01, 5.0]), "regression", "skops")
     found = parity(original, converted, table)
     assert found.agreement == 0.75
     assert found.max_difference == pytest.approx(50)

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gitops_registry.manifest.columns import Parameter
 from gitops_registry.manifest.facts import (
     Artifact,
     Code,
@@ -25,6 +26,7 @@ from gitops_registry.manifest.facts import (
     Training,
     Version,
 )
+from gitops_registry.manifest.figures import Classes, FormatFigures, Group, Slice
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access, Card, Constitution, Member, Model, Stage
 from gitops_registry.manifest.parts import Document, plain
 from gitops_registry.manifest.reading import parse
@@ -214,7 +216,17 @@ columns = st.lists(
         name=texts,
         type=st.sampled_from(["long", "string"]),
         required=st.booleans(),
-        shape=st.none() | st.lists(st.integers(), max_size=2).map(tuple),
+        nullable=st.none() | st.booleans(),
+        shape=st.none() | st.lists(st.integers(-1, 2**40), max_size=2).map(tuple),
+        categories=st.none() | st.lists(texts, min_size=1, max_size=2, unique=True).map(tuple),
+    )
+    | st.builds(
+        Column,
+        name=texts,
+        type=st.just("integer"),
+        dtype=st.none() | st.just("uint8"),
+        minimum=st.none() | st.integers(-9, 0) | st.floats(-9, 0),
+        maximum=st.none() | st.integers(1, 9),
     ),
     max_size=2,
 ).map(tuple)
@@ -227,6 +239,21 @@ matrices = st.integers(0, 3).flatmap(
 )
 data_sets = st.builds(EvaluationData, dataset=lines, rows=st.none() | counts, target=texts)
 parities = st.builds(Parity, rows=numbers, agreement=st.floats(0, 1), max_difference=st.floats(0, 1e9))
+slices = st.lists(
+    st.builds(
+        Slice,
+        column=texts,
+        groups=st.tuples(st.builds(Group, value=scalars, rows=numbers, metrics=metrics)),
+    ),
+    max_size=2,
+).map(tuple)
+parameters = st.lists(
+    st.builds(Parameter, name=texts, type=st.just("double"), default=params, shape=st.none() | st.just((-1,))),
+    max_size=2,
+).map(tuple)
+figures = st.lists(
+    st.builds(FormatFigures, format=texts, size=counts, save_ms=st.none() | st.floats(0, 1e6), runs=numbers), max_size=2
+).map(tuple)
 models = st.builds(
     Model, name=names, title=lines, description=lines, owners=st.lists(texts, max_size=3).map(tuple),
     tags=st.dictionaries(texts, lines, max_size=3), aliases=st.dictionaries(aliases, numbers, max_size=3),
@@ -240,16 +267,24 @@ versions = st.builds(
     confusion_matrix=st.none() | matrices, evaluation=st.none() | data_sets,
     training=st.none()
     | st.builds(Training, dataset=lines, code=st.none() | st.builds(Code, repository=texts, commit=texts)),
-    signature=st.none() | st.builds(Signature, inputs=columns, outputs=columns),
+    signature=st.none() | st.builds(Signature, inputs=columns, outputs=columns, parameters=parameters),
+    classes=st.none() | st.builds(Classes, labels=st.tuples(scalars, scalars), scores=st.just("logits")), slices=slices,
     artifacts=st.tuples(
         st.builds(Artifact, name=names, file=st.just("model.bin"), format=lines, size=counts, md5=st.just("1" * 32),
                   sha256=st.just("2" * 64), parity=st.none() | parities)
     ),
-    environment=st.none() | st.builds(Environment, python=texts, platform=texts, requirements=st.tuples(texts, texts)),
+    environment=st.none() | st.builds(Environment, python=texts, platform=texts, requirements=st.tuples(texts, texts), blas=texts),
 )  # fmt: skip
 cards = st.builds(Card, description=lines, intended_use=lines, limitations=lines, tags=st.dictionaries(texts, lines))
 evaluations = st.builds(
-    Evaluation, created=times, author=people, dataset=data_sets, metrics=metrics, confusion_matrix=st.none() | matrices
+    Evaluation,
+    created=times,
+    author=people,
+    dataset=data_sets,
+    metrics=metrics,
+    confusion_matrix=st.none() | matrices,
+    slices=slices,
+    formats=figures,
 )
 constitutions = st.builds(
     Constitution, name=names, title=lines, direct=st.booleans(), approvals=st.integers(0, 10),

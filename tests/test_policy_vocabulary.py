@@ -15,6 +15,7 @@ from rules import ENGINE, measured, pinned
 from gitops_registry import edits, paths
 from gitops_registry.difference import diff
 from gitops_registry.evidence import gatherer
+from gitops_registry.manifest.columns import Parameter
 from gitops_registry.manifest.facts import (
     Artifact,
     Code,
@@ -27,6 +28,7 @@ from gitops_registry.manifest.facts import (
     Signature,
     Training,
 )  # fmt: skip
+from gitops_registry.manifest.figures import Classes, Group, Slice
 from gitops_registry.manifest.kinds import Access, Member
 from gitops_registry.manifest.writing import dump
 from gitops_registry.policy.engine import Case, Step
@@ -50,8 +52,12 @@ WHOLE: dict[str, Any] = {
         code=Code(repository="https://example.com/x.git", commit="0" * 40, dirty=False),
     ),
     "signature": Signature(
-        inputs=(Column(name="age", type="long"),), outputs=(Column(name="p", type="double", shape=(-1, 2)),)
+        inputs=(Column(name="age", type="long", minimum=0, categories=(1, 2)),),
+        outputs=(Column(name="p", type="double", shape=(-1, 2)),),
+        parameters=(Parameter(name="threshold", type="double", default=0.5),),
     ),
+    "classes": Classes(labels=("no", "yes"), scores="logits"),
+    "slices": (Slice(column="age", groups=(Group(value=1, rows=2, metrics={"f1": 0.5}), Group(value=None, rows=1))),),
     "environment": Environment(python="3.11.7", platform="linux-x86_64", cpu="x", gpu="y", requirements=("a==1",)),
     "lineage": Lineage(parents=("fraud@1",), run="mlflow:0a"),
 }
@@ -252,7 +258,10 @@ def test_metrics_that_count_are_the_worst_that_was_recorded_on_the_pinned_data(w
         ("candidate.*", "candidate is read by a key that is only known later; name the field"),
         ("params.flor", "params has no 'flor'; did you mean 'floor'?"),
         ("variables.gap", "variables has no 'gap'; it has drop"),
-        ("registry.zzz", "registry has no 'zzz'; it has name, approvals, direct, language, stages, trusted_types"),
+        (
+            "registry.zzz",
+            "registry has no 'zzz'; it has name, approvals, direct, language, stages, trusted_types, trusted_formats",
+        ),
     ],
 )
 def test_a_fact_that_is_none_is_said_with_the_nearest_that_is(path: str, message: str) -> None:

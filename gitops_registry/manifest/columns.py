@@ -80,7 +80,6 @@ class Signature(Part):
 class SignatureFile(Document):
     """A signature that people write, for `register --signature`: what goes into a model and what comes out."""
 
-    by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "signature"
     kind: Literal["Signature"] = "Signature"
     schema_version: Literal[1] = 1

@@ -15,7 +15,7 @@ class Group(Part):
     """The rows that have one value in a column, and the metrics on them alone."""
 
     flow: ClassVar[bool] = True
-    value: Scalar
+    value: Scalar = None
     rows: Annotated[int, Field(ge=1)]
     metrics: dict[str, Finite] = {}
 

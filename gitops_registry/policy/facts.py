@@ -5,13 +5,15 @@ A version and its words are those of the side they are read from; what was measu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from gitops_registry.card import PROSE, unfinished
 from gitops_registry.comparison import is_lower_better
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
+from gitops_registry.manifest.figures import Group, Slice
 from gitops_registry.manifest.kinds import Access, Model
 from gitops_registry.manifest.parts import plain
 from gitops_registry.policy.data import measurements
@@ -66,6 +68,7 @@ def registry_facts(judgement: Judgement) -> dict[str, Any]:
         "language": law.card.language,
         "stages": [stage.name for stage in law.stages],
         "trusted_types": list(law.trusted_types),
+        "trusted_formats": list(law.trusted_formats),
     }
 
 
@@ -96,6 +99,8 @@ def version_facts(
     told = plain(version)
     for key in ("kind", "schema_version", "confusion_matrix"):
         told.pop(key)
+    for column in [one for way in ("inputs", "outputs") for one in (told["signature"] or {}).get(way, ())]:
+        column |= {key: None if column[key] is None else float(column[key]) for key in ("minimum", "maximum")}
     card = side.card(*reference)
     return {
         **told,
@@ -105,6 +110,7 @@ def version_facts(
         "created": version.created,
         "params": {key: _bounded(value) for key, value in told["params"].items()},
         "metrics": {key: float(value) for key, value in version.metrics.items()},
+        "slices": by_group([version.slices]),
         **_measured(judgement, side, reference, version, is_champion=is_champion),
         "formats": sorted({artifact.format for artifact in version.artifacts}),
         "card": {
@@ -132,17 +138,26 @@ def _measured(
         own = {key: float(value) for key, value in version.metrics.items() if key not in version.claimed}
         known = version.evaluation.rows if version.evaluation and own else None
         on, when = ("registered", version.created) if own else ("nothing", None)
-        return {"measured": own, "measured_on": on, "measured_at": when, "measured_rows": known}
+        counted = by_group([version.slices], is_champion=is_champion) if own else {}
+        return {
+            "measured": own,
+            "measured_slices": counted,
+            "measured_on": on,
+            "measured_at": when,
+            "measured_rows": known,
+        }
     new = judgement.after.model(judgement.renames.get(reference.name, reference.name))
     now = new.evaluation if new else None
     is_still = now is not None and (now.sha256, now.target) == (pinned.sha256, pinned.target)
     there = (side, reference) if is_champion else (base, home)
     found = _on_pinned(judgement, *there, pinned) if is_still else []
     if not found:
-        return {"measured": {}, "measured_on": "nothing", "measured_at": None, "measured_rows": None}
+        nothing: dict[str, Any] = {"measured": {}, "measured_slices": {}}
+        return {**nothing, "measured_on": "nothing", "measured_at": None, "measured_rows": None}
     rows = [one.dataset.rows for one in found if one.dataset.rows is not None]
     return {
-        "measured": _weighed(found, is_champion=is_champion),
+        "measured": _weighed([one.metrics for one in found], is_champion=is_champion),
+        "measured_slices": by_group([one.slices for one in found], is_champion=is_champion),
         "measured_on": "pinned",
         "measured_at": min(one.created for one in found),
         "measured_rows": min(*rows, pinned.rows) if len(rows) == len(found) else None,
@@ -155,16 +170,44 @@ def _on_pinned(judgement: Judgement, side: Snapshot, reference: Reference, pinne
     return [
         one
         for one in measurements(side, reference)
-        if (one.dataset.sha256, one.dataset.target) == (pinned.sha256, pinned.target)
+        if one.metrics
+        and (one.dataset.sha256, one.dataset.target) == (pinned.sha256, pinned.target)
         and (now is None or one.created <= now + _SKEW)
     ]
 
 
-def _weighed(found: Sequence[Evaluation], *, is_champion: bool) -> dict[str, float]:
+def by_group(found: Sequence[Sequence[Slice]], *, is_champion: bool = False) -> dict[str, Any]:
+    """Return column → group → metric → its value, of several measurements the one that counts; `rows` are the fewest.
+
+    A group is named as its value is written in JSON, text without quotes.
+    """
+    told: dict[str, dict[str, list[Group]]] = {}
+    for slices in found:
+        for one in slices:
+            groups = told.setdefault(one.column, {})
+            for group in one.groups:
+                groups.setdefault(_told_as(group.value), []).append(group)
+    return {
+        column: {
+            name: {
+                "rows": float(min(group.rows for group in same)),
+                **_weighed([group.metrics for group in same], is_champion=is_champion),
+            }
+            for name, same in groups.items()
+        }
+        for column, groups in told.items()
+    }
+
+
+def _told_as(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _weighed(found: Sequence[Mapping[str, float]], *, is_champion: bool) -> dict[str, float]:
     """Return metric → its worst value (of a champion its best), without those that differ and nobody knows which way is up."""
     told = {}
-    for name in sorted(set().union(*(one.metrics for one in found))):
-        values = sorted({float(one.metrics[name]) for one in found if name in one.metrics})
+    for name in sorted(set().union(*found)):
+        values = sorted({float(one[name]) for one in found if name in one})
         lower = is_lower_better(name)
         if len(values) == 1:
             told[name] = values[0]
