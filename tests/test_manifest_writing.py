@@ -243,7 +243,9 @@ slices = st.lists(
     st.builds(
         Slice,
         column=texts,
-        groups=st.tuples(st.builds(Group, value=scalars, rows=numbers, metrics=metrics)),
+        groups=st.tuples(
+            st.builds(Group, value=scalars, rows=numbers, metrics=st.dictionaries(names, floats, max_size=2))
+        ),
     ),
     max_size=2,
 ).map(tuple)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from gitops_registry.manifest.parts import Finite, Part, Scalar, Text
 
+MetricName = Annotated[str, StringConstraints(max_length=200)]
+"""A key between brackets: YAML takes none that is longer than 1,024 signs."""
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -17,7 +19,7 @@ class Group(Part):
     flow: ClassVar[bool] = True
     value: Scalar = None
     rows: Annotated[int, Field(ge=1)]
-    metrics: dict[str, Finite] = {}
+    metrics: dict[MetricName, Finite] = {}
 
 
 class Slice(Part):
