@@ -9,11 +9,12 @@ from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
     from gitops_registry.deciding import Outcome
+    from gitops_registry.evaluating import Remeasured
     from gitops_registry.forge.interface import Forge
     from gitops_registry.monitoring import Watched
     from gitops_registry.policy.report import Report
     from gitops_registry.proposals import Proposal
-    from gitops_registry.proving import Fetched, Remeasured
+    from gitops_registry.proving import Fetched
     from gitops_registry.publishing import Published
     from gitops_registry.releasing import Released
     from gitops_registry.reviewing import Review

@@ -79,3 +79,16 @@ def _cpu() -> str:
         if key.strip() == "model name":
             return " ".join(value.split())
     return platform.processor()
+
+
+def is_here(recorded: Environment) -> bool:
+    """Say whether this process computes as a recorded environment did: same Python, system, processor and packages."""
+    try:
+        same = all(
+            metadata.version(name) == version
+            for name, _, version in (line.partition("==") for line in recorded.requirements)
+        )
+    except metadata.PackageNotFoundError:
+        return False
+    here = (platform.python_version(), f"{platform.system()}-{platform.machine()}".lower(), _cpu())
+    return same and bool(recorded.requirements) and here == (recorded.python, recorded.platform, recorded.cpu)

@@ -1,6 +1,6 @@
-"""Measuring what is registered: on data that a model pins by digest, or on a table somebody gives.
+"""Measuring what is registered: on data that a model pins by digest, on rows a version keeps, or on a table somebody gives.
 
-What is measured is the original of a version, verified and read back as a user would read it. Measurements are appended
+What is measured is the original of a version, verified and opened in a child process under limits. Measurements are appended
 to a version and change nothing of what it was registered with.
 """
 
@@ -8,230 +8,240 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitops_registry import edits, measure
-from gitops_registry.appraisal import Rows, rows_of
+from gitops_registry import cage, edits, environment
+from gitops_registry.claims import Difference, differences, unmeasured
 from gitops_registry.deciding import Intent
-from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.formats import FORMATS
-from gitops_registry.holding import committed_with, examine, hold
-from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, PinnedData, Version
-from gitops_registry.manifest.parts import plain
-from gitops_registry.measure import Measured
+from gitops_registry.dossier import Desk, Table, original_of
+from gitops_registry.errors import RegistryError
+from gitops_registry.formats.loaded import PARITY_FLOOR
+from gitops_registry.manifest.facts import ConfusionMatrix, Evaluation, EvaluationData, Parity, Person, Version
+from gitops_registry.manifest.figures import Slice
+from gitops_registry.manifest.parts import of_plain, plain
 from gitops_registry.reference import Reference
-from gitops_registry.registering import made
 from gitops_registry.snapshot import Edits, Snapshot
-from gitops_registry.using import load
-from gitops_registry.workplace import Workplace, digest_of
-
-_TINY = 1e-9
-_LEAST = 2e-3
-_AREA = 1e-3
-"""How far a metric may be from the registered one: a few labels that flip at ties, and what float32 costs an area."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A metric as it was registered and as it is measured now; `is_far` where rounding does not explain the difference."""
-
-    name: str
-    registered: float
-    measured: float | None
-    is_far: bool
+from gitops_registry.workplace import Workplace
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One version, measured. `differences` are from the registered metrics, where those were measured on the same data."""
+    """One version, measured. `differences` are from the registered metrics, where both can be compared.
+
+    `parities` are those of what was converted from it, by name of artifact; `example` is how many rows its input example
+    has, None where there is none. `wrong` are reasons not to believe the version, `notes` what could not be looked at.
+    """
 
     reference: Reference
     data: EvaluationData
-    found: Measured
+    metrics: Mapping[str, float]
+    confusion_matrix: ConfusionMatrix | None = None
+    slices: tuple[Slice, ...] = ()
     differences: tuple[Difference, ...] = ()
+    parities: Mapping[str, Parity] = field(default_factory=dict)
+    example: int | None = None
+    wrong: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_as_registered(self) -> bool | None:
-        """Whether the registered metrics were measured again; None where they were measured on other data, or claimed."""
+        """Whether the registered metrics were measured again; None where there was nothing to compare."""
         return None if not self.differences else not any(difference.is_far for difference in self.differences)
 
     def to_record(self, author: Person, created: datetime) -> Evaluation:
         """Return it as what is appended to the version."""
         return Evaluation(
-            created=created, author=author, dataset=self.data, metrics=self.found.metrics,
-            confusion_matrix=self.found.confusion_matrix,
+            created=created, author=author, dataset=self.data, metrics=dict(self.metrics),
+            confusion_matrix=self.confusion_matrix, slices=self.slices,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
-        matrix = self.found.confusion_matrix
+        matrix = self.confusion_matrix
         return {
-            "version": str(self.reference), "data": plain(self.data), "metrics": self.found.metrics,
+            "version": str(self.reference), "data": plain(self.data), "metrics": dict(self.metrics),
             "confusion_matrix": plain(matrix) if matrix else None, "as_registered": self.is_as_registered,
             "differences": [dict(one.__dict__) for one in self.differences],
+            "slices": [plain(one) for one in self.slices],
+            "parities": {name: plain(one) for name, one in self.parities.items()},
+            "example": self.example, "wrong": list(self.wrong), "notes": list(self.notes),
         }  # fmt: skip
 
 
-def pinning(
-    place: Workplace, name: str, file: Path, target: str, *, dataset: str = "", reason: str = "", dry_run: bool = False
-) -> Intent:
-    """Bring a table into the store, and return the wish to pin it as what a model's versions are measured on.
+@dataclass(frozen=True)
+class Remeasured:
+    """A version measured again; or why it was not. `is_wrong`: that is a reason to refuse it."""
 
-    Raises RegistryError for what is no table, has no such column, or cannot be stored.
+    reference: Reference
+    found: Evaluated | None = None
+    reason: str = ""
+    is_wrong: bool = False
+    error: RegistryError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        told = self.found.to_json() if self.found else None
+        return {"version": str(self.reference), "measured": told, "reason": self.reason or None, "wrong": self.is_wrong}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """On what to measure: a table with its column of truth, or without one what the models pin; and by which groups.
+
+    `keeps`: on the rows that a version was registered with, too, where it keeps them.
     """
-    place.snapshot(place.tip()).known_model(name)
-    rows = rows_of(file, target)
-    held = examine(file) if dry_run else hold(place, [file])[0]
-    if held.digest.sha256 != rows.sha256:
-        raise RegistryError(f"{file} changed while it was read", hint="wait until it is written, then try again")
-    data = made(
-        PinnedData,
-        dataset=_readable(dataset or file.stem), file=f"{_plain_stem(file)}{file.suffix.lower()}", target=target, rows=len(rows.inputs),
-        size=held.digest.size, md5=held.digest.md5, sha256=held.digest.sha256,
-    )  # fmt: skip
 
-    def edit(before: Snapshot) -> Edits:
-        return {**edits.set_evaluation(before, name, data), **committed_with(place, before, [held])}
-
-    return Intent(
-        edit=edit,
-        subject=lambda _: f"evaluation data of {name}: {data.file}",
-        branch=lambda _: f"evaluation/{name}/data",
-        reason=reason,
-        brings=frozenset({data.sha256}),
-    )
+    file: Path | None = None
+    target: str = ""
+    slices: tuple[str, ...] = ()
+    keeps: bool = False
 
 
-def _readable(text: str) -> str:
-    """Return a name as text that can be written down, whatever bytes the disk has for it."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _plain_stem(file: Path) -> str:
-    """Return the name of a file in letters that any system and DVC write the same way."""
-    text = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_") else "-" for sign in file.stem)
-    return text.strip("-_")[:60] or "data"
-
-
-def unpinning(name: str, *, reason: str = "") -> Intent:
-    """Return the wish to measure a model's versions on no data of the registry any more."""
-    return Intent(
-        edit=lambda before: edits.set_evaluation(before, name, None),
-        subject=lambda _: f"evaluation data of {name} removed",
-        branch=lambda _: f"evaluation/{name}/data",
-        reason=reason,
-    )
+PINNED = Wish()
 
 
 def evaluate(
-    place: Workplace,
-    snapshot: Snapshot,
-    references: Sequence[Reference],
-    *,
-    file: Path | None = None,
-    target: str = "",
-    pinned_by: Snapshot | None = None,
+    place: Workplace, snapshot: Snapshot, references: Sequence[Reference], wish: Wish = PINNED
 ) -> list[Evaluated]:
-    """Measure versions on a table, or on the data their models pin (in another registry, `pinned_by`); return what was found, in order.
+    """Measure versions and return what was found, in order.
 
-    Raises NotFound where there is neither, Damaged before wrong bytes are read, RegistryError where they do not fit.
+    Raises NotFound where there is no data, Damaged before wrong bytes are read, RegistryError where they do not fit.
     """
-    found, rows = [], {}
-    law = pinned_by or snapshot
-    for reference in references:
-        place.tell(f"measuring {reference}")
-        pinned = law.known_model(reference.name).evaluation
-        key = reference.name if file is None else target or (pinned.target if pinned else "")
-        if key not in rows:
-            rows[key] = _pinned(place, law, reference.name, pinned) if file is None else _given(file, key)
-        found.append(_measured(place, snapshot, reference, rows[key]))
-    place.tell("")
+    found = []
+    for one in remeasure(place, snapshot, references, wish):
+        if one.found is None:
+            raise one.error or RegistryError(f"{one.reference}: {one.reason}")
+        found.append(one.found)
     return found
 
 
+def remeasure(
+    place: Workplace,
+    snapshot: Snapshot,
+    references: Sequence[Reference],
+    wish: Wish = PINNED,
+    *,
+    pinned_by: Snapshot | None = None,
+) -> list[Remeasured]:
+    """Measure versions, each on every table that is wished for, and return what became of each, in order.
+
+    Models pin data in `snapshot`, or in another registry, `pinned_by`. A version that cannot be measured is told with the
+    reason, and keeps nobody from the others.
+    """
+    with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
+        desk = Desk(place, snapshot, pinned_by or snapshot, Path(folder))
+        prepared: list[tuple[Reference, Table | None, dict[str, Any] | RegistryError]] = []
+        for reference in references:
+            prepared += [(reference, *one) for one in _prepared(desk, reference, wish)]
+        tasks = [task for _, _, task in prepared if isinstance(task, dict)]
+        answers = iter(cage.examine(tasks, tell=place.tell) if tasks else ())
+        place.tell("")
+        return [
+            _failed(reference, task)
+            if isinstance(task, RegistryError)
+            else _told(reference, snapshot.known_version(reference), table, next(answers))
+            for reference, table, task in prepared
+        ]
+
+
+def _prepared(
+    desk: Desk, reference: Reference, wish: Wish
+) -> list[tuple[Table | None, dict[str, Any] | RegistryError]]:
+    """Return the tables a version is measured on, each with its task, or with why there is none."""
+    try:
+        version = desk.snapshot.known_version(reference)
+        kept = desk.kept(reference, version) if wish.keeps else None
+        pinned = desk.law.known_model(reference.name).evaluation
+        if wish.file is not None:
+            tables = [desk.given(wish.file, wish.target or (pinned.target if pinned else ""), wish.slices)]
+        elif pinned is None and kept is not None:
+            tables = [kept]
+        else:
+            tables = [desk.pinned(reference.name, wish.slices)]
+            tables += [kept] if kept is not None and kept.sha256 != tables[0].sha256 else []
+        return [(table, desk.task(reference, version, table)) for table in tables]
+    except RegistryError as error:
+        return [(None, error)]
+
+
+def _failed(reference: Reference, error: RegistryError) -> Remeasured:
+    more = f" ({error.hint})" if error.hint else ""
+    return Remeasured(reference, None, error.message + more, True, error)
+
+
+def _told(reference: Reference, version: Version, table: Table | None, answer: cage.Examined) -> Remeasured:
+    """Return what the child says of a version, which is believed in nothing but what it was asked."""
+    try:
+        return _read(reference, version, table, answer)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        odd = RegistryError(f"{reference}: what was measured cannot be read: {type(error).__name__}", hint="try again")
+        return Remeasured(reference, None, odd.message, True, odd)
+
+
+def _read(reference: Reference, version: Version, table: Table | None, answer: cage.Examined) -> Remeasured:
+    assert table is not None
+    if answer.error:
+        error = RegistryError(f"{reference}: {answer.error}", hint=answer.hint)
+        return Remeasured(reference, None, answer.error + (f" ({answer.hint})" if answer.hint else ""), True, error)
+    found = answer.found
+    if found["misfits"]:
+        some = found["misfits"][0] + (f" (and {len(found['misfits']) - 1} more)" if len(found["misfits"]) > 1 else "")
+        error = RegistryError(
+            f"{reference}: the rows do not fit its signature: {some}", hint=f"see: gitops-registry show {reference}"
+        )
+        return Remeasured(reference, None, error.message, True, error)
+    data = table.as_evaluation(found["rows"])
+    is_exact = version.environment is not None and environment.is_here(version.environment)
+    apart = differences(version, data, found["metrics"], is_exact=is_exact)
+    matrix = found["confusion_matrix"]
+    evaluated = Evaluated(
+        reference, data, found["metrics"], of_plain(ConfusionMatrix, matrix) if matrix else None,
+        tuple(of_plain(Slice, one) for one in found["slices"]), apart,
+        {name: of_plain(Parity, one) for name, one in found["parities"].items() if "error" not in one},
+        found["example"]["rows"] if found.get("example") else None,
+        _wrong(found, apart), _notes(version, found),
+    )  # fmt: skip
+    return Remeasured(reference, evaluated, "; ".join(evaluated.wrong), bool(evaluated.wrong))
+
+
+def _wrong(found: Mapping[str, Any], apart: Sequence[Difference]) -> tuple[str, ...]:
+    """Return why a version is not to be believed: metrics that are others, conversions that disagree, an example it refuses."""
+    told = [one.told for one in apart if one.is_far]
+    for name, one in found["parities"].items():
+        if "error" in one:
+            told.append(f"{name} could not be compared with the original: {one['error']}")
+        elif one["agreement"] < PARITY_FLOOR:
+            told.append(
+                f"{name} agrees on {one['agreement']:.2%} of {one['rows']} rows, and {PARITY_FLOOR:.1%} is the least"
+            )
+    problems = found["example"]["problems"] if found.get("example") else []
+    return (*told, *(f"its own input example does not fit: {problem}" for problem in problems[:3]))
+
+
+def _notes(version: Version, found: Mapping[str, Any]) -> tuple[str, ...]:
+    claims = unmeasured(version, found["metrics"])
+    notes = [f"nothing here measures {', '.join(claims)}: claimed only"] if claims else []
+    if version.signature is None:
+        notes.append("it has no signature")
+    elif not found.get("example"):
+        notes.append("it has no input example")
+    return tuple(notes)
+
+
 def measurable(snapshot: Snapshot, reference: Reference) -> bool:
-    """Say whether a version can be measured on data of the registry: its model pins some, and it can be loaded."""
-    return snapshot.known_model(reference.name).evaluation is not None and readable(snapshot, reference)
+    """Say whether a version can be measured on data of the registry: its model pins some, or it keeps its own."""
+    version = snapshot.known_version(reference)
+    keeps = version.evaluation is not None and version.evaluation.artifact is not None
+    is_there = keeps or snapshot.known_model(reference.name).evaluation is not None
+    return is_there and readable(snapshot, reference)
 
 
 def readable(snapshot: Snapshot, reference: Reference) -> bool:
     """Say whether a version has a format that can be loaded here."""
-    return any(artifact.format in FORMATS for artifact in snapshot.known_version(reference).artifacts)
-
-
-def _given(file: Path, target: str) -> Rows:
-    if not target:
-        raise RegistryError("nothing says which column of the data is the truth", hint="--target COLUMN")
-    return rows_of(file, target)
-
-
-def _pinned(place: Workplace, snapshot: Snapshot, name: str, pinned: PinnedData | None) -> Rows:
-    if pinned is None:
-        raise NotFound(
-            f"{name} pins no evaluation data",
-            hint=f"gitops-registry evaluation set {name} FILE --target COLUMN, or name a table",
-        )
-    with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
-        copy = Path(folder) / pinned.file
-        place.store(snapshot).materialise(digest_of(pinned.as_artifact()), copy, f"the evaluation data of {name}")
-        rows = rows_of(copy, pinned.target)
-    return Rows(rows.inputs, rows.truth, pinned.target, pinned.dataset, pinned.sha256)
-
-
-def _measured(place: Workplace, snapshot: Snapshot, reference: Reference, rows: Rows) -> Evaluated:
-    version = snapshot.known_version(reference)
-    model = load(place, snapshot, reference, format=_original(version))
-    inputs = _wanted(version, rows.inputs)
-    found = measure.measure(
-        rows.truth, model.predict(inputs), probabilities=model.predict_proba(inputs), labels=model.labels, task=version.task
-    )  # fmt: skip
-    data = EvaluationData(dataset=rows.dataset, rows=found.rows, target=rows.target, sha256=rows.sha256)
-    return Evaluated(reference, data, found, _differences(version, data, found))
-
-
-def _original(version: Version) -> str | None:
-    """Return the format of what was registered, before anything was converted from it; None for whichever can be loaded."""
-    formats = [artifact.format for artifact in version.artifacts if artifact.derived_from is None]
-    return next((name for name in formats if name in FORMATS), None)
-
-
-def _wanted(version: Version, table: Any) -> Any:
-    """Return the columns that the version takes, where the table has them all and others besides."""
-    names = [column.name for column in version.signature.inputs] if version.signature else []
-    there = [str(name) for name in table.columns]
-    return table.set_axis(there, axis=1)[names] if names and set(names) < set(there) else table
-
-
-def _differences(version: Version, data: EvaluationData, found: Measured) -> tuple[Difference, ...]:
-    registered = version.evaluation
-    if (
-        registered is None
-        or registered.sha256 is None
-        or (registered.sha256, registered.target) != (data.sha256, data.target)
-    ):
-        return ()
-    measured: Mapping[str, float] = found.metrics
-    return tuple(
-        Difference(name, value, measured.get(name), _is_far(name, value, measured.get(name), found.rows))
-        for name, value in version.metrics.items()
-        if name not in version.claimed
-    )
-
-
-def _is_far(name: str, registered: float, measured: float | None, rows: int) -> bool:
-    """Say whether a metric is another one. Shares of rows may differ by two of them, areas by what float32 costs."""
-    if measured is None:
-        return True
-    if name == "roc_auc":
-        allowed = _AREA
-    elif name in {"mae", "rmse", "r2"}:
-        allowed = max(_TINY, 1e-5 * abs(registered))
-    else:
-        allowed = max(2 / rows, _LEAST)
-    return abs(registered - measured) > allowed
+    return original_of(snapshot.known_version(reference)) is not None
 
 
 def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "") -> Intent:

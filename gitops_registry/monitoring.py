@@ -62,7 +62,7 @@ class Watched:
         """Why it must go: each rule that it fails and what was found, and what was measured."""
         told = [f"{one.policy}/{one.rule}: {one.message}" for one in self.failed]
         if self.measured is not None:
-            found = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.found.metrics.items())
+            found = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.metrics.items())
             told.append(f"measured again on {self.measured.data.dataset}, {self.measured.data.rows} rows: {found}")
         return f"{self.reference} holds {self.stage} no more.\n" + "\n".join(told)
 

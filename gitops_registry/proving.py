@@ -7,18 +7,15 @@ said by the base.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gitops_registry import evaluating, paths
 from gitops_registry.artifact import Store
 from gitops_registry.difference import diff
 from gitops_registry.digests import Digest
 from gitops_registry.errors import RegistryError
-from gitops_registry.evaluating import Evaluated
-from gitops_registry.manifest.facts import Version
+from gitops_registry.evaluating import Remeasured
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -36,21 +33,6 @@ class Fetched:
     size: int
     sha256: str
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class Remeasured:
-    """A version that a change is about, measured again; or why it was not. `is_wrong`: that is a reason to refuse it."""
-
-    reference: Reference
-    found: Evaluated | None = None
-    reason: str = ""
-    is_wrong: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
-        told = self.found.to_json() if self.found else None
-        return {"version": str(self.reference), "measured": told, "reason": self.reason or None, "wrong": self.is_wrong}
 
 
 @dataclass(frozen=True)
@@ -174,43 +156,15 @@ def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasure
         place.repository, revision=place.revision, progress=place.progress, mirror=place.mirror, decided=place.decided
     )
     change = _changed(alone, base, head)
-    found = [_remeasured(alone, change, reference) for reference in change.references]
-    place.tell("")
-    return found
+    measured = [one for one in change.references if not _unmeasured(change, one)]
+    found = {one.reference: one for one in evaluating.remeasure(alone, change.after, measured, pinned_by=change.before)}
+    return [found.get(one) or Remeasured(one, reason=_unmeasured(change, one)) for one in change.references]
 
 
-def _remeasured(place: Workplace, change: _Changed, reference: Reference) -> Remeasured:
+def _unmeasured(change: _Changed, reference: Reference) -> str:
+    """Say why a version cannot be measured; empty where it can be tried."""
     if reference.name not in change.models:
-        return Remeasured(reference, reason=f"the base pins no evaluation data for {reference.name}")
-    version = change.after.known_version(reference)
+        return f"the base pins no evaluation data for {reference.name}"
     if not evaluating.readable(change.after, reference):
-        return Remeasured(reference, reason="nothing here reads its format without running what is in it")
-    try:
-        (found,) = evaluating.evaluate(place, change.after, [reference], pinned_by=change.before)
-    except RegistryError as error:
-        more = f" ({error.hint})" if error.hint else ""
-        return Remeasured(reference, reason=error.message + more, is_wrong=True)
-    return Remeasured(reference, found, _compared(version, found), found.is_as_registered is False)
-
-
-def _compared(version: Version, found: Evaluated) -> str:
-    """Say in words what came of the comparison with the registered metrics; empty where they are all as registered.
-
-    What somebody claimed is told beside what was measured and refuses nothing: nobody says on which data it was so.
-    """
-    measured = found.found.metrics
-    claims = [
-        f"{name} is claimed as {version.metrics[name]:.6g} and measured as {measured[name]:.6g}"
-        for name in version.claimed
-        if name in measured
-    ]
-    if found.is_as_registered is None:
-        nothing = "the registered metrics were not measured on this data, so there is nothing to compare"
-        return "; ".join(claims) or nothing
-    far: Sequence[str] = [
-        f"{one.name} is registered as {one.registered:.6g} and measured as "
-        + ("nothing" if one.measured is None else f"{one.measured:.6g}")
-        for one in found.differences
-        if one.is_far
-    ]
-    return "; ".join([*far, *claims])
+        return "nothing here reads its format without running what is in it"
+    return ""

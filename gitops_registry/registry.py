@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gitops_registry.audit import Event
     from gitops_registry.changes import Change
     from gitops_registry.comparison import Compared
-    from gitops_registry.evaluating import Evaluated
+    from gitops_registry.evaluating import Remeasured
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.using import RegisteredModel
@@ -163,15 +163,16 @@ class Registry(Verbs, Team, Delivery):
         folder = Path(to) if to is not None else None
         return pull(self._place, *self._found(name, version), folder=folder)
 
-    def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Evaluated]:
-        """Measure versions on the data their models pin. Those of a model that pins none, or that cannot be loaded, are
-        left out, unless `insist`; then NotFound is raised.
+    def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Remeasured]:
+        """Measure versions on the data their models pin and on the rows they keep, in a child process under limits.
+
+        Those that have neither, or that cannot be loaded, are left out, unless `insist`; then they are told with the reason.
         """
-        from gitops_registry.evaluating import evaluate, measurable
+        from gitops_registry.evaluating import Wish, measurable, remeasure
 
         snapshot = self.snapshot
         wanted = list(references) if insist else [one for one in references if measurable(snapshot, one)]
-        return evaluate(self._place, snapshot, wanted)
+        return remeasure(self._place, snapshot, wanted, Wish(keeps=True))
 
     def verify(self, references: Sequence[str] = (), *, deep: bool = False) -> list[Any]:
         """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.

@@ -5,6 +5,7 @@ Bytes are compared with the registered SHA-256 before anything reads them, at ev
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from gitops_registry.artifact import Store
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
 from gitops_registry.formats.loaded import LoadedModel, Trust, Unreviewed
+from gitops_registry.formats.scored import with_classes
 from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
@@ -22,7 +24,7 @@ from gitops_registry.signature import ordered, problems
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
-_PREFERRED = ("onnx", "skops")
+_PREFERRED = ("onnx", "skops", "joblib", "pickle", "torchscript", "torch-export", "mlflow", "bentoml")
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,14 @@ def load(place: Workplace, snapshot: Snapshot, reference: Reference, *, format: 
     """
     version = snapshot.known_version(reference)
     artifact = _artifact(version, reference, format)
-    file = fetch(place, snapshot, reference, artifact)
-    return RegisteredModel(reference, version, _opened(place, artifact, file))
+    if artifact.files is None:
+        opened = _opened(place, artifact, fetch(place, snapshot, reference, artifact))
+    else:
+        with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
+            copy = Path(folder) / artifact.file
+            place.store(snapshot).materialise(digest_of(artifact), copy, f"{reference} {artifact.file}")
+            opened = _opened(place, artifact, copy)
+    return RegisteredModel(reference, version, with_classes(opened, version.classes))
 
 
 def _opened(place: Workplace, artifact: Artifact, file: Path) -> LoadedModel:

@@ -245,33 +245,43 @@ class Verbs:
         *,
         target: str = "",
         dataset: str = "",
+        slices: Sequence[str] = (),
         direct: bool | None = None,
         reason: str = "",
         dry_run: bool = False,
     ) -> Outcome:
-        """Pin a table (CSV or Parquet) with its column of truth as what a model's versions are measured on; None takes it away."""
-        from gitops_registry import evaluating
+        """Pin a table (CSV or Parquet) with its column of truth as what a model's versions are measured on; None takes it away.
+
+        `slices` are columns of it by whose groups they are measured, too.
+        """
+        from gitops_registry import pinning
 
         if file is None:
-            intent = evaluating.unpinning(name, reason=reason)
+            intent = pinning.unpinning(name, reason=reason)
         else:
-            intent = evaluating.pinning(
-                self._place, name, Path(file), target, dataset=dataset, reason=reason, dry_run=dry_run
+            intent = pinning.pinning(
+                self._place, name, Path(file), target, dataset=dataset, slices=slices, reason=reason, dry_run=dry_run
             )
         return self._change(intent, direct=direct, dry_run=dry_run)
 
     def evaluate(
-        self, name: str, version: int | str = "", *, data: str | Path | None = None, target: str = ""
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        data: str | Path | None = None,
+        target: str = "",
+        slices: Sequence[str] = (),
     ) -> Evaluated:
-        """Measure a version on a table, or on the data its model pins. Raises NotFound where there is neither."""
-        from gitops_registry import evaluating
+        """Measure a version on a table, or on the data its model pins; by groups of columns (`slices`), too.
+
+        It is opened in a child process under limits. Raises NotFound where there is no data.
+        """
+        from gitops_registry.evaluating import Wish, evaluate
 
         snapshot = self._place.snapshot()
-        file = None if data is None else Path(data)
-        (found,) = evaluating.evaluate(
-            self._place, snapshot, [snapshot.resolve_named(name, version)], file=file, target=target
-        )
-        return found
+        wish = Wish(None if data is None else Path(data), target, tuple(slices))
+        return evaluate(self._place, snapshot, [snapshot.resolve_named(name, version)], wish)[0]
 
     def record(
         self, found: Sequence[Evaluated], *, direct: bool | None = None, reason: str = "", dry_run: bool = False

@@ -17,7 +17,7 @@ from builder import World
 
 import gitops_registry
 from gitops_registry.cel import CommonExpressions, Limits
-from gitops_registry.cel.child import talk
+from gitops_registry.child import talk
 from gitops_registry.policy.engine import Answer, Case, Run, Step, Trouble
 
 ENGINE = CommonExpressions(Limits(seconds=0.3, memory=400 << 20))

@@ -32,7 +32,7 @@ IMPORTED = (
     "gitops_registry.cli.looking", "gitops_registry.cli.starting", "gitops_registry.cli.labelling",
     "gitops_registry.cli.searching", "gitops_registry.cli.showing", "gitops_registry.cli.evaluating", "gitops_registry.cli.collecting", "gitops_registry.evaluating", "gitops_registry.cli.comparing", "gitops_registry.git.mirror", "gitops_registry.cli.using", "gitops_registry.doctor",
     "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
-    "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics", "skops.io",
+    "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics",
     "skl2onnx", "onnxruntime", "rich.cells", "jinja2.sandbox", "pyarrow",
     "requests", "gitops_registry.forge.github", "gitops_registry.forge.gitlab", "gitops_registry.forge.gitea", "gitops_registry.connecting",
     "gitops_registry.delivery", "gitops_registry.landed", "gitops_registry.monitoring", "gitops_registry.proving", "gitops_registry.releasing",
@@ -126,6 +126,14 @@ def doors(folder: Path) -> Path:
     return folder
 
 
+def _cage_door(address: str) -> str:
+    """Make what stands for the interpreter that measures models in a cage: it is forked too, and limits itself as ever."""
+    door = Path(f"{address}.python")
+    door.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -I -S {__file__} {address} python "$@"\n')
+    door.chmod(0o755)
+    return str(door)
+
+
 def _asked(
     address: str, words: list[str], folder: str, environment: Mapping[str, str], fds: list[int]
 ) -> socket.socket:
@@ -157,6 +165,12 @@ def serve(address: str) -> None:
     """Fork for whoever asks, until killed."""
     for name in DVC if address.endswith(".dvc") else IMPORTED:
         importlib.import_module(name)
+    if not address.endswith(".dvc"):
+        from gitops_registry import cage
+        from gitops_registry.formats.sklearn import skops_io
+
+        skops_io()
+        cage.python = _cage_door(address)
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
     ended, wake = socket.socketpair()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import site
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from secrets import token_hex
 from signal import Signals
 from typing import Any
 
-from gitops_registry.cel.child import talk
+from gitops_registry.child import is_here, talk
 from gitops_registry.errors import RegistryError
 from gitops_registry.policy.engine import Answer, Case, Run, Trouble
 
@@ -256,11 +255,8 @@ def _told_case(work: _Work, at: int, place: Mapping[int, int]) -> dict[str, Any]
 
 
 def _where() -> list[str]:
-    """The folders that the engine and what it needs are in, none of them in the current folder.
-
-    `python -m` looks for packages where it is started, and that may be a checkout with a package of somebody's in it.
-    """
-    entries = [entry for entry in map(Path, sys.path) if not _is_here(entry)]
+    """The folders that the engine and what it needs are in, none of them in the current folder."""
+    entries = [entry for entry in map(Path, sys.path) if not is_here(entry)]
     found = []
     for package in ("cel_expr_python", "google/protobuf"):
         place = next((entry for entry in entries if (entry / package).is_dir()), None)
@@ -269,15 +265,6 @@ def _where() -> list[str]:
             raise RegistryError(f"the package {name} is not installed", hint=_INSTALL)
         found.append(str(place))
     return list(dict.fromkeys(found))
-
-
-def _is_here(entry: Path) -> bool:
-    """Whether a folder is the current one or in it, and not one that packages are installed in."""
-    here, entry = Path.cwd().resolve(), entry.resolve()
-    if entry == here or here == here.parent or not entry.is_relative_to(here):
-        return entry == here
-    installed = (sys.prefix, *([site.getusersitepackages()] if site.ENABLE_USER_SITE else []))
-    return not any(entry.is_relative_to(Path(folder).resolve()) for folder in installed)
 
 
 def _lines(output: bytes) -> list[Any]:

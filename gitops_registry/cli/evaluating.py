@@ -10,6 +10,7 @@ import click
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
+    clean,
     dry_run_option,
     facts,
     json_option,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitops_registry.evaluating import Evaluated
+    from gitops_registry.manifest.figures import Slice
 
 
 @click.group("evaluation")
@@ -38,6 +40,7 @@ def evaluation_command() -> None:
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="The column of the truth.")
 @click.option("--dataset", default="", metavar="TEXT", help="What people call the data; without it, the file's name.")
+@click.option("--slice-by", "slices", multiple=True, metavar="COLUMN", help="Measure by group of this column, too.")
 @propose_option
 @reason_option
 @json_option
@@ -49,6 +52,7 @@ def _set(
     data: Path,
     target: str,
     dataset: str,
+    slices: tuple[str, ...],
     propose: bool,
     reason: str,
     as_json: bool,
@@ -56,7 +60,14 @@ def _set(
 ) -> int:
     """Pin DATA (CSV or Parquet) as what the versions of NAME are measured on."""
     outcome = opened(ctx).set_evaluation(
-        name, data, target=target, dataset=dataset, direct=at_once(propose), reason=reason, dry_run=dry_run
+        name,
+        data,
+        target=target,
+        dataset=dataset,
+        slices=slices,
+        direct=at_once(propose),
+        reason=reason,
+        dry_run=dry_run,
     )
     return told(outcome, as_json=as_json, dry_run=dry_run)
 
@@ -97,6 +108,7 @@ def _show(ctx: click.Context, name: str, as_json: bool) -> None:
 @click.option(
     "--target", default="", metavar="COLUMN", help="The column of the truth; without it, that of the pinned data."
 )
+@click.option("--slice-by", "slices", multiple=True, metavar="COLUMN", help="Measure by group of this column, too.")
 @click.option("--dry-run", is_flag=True, help="Measure, and record nothing.")
 @propose_option
 @reason_option
@@ -106,6 +118,7 @@ def evaluate_command(
     ctx: click.Context,
     words: tuple[str, ...],
     target: str,
+    slices: tuple[str, ...],
     dry_run: bool,
     propose: bool,
     reason: str,
@@ -115,7 +128,7 @@ def evaluate_command(
     is_table = len(words) > 1 and Path(words[-1]).suffix.lower() in {".csv", ".parquet"}
     data = Path(words[-1]) if is_table else None
     registry = opened(ctx)
-    found = registry.evaluate(one_version(words[:-1] if is_table else words), data=data, target=target)
+    found = registry.evaluate(one_version(words[:-1] if is_table else words), data=data, target=target, slices=slices)
     outcome = registry.record([found], direct=at_once(propose), reason=reason, dry_run=dry_run)
     if as_json:
         print_json({"measured": found.to_json(), **outcome.to_json()})
@@ -125,18 +138,38 @@ def evaluate_command(
 
 
 def print_measured(found: Sequence[Evaluated]) -> None:
-    """Print what was measured, beside what was registered where that was measured on the same data."""
+    """Print what was measured, beside what was registered where both can be compared; then by group."""
     for one in found:
-        click.secho(f"{one.reference} on {one.data.dataset or 'given rows'}, {one.found.rows} rows", bold=True)
+        click.secho(clean(f"{one.reference} on {one.data.dataset or 'given rows'}, {one.data.rows} rows"), bold=True)
         was = {difference.name: difference for difference in one.differences}
         rows: list[tuple[Any, ...]] = [
             (
                 name,
                 value,
                 was[name].registered if name in was else None,
-                "differs" if name in was and was[name].is_far else "",
+                "differs"
+                if name in was and was[name].is_far
+                else "claimed"
+                if name in was and was[name].is_claim
+                else "",
             )
-            for name, value in one.found.metrics.items()
+            for name, value in one.metrics.items()
         ]
         rows += [(d.name, None, d.registered, "not measured") for d in one.differences if d.measured is None]
         table(["metric", "measured", "registered", ""], rows, numbers=(1, 2))
+        for part in one.slices:
+            _print_slice(part)
+
+
+def _print_slice(part: Slice) -> None:
+    """Print the metrics of each group of a column, a line for each group."""
+    names = list(dict.fromkeys(name for group in part.groups for name in group.metrics))[:6]
+    rows = [
+        [
+            "(none)" if group.value is None else str(group.value),
+            group.rows,
+            *(group.metrics.get(name) for name in names),
+        ]
+        for group in part.groups
+    ]
+    table([part.column, "rows", *names], rows, numbers=tuple(range(1, len(names) + 2)))

@@ -44,7 +44,7 @@ def monitor_command(ctx: click.Context, pull_request: bool, dry_run: bool, as_js
 def _tell(found: list[Watched], *, dry_run: bool) -> None:
     for one in found:
         mark, colour = ("✓", "green") if one.holds else ("✗", "red")
-        measured = one.measured.found.metrics if one.measured else {}
+        measured = one.measured.metrics if one.measured else {}
         values = ", ".join(f"{name} {value:.4f}" for name, value in measured.items())
         told = values or f"not measured: {one.unmeasured}"
         click.echo(click.style(mark, fg=colour) + clean(f" {one.reference} in {one.stage}: {told}"))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitops_registry.cli.evaluating import print_measured
 from gitops_registry.cli.output import FINDINGS, json_option, one_version, opened, print_json, table, told, versions_in
-from gitops_registry.cli.proving import verify_changed
+from gitops_registry.cli.proving import print_remeasured, verify_changed
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -121,12 +120,16 @@ def _verify(
     measured = registry.remeasure(
         [reference for reference in sound if reference not in bad], insist=bool(measure or record)
     )
-    outcome = registry.record(measured) if record and measured else None
+    there = [one.found for one in measured if one.found is not None]
+    outcome = registry.record(there) if record and there else None
     if as_json:
         print_json(
             {
                 "artifacts": [artifact.to_json() for artifact in found],
-                "measured": [one.to_json() for one in measured],
+                "measured": [one.found.to_json() for one in measured if one.found is not None],
+                "unmeasured": [
+                    {"version": str(one.reference), "reason": one.reason} for one in measured if one.found is None
+                ],
                 "recorded": outcome.to_json() if outcome else None,
             }
         )
@@ -135,10 +138,10 @@ def _verify(
             ["version", "file", "cache", "store", ""],
             [[str(a.reference), a.file, a.cache, a.store or "unknown", a.problem or "ok"] for a in found],
         )
-        print_measured(measured)
+        print_remeasured(measured)
         if outcome:
             told(outcome, as_json=False, dry_run=False)
     else:
         click.echo("no version yet")
-    is_wrong = any(a.problem for a in found) or any(one.is_as_registered is False for one in measured)
+    is_wrong = any(a.problem for a in found) or any(one.is_wrong for one in measured)
     return FINDINGS if is_wrong or (outcome is not None and outcome.is_refused) else 0

@@ -15,6 +15,9 @@ from gitops_registry.manifest.columns import Column
 from gitops_registry.manifest.facts import Framework
 from gitops_registry.manifest.parts import Task
 
+PARITY_FLOOR = 0.995
+"""Share of rows on which a converted model must agree with the original to stand in for it."""
+
 
 class Unreviewed(RegistryError):
     """A file is in a format, or holds types, that neither the reviewed list nor the caller trusts; nothing of it was built."""

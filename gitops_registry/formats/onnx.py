@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import Description, LoadedModel, Trust, lacking, reason
+from gitops_registry.formats.loaded import PARITY_FLOOR, Description, LoadedModel, Trust, lacking, reason
 from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
 from gitops_registry.manifest.facts import Parity
 from gitops_registry.manifest.parts import Task
 
 __all__ = ["PARITY_FLOOR", "OnnxModel", "convert", "is_format", "load", "parity"]
-
-PARITY_FLOOR = 0.995
-"""Share of rows on which a converted model must agree with the original to stand in for it."""
 
 _OPSET = 18
 _KEY = "gitops_registry."

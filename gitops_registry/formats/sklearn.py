@@ -6,12 +6,15 @@ below or registry.yaml trust, all of them before the first is built, and never f
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gitops_registry.errors import RegistryError
@@ -51,20 +54,37 @@ DEFAULT_TRUSTED_TYPES: tuple[str, ...] = (
 )
 """Types scikit-learn's common estimators hold that skops does not trust by itself. Each holds data only."""
 
+_TORCH_BRIDGE = "sklearn.externals.array_api_compat.torch"
 _SCHEMA = "schema.json"
 _LARGEST_RATIO = 200
 _LARGEST_UNPACKED = 1 << 30
 
 
+def skops_io() -> Any:
+    """Return skops.io, imported without torch: two seconds that nobody needs who did not import it.
+
+    skops looks through all of scikit-learn's packages, and one of them imports torch wherever it is installed.
+    """
+    if "skops.io" not in sys.modules and "torch" not in sys.modules:
+        stub = ModuleType(_TORCH_BRIDGE)
+        stub.__path__ = []
+        sys.modules[_TORCH_BRIDGE] = stub
+        try:
+            importlib.import_module("skops.io")
+        finally:
+            sys.modules.pop(_TORCH_BRIDGE, None)
+    return importlib.import_module("skops.io")
+
+
 def save(estimator: Any, path: Path) -> None:
     """Write the fitted estimator as skops. Raises where skops cannot express a part of it."""
-    import skops.io
+    io = skops_io()
 
     facts_of(estimator)
     try:
         # A 100-tree forest on 569 rows: stored 2,059 KB, read in 52 ms; deflated 233 KB, 55 ms. A ninth of the
         # bytes to push and pull for 3 ms; LZMA takes eight times as long to write for another tenth.
-        skops.io.dump(estimator, path, compression=zipfile.ZIP_DEFLATED)
+        io.dump(estimator, path, compression=zipfile.ZIP_DEFLATED)
     except OSError:
         raise
     except Exception as error:  # whatever an object's own __reduce__ or __getstate__ raises
@@ -88,11 +108,11 @@ def untrusted(path_or_bytes: Path | bytes, trusted: Sequence[str] = ()) -> list[
 
     Nothing is built and nothing imported on the file's behalf. Raises for a damaged file.
     """
-    import skops.io
+    io = skops_io()
 
     data = _read(path_or_bytes)
     try:
-        found = skops.io.get_untrusted_types(data=data)
+        found = io.get_untrusted_types(data=data)
     except Exception as error:  # the file decides what skops stumbles over
         raise _damaged(path_or_bytes, error) from error
     return sorted(set(found) - set(DEFAULT_TRUSTED_TYPES) - set(trusted))
@@ -136,12 +156,12 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: B008 - a f
     Raises Unreviewed before anything is built if the file holds a type that is not trusted (`untrusted`), and for
     damaged files, trees whose indices lead out of their arrays, and objects that are no fitted estimator.
     """
-    import skops.io
+    io = skops_io()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     data = _read(path)
     try:
-        estimator = skops.io.loads(data, trusted=[*DEFAULT_TRUSTED_TYPES, *trust.types])
+        estimator = io.loads(data, trusted=[*DEFAULT_TRUSTED_TYPES, *trust.types])
         check_trees(estimator)
     except UntrustedTypesFoundException as error:  # raised by the audit, which precedes all building
         refused = [shown(name) for name in untrusted(data, trust.types)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -75,6 +77,9 @@ Permission = Literal["read", "write", "deploy", "delete", "administer", "attest"
 Task = Literal["binary-classification", "multiclass-classification", "regression", "other"]
 
 
+P = TypeVar("P", bound="Part")
+
+
 class Part(BaseModel):
     """A piece of a manifest. `flow` asks the writer for one line instead of a block."""
 
@@ -94,3 +99,8 @@ class Document(Part):
 def plain(part: Part) -> dict[str, Any]:
     """Return a manifest as JSON-ready data: aliases of fields applied, datetimes as ISO strings, nothing left out."""
     return part.model_dump(mode="json", by_alias=True)
+
+
+def of_plain(kind: type[P], data: Mapping[str, Any]) -> P:
+    """Return the part that `plain` gave this data of. Raises ValueError for what is none."""
+    return kind.model_validate_json(json.dumps(data), by_alias=True, by_name=False)

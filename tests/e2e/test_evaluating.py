@@ -94,7 +94,8 @@ def test_verify_measures_versions_that_are_named_and_says_where_they_are_not_as_
 
 def test_verify_records_what_it_measured_in_one_decision(world: World) -> None:
     before = world.git("rev-parse", "HEAD").strip()
-    told = world.cli("verify", "tumour", "--record").stdout
+    told = world.cli("verify", "tumour", "--record", check=1).stdout
+    assert "✗ tumour@2: accuracy is claimed as 0.99 and measured as 0.9" in told
     assert "evaluate 2 versions" in told
     assert world.git("rev-list", "--count", f"{before}..HEAD").strip() == "1"
     assert world.registry.check(base=before, head="HEAD").refusals(frozenset()) == ()
@@ -189,7 +190,7 @@ def test_another_table_takes_the_place_of_the_pinned_one(world: World, trained: 
     assert there == ("Daten-2026.csv.dvc",)
     with pytest.raises(Conflict, match="already"):
         world.registry.set_evaluation("tumour", other, target="diagnosis", dataset="Early rows")
-    assert world.registry.evaluate("tumour", 1).found.rows == 29
+    assert world.registry.evaluate("tumour", 1).data.rows == 29
     assert world.registry.set_evaluation("tumour", None)
     assert world.registry.snapshot.children("models/tumour/evaluation") == ()
     with pytest.raises(NotFound, match="pins no evaluation data"):
@@ -208,7 +209,7 @@ def test_data_is_proposed_merged_renamed_and_deleted_with_its_model(
     registry.set_alias("tumour", "best", 1, direct=True)
     assert registry.merge(proposed.proposal or "")
     assert registry.rename("tumour", "cancer", direct=True)
-    assert registry.evaluate("cancer", 1).found.rows == 29
+    assert registry.evaluate("cancer", 1).data.rows == 29
     assert registry.check().findings == ()
     assert registry.delete("cancer", direct=True)
     assert registry.snapshot.children("models/cancer") == ("model.yaml",)

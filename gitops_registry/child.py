@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import site
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 _PIECE = 1 << 16
@@ -33,19 +36,30 @@ class Ended:
     is_long: bool = False
 
 
-def talk(command: Sequence[str], told: bytes, *, until: float, longest: int) -> Ended:
-    """Run a child with no environment and return what it says, at most `longest` bytes and until the moment `until` of
-    `time.monotonic`. Raises OSError where it cannot be started.
+def talk(
+    command: Sequence[str],
+    told: bytes,
+    *,
+    until: float,
+    longest: int,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    hears: Callable[[bytes], None] = lambda _: None,
+) -> Ended:
+    """Run a child with no environment but the one given and return what it says, at most `longest` bytes and until the
+    moment `until` of `time.monotonic`; `hears` gets the pieces of it as they come. Whatever it has started itself ends
+    with it. Raises OSError where it cannot be started.
     """
     child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, bufsize=0
-    )
-    heard = _Heard(child, memoryview(told), longest)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(environment or {}),
+        cwd=folder, bufsize=0, process_group=0,
+    )  # fmt: skip
+    heard = _Heard(child, memoryview(told), longest, hears)
     try:
         is_late = not heard.all(until)
     finally:  # also where somebody presses Ctrl-C
         if heard.is_open:
-            os.kill(child.pid, signal.SIGKILL)  # not child.kill(), which may take what wait4 is for
+            os.killpg(child.pid, signal.SIGKILL)  # not child.kill(), which may take what wait4 is for
         heard.close()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -53,15 +67,38 @@ def talk(command: Sequence[str], told: bytes, *, until: float, longest: int) -> 
     return Ended(bytes(heard.output), bytes(heard.errors), child.returncode, seconds, is_late, heard.is_long)
 
 
+def import_path() -> list[str]:
+    """Return the folders that this process imports from, none of them in the current folder, and last that of this package.
+
+    For a child that starts without any (`python -I -S`), so that no file that lies about is imported in it.
+    """
+    entries = [entry for entry in map(Path, sys.path) if entry.exists() and not is_here(entry)]
+    return [*map(str, entries), str(Path(__file__).resolve().parents[1])]
+
+
+def is_here(entry: Path) -> bool:
+    """Whether a folder is the current one or in it, and not one that packages are installed in.
+
+    `python -m` looks for packages where it is started, and that may be a checkout with a package of somebody's in it.
+    """
+    here, entry = Path.cwd().resolve(), entry.resolve()
+    if entry == here or here == here.parent or not entry.is_relative_to(here):
+        return entry == here
+    installed = (sys.prefix, *([site.getusersitepackages()] if site.ENABLE_USER_SITE else []))
+    return not any(entry.is_relative_to(Path(folder).resolve()) for folder in installed)
+
+
 class _Heard:
     """The three pipes of a child."""
 
-    def __init__(self, child: subprocess.Popen[bytes], told: memoryview, longest: int) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], told: memoryview, longest: int, hears: Callable[[bytes], None]
+    ) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stderr is not None
         self.output, self.errors = bytearray(), bytearray()
-        self._told, self._longest = told, longest
+        self._told, self._longest, self._hears = told, longest, hears
         self._in, self._out, self._pipes = child.stdin, child.stdout, (child.stdin, child.stdout, child.stderr)
         self._selector = selectors.DefaultSelector()
         for pipe in self._pipes:
@@ -107,6 +144,7 @@ class _Heard:
             self._end(pipe)
         elif pipe is self._out:
             self.output += piece
+            self._hears(piece)
         else:
             self.errors = (self.errors + piece)[-_LAST_WORDS:]
 
