@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from gitops_registry import cage, edits, environment
 from gitops_registry.claims import Difference, differences, unmeasured
@@ -27,6 +27,19 @@ from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 
+class Found(Protocol):
+    """What was found out about a version and can be appended to it. `verb` is how its commit's subject begins."""
+
+    verb: ClassVar[str]
+
+    @property
+    def reference(self) -> Reference: ...
+
+    def to_record(self, author: Person, created: datetime) -> Evaluation:
+        """Return it as what is appended to the version."""
+        ...
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """One version, measured. `differences` are from the registered metrics, where both can be compared.
@@ -34,6 +47,8 @@ class Evaluated:
     `parities` are those of what was converted from it, by name of artifact; `example` is how many rows its input example
     has, None where there is none. `wrong` are reasons not to believe the version, `notes` what could not be looked at.
     """
+
+    verb: ClassVar[str] = "evaluate"
 
     reference: Reference
     data: EvaluationData
@@ -244,7 +259,7 @@ def readable(snapshot: Snapshot, reference: Reference) -> bool:
     return original_of(snapshot.known_version(reference)) is not None
 
 
-def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "") -> Intent:
+def recording(place: Workplace, found: Sequence[Found], *, reason: str = "") -> Intent:
     """Return the wish to append measurements to their versions."""
     author = Person(**dict(zip(("name", "email"), place.repository.identity(), strict=True)))
     now = datetime.now(UTC)  # to the microsecond, so that two measurements are two
@@ -257,7 +272,7 @@ def recording(place: Workplace, found: Sequence[Evaluated], *, reason: str = "")
             for path, data in edits.add_evaluation(before, one, told).items()
         }
 
-    first = found[0].reference
+    first, verb = found[0].reference, found[0].verb
     some = f"{first.name} {first.number}" if len(found) == 1 else f"{len(found)} versions"
     branch = f"evaluation/{first.name}/{first.number}/{now:%Y%m%dT%H%M%SZ}"
-    return Intent(edit=edit, subject=lambda _: f"evaluate {some}", branch=lambda _: branch, reason=reason)
+    return Intent(edit=edit, subject=lambda _: f"{verb} {some}", branch=lambda _: branch, reason=reason)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gitops_registry.evaluating import Remeasured
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
+    from gitops_registry.timing import Timed
     from gitops_registry.using import RegisteredModel
 
 
@@ -173,6 +174,25 @@ class Registry(Verbs, Team, Delivery):
         snapshot = self.snapshot
         wanted = list(references) if insist else [one for one in references if measurable(snapshot, one)]
         return remeasure(self._place, snapshot, wanted, Wish(keeps=True))
+
+    def compare_formats(
+        self,
+        name: str,
+        version: int | str = "",
+        *,
+        data: str | Path | None = None,
+        runs: int = 5,
+        formats: Sequence[str] = (),
+    ) -> Timed:
+        """Measure a version in each format it can be stored in (or in those named): bytes, milliseconds, agreement.
+
+        On the rows of `data`, else those its model pins, else its input example. The figures are medians of `runs`, each in
+        a process of its own; `record` appends them to the version. Raises NotFound where it cannot be opened, Damaged.
+        """
+        from gitops_registry.timing import time_formats
+
+        file = None if data is None else Path(data)
+        return time_formats(self._place, *self._found(name, version), file=file, runs=runs, formats=formats)
 
     def verify(self, references: Sequence[str] = (), *, deep: bool = False) -> list[Any]:
         """Look at every artifact of the versions: pointer, cache and store. A bare name means all versions of a model.

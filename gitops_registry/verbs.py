@@ -16,7 +16,7 @@ from gitops_registry.workplace import Workplace
 if TYPE_CHECKING:
     from gitops_registry.collecting import Collection
     from gitops_registry.deciding import Intent, Outcome
-    from gitops_registry.evaluating import Evaluated
+    from gitops_registry.evaluating import Evaluated, Found
     from gitops_registry.forge.interface import Forge
     from gitops_registry.importing import Imported
     from gitops_registry.manifest.facts import Training
@@ -284,9 +284,9 @@ class Verbs:
         return evaluate(self._place, snapshot, [snapshot.resolve_named(name, version)], wish)[0]
 
     def record(
-        self, found: Sequence[Evaluated], *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+        self, found: Sequence[Found], *, direct: bool | None = None, reason: str = "", dry_run: bool = False
     ) -> Outcome:
-        """Append measurements to their versions, in one decision."""
+        """Append measurements, or comparisons of formats, to their versions, in one decision."""
         from gitops_registry import evaluating
 
         return self._change(evaluating.recording(self._place, found, reason=reason), direct=direct, dry_run=dry_run)

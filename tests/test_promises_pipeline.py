@@ -125,6 +125,7 @@ CHANGING = {
     "evaluation set",
     "evaluation remove",
     "evaluate",
+    "formats",
     "migrate",
     "policy new",
     "policy waive",

@@ -69,6 +69,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "pull": ("using", "get the verified files of a version"),
         "predict": ("using", "predict the rows of a table"),
+        "formats": ("formats", "compare the formats a version can be stored in: size, time, agreement"),
     },
 }
 """Command → the module that holds it and its line in the help, by the heading it stands under."""

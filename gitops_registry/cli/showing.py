@@ -117,6 +117,11 @@ def _print_numbers(version: Version) -> None:
 
 def _print_measurements(found: list[Evaluation]) -> None:
     for one in found:
+        if one.formats:
+            names = ", ".join(clean(told.format) for told in one.formats)
+            click.echo(f"formats compared {one.created:%Y-%m-%d} by {clean(one.author.name)}: {names}")
+            if not one.metrics:
+                continue
         metrics = "  ".join(f"{name} {value:.4f}" for name, value in one.metrics.items())
         click.echo(
             f"measured {one.created:%Y-%m-%d} on {clean(one.dataset.dataset)} by {clean(one.author.name)}: {clean(metrics)}"

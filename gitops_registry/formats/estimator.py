@@ -35,14 +35,14 @@ class EstimatorModel:
         import numpy
 
         try:
-            return numpy.asarray(getattr(self.native, method)(self._fitting(table)))
+            return numpy.asarray(getattr(self.native, method)(self.fitting(table)))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise RegistryError(
                 f"the model cannot predict from this data: {reason(error)}",
                 hint="compare the data with the columns and types the model was fitted on",
             ) from error
 
-    def _fitting(self, table: Any) -> Any:
+    def fitting(self, table: Any) -> Any:
         """Return the table as the estimator was fitted: its columns in its order, or the bare numbers."""
         if not hasattr(table, "columns"):
             return table

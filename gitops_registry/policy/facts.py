@@ -165,7 +165,9 @@ def _measured(
 
 
 def _on_pinned(judgement: Judgement, side: Snapshot, reference: Reference, pinned: PinnedData) -> list[Evaluation]:
-    """Return the measurements of a version on the pinned data; none that says it comes from the future."""
+    """Return the measurements of a version on the pinned data; none that says it comes from the future, nor what measured
+    something else than the model's quality, such as a comparison of formats.
+    """
     now = judgement.facts.now
     return [
         one
