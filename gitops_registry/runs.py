@@ -69,7 +69,7 @@ def run(
             said[over].append({"error": why})
             left = [job for job in left if job.format != over]
     tell("")
-    return {name: _figures(name, answers) for name, answers in said.items()}
+    return {name: figures_of(name, answers) for name, answers in said.items()}
 
 
 def _child(
@@ -80,7 +80,7 @@ def _child(
         path=import_path(), folder=str(folder), memory=limits.memory, seconds=limits.seconds, types=list(trust.types),
         formats=sorted(trust.formats),
     )  # fmt: skip
-    told = "".join(json.dumps(asdict(one)) + "\n" for one in (start, *jobs))
+    told = "".join(json.dumps(one) + "\n" for one in (asdict(start), *map(asdict, jobs)))
     heard = 0
 
     def hears(piece: bytes) -> None:
@@ -138,7 +138,7 @@ def _line(errors: bytes) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in last[:200])
 
 
-def _figures(format: str, said: Sequence[Any]) -> FormatFigures | str:  # noqa: A002
+def figures_of(format: str, said: Sequence[Any]) -> FormatFigures | str:  # noqa: A002
     """Return the medians of what was said of a format, or why there are none."""
     failed = next((str(told["error"]) for told in said if "error" in told), None)
     if failed is not None:
@@ -150,7 +150,8 @@ def _figures(format: str, said: Sequence[Any]) -> FormatFigures | str:  # noqa: 
             if all(told.get(name) is not None for told in said)
         }
         return FormatFigures(
-            format=format, size=said[0]["size"], agreement=said[0].get("agreement"), runs=len(said), **medians
-        )
+            format=format, size=int(statistics.median([told["size"] for told in said])),
+            agreement=said[0].get("agreement"), runs=len(said), **medians,
+        )  # fmt: skip
     except (ValidationError, TypeError, KeyError, ValueError):
         return "its process said what is no measurement"

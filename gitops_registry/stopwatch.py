@@ -101,6 +101,7 @@ def _apart(job: Job, start: Start) -> dict[str, Any]:
     if said is None:
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
+    shutil.rmtree(_name(start, pid), ignore_errors=True)  # what somebody who was ended left there
     if said is None:
         return {"error": f"took more than {start.seconds:g} s"}
     if os.WIFSIGNALED(status):
@@ -127,10 +128,14 @@ def _heard(reader: int, until: float) -> bytes | None:
         os.close(reader)
 
 
+def _name(start: Start, pid: int) -> Path:
+    return Path(start.folder) / f"job-{pid}"
+
+
 @contextmanager
 def _room(start: Start) -> Iterator[Path]:
     """Yield an empty folder that is gone afterwards."""
-    folder = Path(start.folder) / f"job-{os.getpid()}"
+    folder = _name(start, os.getpid())
     folder.mkdir()
     try:
         yield folder

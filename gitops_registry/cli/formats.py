@@ -113,7 +113,8 @@ def _print(found: Timed, language: str) -> None:
         headings = ["format", "bytes", "save ms", "load ms", "1 row ms", "100 rows ms"]
         headings = [*headings[:1], *(f"{text}  " for text in headings[1:]), "agreement"]
         table(headings, figures.cells(found.figures), numbers=range(1, 7))
-        click.echo(f"* smallest or fastest; {figures.note(found.figures)}, its imports done before the clock starts")
+        best = "* smallest or fastest; " if figures.differing(found.figures) else ""
+        click.echo(f"{best}{figures.note(found.figures)}, its imports done before the clock starts")
     for name, why in found.left_out.items():
         click.echo(f"{name}: {clean(why)}")
     if found.data is None and found.figures:

@@ -46,7 +46,7 @@ def cells(figures: Sequence[FormatFigures], mark: str = "*") -> list[list[str | 
 
     Numbers without the mark have a space in its place, so that a column set to the right stays in line.
     """
-    best = _best(figures)
+    best = differing(figures)
     return [
         [
             one.format,
@@ -93,7 +93,7 @@ def markdown(
     words = WORDS[language]
     parts = [f"## {words['title'].format(escaped(reference))}"]
     if figures:
-        best = _best(figures)
+        best = differing(figures)
         names = ["format", *COLUMNS, "agreement"]
         lines = [row([heading(name, language) for name in names]), "| --- |" + " ---: |" * (len(names) - 1)]
         lines += [row(_line(one, best)) for one in figures]
@@ -114,8 +114,8 @@ def _line(one: FormatFigures, best: Mapping[str, float]) -> list[str]:
     return [*told, share(one.agreement) or "—"]
 
 
-def _best(figures: Sequence[FormatFigures]) -> dict[str, float]:
-    """Return the least of each column in which the formats differ."""
+def differing(figures: Sequence[FormatFigures]) -> dict[str, float]:
+    """Return the least of each column in which the formats differ, which is the best."""
     found = {}
     for name in COLUMNS:
         values = [value for one in figures if (value := getattr(one, name)) is not None]
@@ -153,7 +153,7 @@ def chart(reference: object, figures: Sequence[FormatFigures], *, language: str 
     if not drawn:
         raise RegistryError("no format was measured, so there is nothing to draw", hint="see why: leave out --chart")
     title = words["title"].format(reference)
-    best = _best(figures)
+    best = differing(figures)
     below = f"{_STAR} {words['best']} · {note(figures, language)}" if best else note(figures, language)
     panels = [_panel(altair, name, figures, best.get(name), language) for name in drawn]
     whole = (
