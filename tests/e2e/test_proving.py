@@ -80,7 +80,7 @@ def test_what_is_registered_is_fetched_by_hash_and_measured_from_the_cache_alone
     measured = asked(world, "--measure")["versions"]
     assert [(one["version"], one["wrong"], one["measured"]["as_registered"]) for one in measured] == [("tumour@2", False, True)]  # fmt: skip
     assert (
-        "tumour@2: as registered"
+        "tumour@2: 7 metrics as registered"
         in world.cli("verify", "--changed", "--measure", "--base", "main", "--head", HEAD).stdout
     )
 
