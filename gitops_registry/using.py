@@ -84,16 +84,16 @@ class RegisteredModel:
 
     def _fitting(self, table: Any) -> Any:
         signature = self.version.signature
-        if signature is None or not signature.inputs or not hasattr(table, "columns"):
+        if signature is None or not signature.inputs:
             return table
         found = problems(signature, table)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise RegistryError(
                 f"the data does not fit {self.reference}: {found[0]}{more}",
-                hint=f"see its inputs: gitops-registry show {self.reference}",
+                hint=f"see all of it: gitops-registry validate {self.reference} DATA",
             )
-        return ordered(signature, table)
+        return ordered(signature, table) if hasattr(table, "columns") else table
 
     def __repr__(self) -> str:
         return f"<{self.reference} {self.version.model_type} from {self.format}>"

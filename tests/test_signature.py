@@ -79,7 +79,7 @@ def test_what_no_signature_can_express_is_refused():
     with pytest.raises(RegistryError, match="2-D"):
         infer(np.zeros(3), {})
     with pytest.raises(RegistryError, match="'y'"):
-        infer(np.zeros((1, 1)), {"y": np.zeros((1, 1, 1))})
+        infer(np.zeros((1, 1)), {"y": np.float64(1)})
 
 
 def test_the_table_a_signature_was_inferred_from_fits_it():

@@ -6,7 +6,9 @@ exactly (uint8 is an integer, too). Order of fields is the order in which they a
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +24,26 @@ _EXACTLY: dict[str, frozenset[str]] = {
     "long": frozenset({"uint32", "uint64"}),
     "float": frozenset({"float16"}),
 }
+
+
+def fits_type(kind: ColumnType, value: Any) -> bool:
+    """Whether a plain value may stand for a type: integers for floating-point ones, whole numbers for integers.
+
+    A datetime is one of Python's, or text in ISO 8601.
+    """
+    if kind in NUMBERS:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = is_number and (isinstance(value, int) or math.isfinite(value))
+        if kind in {"float", "double"} or not is_number:
+            return is_number
+        reach = 31 if kind == "integer" else 63
+        return value == value // 1 and -(2**reach) <= value < 2**reach
+    if kind == "datetime" and isinstance(value, str):
+        try:
+            return bool(datetime.fromisoformat(value))
+        except ValueError:
+            return False
+    return isinstance(value, {"boolean": bool, "string": str, "binary": bytes, "datetime": datetime}[kind])
 
 
 class Column(Part):
@@ -51,9 +73,18 @@ class Column(Part):
             raise ValueError(f"column {self.name!r} is a {self.type}, which has no minimum or maximum")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"column {self.name!r} has a minimum above its maximum")
-        if self.categories is not None and len(set(self.categories)) != len(self.categories):
-            raise ValueError(f"column {self.name!r} lists a category twice")
+        if self.categories is not None:
+            self._agree(self.categories)
         return self
+
+    def _agree(self, categories: tuple[Scalar, ...]) -> None:
+        if self.type in {"binary", "datetime"}:
+            raise ValueError(f"column {self.name!r} is a {self.type}, which has no categories")
+        for one in categories:
+            if not fits_type(self.type, one):
+                raise ValueError(f"column {self.name!r}: category {one!r:.40} is no {self.type}")
+        if len(set(categories)) != len(categories):
+            raise ValueError(f"column {self.name!r} lists a category twice")
 
     @property
     def may_be_missing(self) -> bool:
@@ -69,6 +100,23 @@ class Parameter(Part):
     type: ColumnType
     default: Param = None
     shape: tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Parameter:
+        if self.shape not in {None, (-1,)}:
+            raise ValueError(
+                f"parameter {self.name!r} has the shape {list(self.shape or ())}; write [-1] for a list, or nothing"
+            )
+        if self.default is None:
+            return self
+        if isinstance(self.default, tuple) != (self.shape is not None):
+            raise ValueError(
+                f"parameter {self.name!r}: a default that is a list goes with 'shape: [-1]', and with no other"
+            )
+        for one in self.default if isinstance(self.default, tuple) else (self.default,):
+            if not fits_type(self.type, one):
+                raise ValueError(f"parameter {self.name!r}: its default {one!r:.40} is no {self.type}")
+        return self
 
 
 class Signature(Part):
@@ -86,3 +134,17 @@ class SignatureFile(Document):
     inputs: Annotated[tuple[Column, ...], Field(min_length=1)]
     outputs: tuple[Column, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_once(self) -> SignatureFile:
+        for side, parts in (("inputs", self.inputs), ("outputs", self.outputs), ("parameters", self.parameters)):
+            names = [part.name for part in parts]
+            twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+            if twice is not None:
+                raise ValueError(f"{side} name {twice!r} twice")
+        return self
+
+    @property
+    def signature(self) -> Signature:
+        """What it says, as a version keeps it."""
+        return Signature(inputs=self.inputs, outputs=self.outputs, parameters=self.parameters)
