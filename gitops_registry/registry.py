@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gitops_registry.evaluating import Remeasured
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
+    from gitops_registry.signature import Misfit
     from gitops_registry.timing import Timed
     from gitops_registry.using import RegisteredModel
 
@@ -156,6 +157,16 @@ class Registry(Verbs, Team, Delivery):
         from gitops_registry.using import load
 
         return load(self._place, *self._found(name, version), format=format)
+
+    def validate(self, name: str, version: int | str = "", data: Any = None) -> list[Misfit]:
+        """Return everything in which data does not fit the signature of a version; empty when it fits.
+
+        `data` is a DataFrame, an array, a mapping of names to arrays, or the path of a .csv, .parquet or .npy file. Raises
+        NotFound for a version without a signature.
+        """
+        from gitops_registry.using import signature_of, validate
+
+        return validate(signature_of(*self._found(name, version)), data)[0]
 
     def pull(self, name: str, version: int | str = "", *, to: str | Path | None = None) -> list[Path]:
         """Write the verified artifacts of a version into a folder (beside their pointers without one)."""

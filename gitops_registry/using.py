@@ -6,7 +6,7 @@ Bytes are compared with the registered SHA-256 before anything reads them, at ev
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +17,11 @@ from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
 from gitops_registry.formats.loaded import LoadedModel, Trust, Unreviewed
 from gitops_registry.formats.scored import with_classes
+from gitops_registry.manifest.columns import Signature
 from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
-from gitops_registry.signature import ordered, problems
+from gitops_registry.signature import Misfit, infer, misfits, ordered, problems
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
@@ -131,9 +132,7 @@ def predictions(model: RegisteredModel, file: Path, *, proba: bool = False) -> A
     """
     import pandas
 
-    from gitops_registry.measure import read_table
-
-    rows = read_table(file)
+    rows = data_in(file, model.version.signature)
     columns: dict[str, Any] = {"prediction": model.predict(rows)}
     if proba:
         probabilities = model.predict_proba(rows)
@@ -141,6 +140,83 @@ def predictions(model: RegisteredModel, file: Path, *, proba: bool = False) -> A
             raise RegistryError(f"{model.reference} has no probabilities", hint="ask for predictions only")
         columns |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(model.labels or ())}
     return pandas.DataFrame({name: list(values) for name, values in columns.items()})
+
+
+def signature_of(snapshot: Snapshot, reference: Reference) -> Signature:
+    """Return the signature of a version. Raises NotFound where it has none."""
+    found = snapshot.known_version(reference).signature
+    if found is None or not found.inputs:
+        raise NotFound(
+            f"{reference} has no signature, so nothing is known of its inputs",
+            hint="register the next version with --data, or with --signature FILE: gitops-registry signature infer DATA",
+        )
+    return found
+
+
+def validate(signature: Signature, data: Any) -> tuple[list[Misfit], int]:
+    """Return everything in which data (a DataFrame, an array, arrays by name, or a file of one) misses a signature, and its rows."""
+    if isinstance(data, str | Path):
+        data = data_in(Path(data), signature)
+    found = misfits(signature, data)
+    some = next(iter(data.values()), ()) if isinstance(data, Mapping) else data
+    return found, len(some) if getattr(some, "shape", None) != () else 1
+
+
+def inferred(file: Path, *, target: str | None = None, ranges: bool = False) -> Signature:
+    """Return the signature that the data in a file fits; the column `target` is an output of the model and no input."""
+    from gitops_registry.measure import split_target
+
+    data, outputs = data_in(file), {}
+    if target is not None:
+        if not hasattr(data, "columns"):
+            raise RegistryError(f"{file.name} is an array, whose columns have no names", hint="leave out --target")
+        data, outputs[target] = split_target(data, target)
+    return infer(data, outputs, ranges=ranges)
+
+
+def data_in(file: Path, signature: Signature | None = None) -> Any:
+    """Return the DataFrame in a .csv or .parquet file, or the array in a .npy file; no object in it is ever unpickled.
+
+    CSV has no types: what the signature calls string is read as text, and what it calls datetime as dates where all of it
+    is ISO 8601. Raises RegistryError where the file cannot be read.
+    """
+    from gitops_registry.measure import read_table
+
+    if file.suffix.lower() == ".npy":
+        return _array_in(file)
+    table = read_table(file)
+    return _with_types(table, file, signature) if signature and file.suffix.lower() == ".csv" else table
+
+
+def _array_in(file: Path) -> Any:
+    import numpy
+
+    if not file.is_file():
+        raise NotFound(f"there is no file {file}", hint="check the path")
+    try:
+        # Mapped, a header that promises more than the file holds reserves no memory.
+        return numpy.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        told = str(error).partition("\n")[0]
+        raise RegistryError(
+            f"{file.name} is no array: {told}", hint="write it with numpy.save, without objects"
+        ) from error
+
+
+def _with_types(table: Any, file: Path, signature: Signature) -> Any:
+    """Return a CSV's table with text and dates as the signature has them, where they are."""
+    import pandas
+
+    types = {column.name: column.type for column in signature.inputs if column.name in table.columns}
+    text = [name for name, kind in types.items() if kind == "string" and table[name].dtype.kind in "biuf"]
+    if text:
+        table = table.assign(**pandas.read_csv(file, encoding="utf-8-sig", usecols=text, dtype="str"))
+    for name in (name for name, kind in types.items() if kind == "datetime"):
+        if str(table[name].dtype) in {"str", "object"}:
+            dates = pandas.to_datetime(table[name], errors="coerce", format="ISO8601")
+            if dates.isna().equals(table[name].isna()):
+                table = table.assign(**{name: dates})
+    return table
 
 
 def _artifact(version: Version, reference: Reference, wanted: str | None) -> Artifact:

@@ -70,6 +70,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "pull": ("using", "get the verified files of a version"),
         "predict": ("using", "predict the rows of a table"),
         "formats": ("formats", "compare the formats a version can be stored in: size, time, agreement"),
+        "validate": ("signatures", "say in what rows do not fit a version, everything at once"),
+        "signature": ("signatures", "what goes in and comes out: from data, or in other systems' words"),
     },
 }
 """Command → the module that holds it and its line in the help, by the heading it stands under."""

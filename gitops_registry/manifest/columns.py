@@ -37,13 +37,14 @@ def fits_type(kind: ColumnType, value: Any) -> bool:
         if kind in {"float", "double"} or not is_number:
             return is_number
         reach = 31 if kind == "integer" else 63
-        return value == value // 1 and -(2**reach) <= value < 2**reach
+        return bool(value == value // 1 and -(2**reach) <= value < 2**reach)
     if kind == "datetime" and isinstance(value, str):
         try:
             return bool(datetime.fromisoformat(value))
         except ValueError:
             return False
-    return isinstance(value, {"boolean": bool, "string": str, "binary": bytes, "datetime": datetime}[kind])
+    classes: dict[str, type] = {"boolean": bool, "string": str, "binary": bytes, "datetime": datetime}
+    return isinstance(value, classes[kind])
 
 
 class Column(Part):
@@ -81,7 +82,8 @@ class Column(Part):
         if self.type in {"binary", "datetime"}:
             raise ValueError(f"column {self.name!r} is a {self.type}, which has no categories")
         for one in categories:
-            if not fits_type(self.type, one):
+            is_large = self.dtype == "uint64" and type(one) is int and 0 <= one < 2**64
+            if not fits_type(self.type, one) and not is_large:
                 raise ValueError(f"column {self.name!r}: category {one!r:.40} is no {self.type}")
         if len(set(categories)) != len(categories):
             raise ValueError(f"column {self.name!r} lists a category twice")

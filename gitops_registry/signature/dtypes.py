@@ -67,7 +67,8 @@ def type_of(dtype: Any) -> ColumnType | None:
 
 def exact_of(dtype: Any) -> Dtype | None:
     """Return NumPy's name of a dtype where its type does not say it exactly: uint8 is an integer, too."""
-    name = _plain_name(dtype)
+    categories = getattr(dtype, "categories", None)
+    name = _plain_name(dtype if categories is None else categories.dtype)
     name = "float16" if name == "halffloat" else name
     return cast("Dtype", name) if name in get_args(Dtype) else None
 

@@ -73,14 +73,13 @@ def _of_table(signature: Signature, table: Any) -> Iterator[Misfit]:
         places.setdefault(name, place)
     twice = {name for name, count in Counter(names).items() if count > 1} if len(places) < len(names) else set()
     for column in signature.inputs:
-        place = places.get(column.name)
-        if place is None:
+        if column.name not in places:
             if column.required:
                 yield Misfit("missing", column.name, f"column {column.name!r} ({column.type}) is missing")
         elif column.name in twice:
             yield Misfit("duplicate", column.name, f"column {column.name!r} ({column.type}) appears twice")
         else:
-            yield from _column(column, table.iloc[:, place])
+            yield from _column(column, table.iloc[:, places[column.name]])
     known = {column.name for column in signature.inputs}
     for name in places:
         if name not in known:
