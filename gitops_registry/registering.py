@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gitops_registry import edits, environment, measure, paths, signature
+from gitops_registry import edits, environment, formats, measure, paths, signature
 from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
 from gitops_registry.deciding import Intent, Outcome, decide
 from gitops_registry.digests import Digest
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.interface import Forge
-from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.formats.loaded import LoadedModel, shown
 from gitops_registry.holding import Held, committed_with, examine, hold
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
 from gitops_registry.manifest.kinds import Card
@@ -84,11 +84,15 @@ def register(
         place.tell("reading the model")
         measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
         place.tell("measuring")
-        facts = _facts(place, measured, submission=submission)
+        modules = _modules(measured)
+        facts = _facts(place, measured, modules, submission=submission)
         new = [file.path for file in measured.files]
         held = [examine(path) for path in new] if dry_run else hold(place, new)
         artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
         version = facts.model_copy(update={"artifacts": artifacts})
+        if own := environment.unpinned(modules):
+            told = f"it needs code that no installed package provides: {shown(', '.join(own))}; make a package of it"
+            measured = replace(measured, notes=(*measured.notes, told))
         place.tell("")
         subject = lambda before: f"register {name} {edits.next_number(before, name)}"  # noqa: E731
         intent = Intent(
@@ -105,7 +109,7 @@ def register(
     return Registered(name, number, version, _with_notes(place, outcome, measured, version, Reference(name, number)))
 
 
-def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> Version:
+def _facts(place: Workplace, measured: Appraisal, modules: Sequence[str], *, submission: Submission) -> Version:
     """Return the facts but for the digests: what cannot be recorded is refused before any byte is stored."""
     who, email = place.repository.identity()
     rows = measured.rows
@@ -115,9 +119,6 @@ def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> 
         raise RegistryError(
             f"{claimed[0]} is measured here, so it cannot be given too", hint=f"leave out the metric {claimed[0]}"
         )
-    needed = {"skops": "skops", "onnx": "onnxruntime"}
-    frameworks = [measured.framework.name] if measured.framework else []
-    frameworks += [needed[file.format] for file in measured.files if file.format in needed]
     return made(
         Version,
         release=submission.release,
@@ -134,8 +135,14 @@ def _facts(place: Workplace, measured: Appraisal, *, submission: Submission) -> 
         training=submission.training,
         signature=_signature(measured.loaded, rows),
         artifacts=tuple(_artifact(file, _UNREAD) for file in measured.files),
-        environment=environment.capture(frameworks),
+        environment=environment.capture(modules),
     )
+
+
+def _modules(measured: Appraisal) -> list[str]:
+    """Return the modules that the files of a version name: what whoever opens them needs."""
+    known = [file for file in measured.files if file.format in formats.FORMATS]
+    return sorted({module for file in known for module in formats.describe(file.format, file.path).modules})
 
 
 def _recorded(value: Any) -> Any:
