@@ -146,7 +146,9 @@ def _settings(place: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], 
         if values and not any(environ.get(variable) for variable in variables):
             settings[variables[0]] = ("," if name == "find-links" else " ").join(values)
     if "UV_INDEX" in settings and not environ.get("UV_INDEX_STRATEGY"):
-        settings["UV_INDEX_STRATEGY"] = "unsafe-first-match"  # pip looks into all of them; here the added ones come first
+        settings["UV_INDEX_STRATEGY"] = (
+            "unsafe-first-match"  # pip looks into all of them; here the added ones come first
+        )
     is_cut_off = told.get("no-index", "").lower() in {"1", "true", "yes", "on", "y", "t"}
     return settings, ["--no-index"] if is_cut_off else []
 

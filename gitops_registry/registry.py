@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_registry.changes import Change
     from gitops_registry.comparison import Compared
     from gitops_registry.evaluating import Remeasured
+    from gitops_registry.exporting import Exported
     from gitops_registry.policy.report import Report
     from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.signature import Misfit
@@ -174,6 +175,16 @@ class Registry(Verbs, Team, Delivery):
 
         folder = Path(to) if to is not None else None
         return pull(self._place, *self._found(name, version), folder=folder)
+
+    def export(self, name: str, version: int | str = "", *, to: str, path: str | Path | None = None) -> Exported:
+        """Write a version as what another system takes (bentoml, mlflow, onnx, …) and return where it is.
+
+        Without a path it is called NAME-v3-TARGET in the current folder. Raises RegistryError where something is there.
+        """
+        from gitops_registry.exporting import export
+
+        where = Path(path) if path is not None else None
+        return export(self._place, *self._found(name, version), to, path=where)
 
     def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Remeasured]:
         """Measure versions on the data their models pin and on the rows they keep, in a child process under limits.

@@ -72,6 +72,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "formats": ("formats", "compare the formats a version can be stored in: size, time, agreement"),
         "validate": ("signatures", "say in what rows do not fit a version, everything at once"),
         "signature": ("signatures", "what goes in and comes out: from data, or in other systems' words"),
+        "export": ("exporting", "write a version as what another system takes"),
     },
 }
 """Command → the module that holds it and its line in the help, by the heading it stands under."""

@@ -22,14 +22,20 @@ def pins(subject: Subject) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
             notes.append(f"{shown(line)!r} is no requirement and is left out")
             continue
         if requirement.url is not None and not requirement.url.startswith(("https://", "git+https://", "git+ssh://")):
-            notes.append(f"{requirement.name} comes from {shown(requirement.url)}, which others cannot reach, and is left out")
+            notes.append(
+                f"{requirement.name} comes from {shown(requirement.url)}, which others cannot reach, and is left out"
+            )
             continue
         if version := pinned(requirement):
             _, _, label = version.partition("+")
             if label == "local":
-                notes.append(f"{requirement.name} was installed from a folder and is on no index: publish it and change its pin")
+                notes.append(
+                    f"{requirement.name} was installed from a folder and is on no index: publish it and change its pin"
+                )
             elif label:
-                notes.append(f"{requirement.name} {version} is on the index that serves +{label}, which may not be the default")
+                notes.append(
+                    f"{requirement.name} {version} is on the index that serves +{label}, which may not be the default"
+                )
         kept.append(requirement)
     return tuple(kept), tuple(notes)
 
@@ -37,5 +43,7 @@ def pins(subject: Subject) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
 def pinned(requirement: Requirement) -> str | None:
     """Return the exact version that a requirement pins; None for a range or an address."""
     specifiers = list(requirement.specifier)
-    is_exact = len(specifiers) == 1 and specifiers[0].operator in {"==", "==="} and not specifiers[0].version.endswith("*")
+    is_exact = (
+        len(specifiers) == 1 and specifiers[0].operator in {"==", "==="} and not specifiers[0].version.endswith("*")
+    )
     return specifiers[0].version if is_exact else None

@@ -58,7 +58,10 @@ def write_pylock(subject: Subject, target: Path) -> Written:
     wanted, notes = _wanted(subject)
     text = locking.lock([str(one) for one in wanted], python=_python(subject)).decode("utf-8")
     new_file(target, text)
-    found = [*notes, "what the model does not name itself is locked as it is now, not as it was when the model was made"]
+    found = [
+        *notes,
+        "what the model does not name itself is locked as it is now, not as it was when the model was made",
+    ]
     if "file://" in text:
         found.append("some packages come from folders of this machine, which its index names; others cannot fetch them")
     if not is_valid_pylock_path(target):

@@ -62,4 +62,6 @@ def copy_files(subject: Subject, folder: Path, *, reserved: Collection[str]) -> 
 def _refused(target: Path, error: OSError) -> RegistryError:
     if isinstance(error, FileExistsError):
         return RegistryError(f"{target} is there already", hint="name another file or folder, or move that one away")
-    return RegistryError(f"cannot write {target}: {error.strerror or error}", hint="check its folder and the free space")
+    return RegistryError(
+        f"cannot write {target}: {error.strerror or error}", hint="check its folder and the free space"
+    )
