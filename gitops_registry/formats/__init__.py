@@ -49,13 +49,14 @@ def by_file(path: Path) -> str:
             hint="save scikit-learn models as skops, torch modules as TorchScript or .pt2, anything else as ONNX",
         )
     try:
-        is_format = bool(import_module(FORMATS[name]).is_format(path))
+        module = import_module(FORMATS[name])
+        is_format = bool(module.is_format(path))
     except OSError as error:
         raise RegistryError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
     if not is_format:
         raise RegistryError(
             f"{path.name} is named {suffix} but its content is not {name}",
-            hint="the file is damaged, empty or renamed from another format; save the model again",
+            hint=getattr(module, "OTHERWISE", "the file is damaged, empty or renamed from another format; save the model again"),
         )
     return name
 

@@ -65,8 +65,9 @@ _prelu_kernel relu relu6 rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell 
 _safe_softmax selu silu softmax _softmax softplus softshrink special_softmax
 threshold upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d
 upsample_nearest3d upsample_trilinear3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
-_upsample_bicubic2d_aa _upsample_bilinear2d_aa __interpolate __upsample __upsample_bilinear __upsample_nearest
+_upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_lanczos2d_aa __interpolate __upsample __upsample_bilinear __upsample_nearest
 _native_multi_head_attention _transformer_encoder_layer_fwd
+_nested_tensor_from_mask _nested_tensor_from_mask_left_aligned to_padded_tensor
 mse_loss l1_loss smooth_l1_loss
 """
 _QUESTIONS = """
@@ -88,7 +89,7 @@ _list_to_tensor _tensor_to_list
 _PRIM = """
 NumToTensor RaiseException TupleIndex TupleUnpack Uninitialized unchecked_cast unchecked_unwrap_optional abs min max
 rangelist StringIndex IfThenElse data device dtype layout requires_grad is_cuda is_cpu is_mkldnn is_quantized is_sparse
-is_nested is_meta is_xla is_mps itemsize nbytes
+is_nested is_meta is_xla is_mps itemsize nbytes type
 """
 
 ATEN = frozenset(" ".join((_ARITHMETIC, _REDUCTIONS, _SHAPES, _LAYERS, _QUESTIONS, _PYTHON)).split())
