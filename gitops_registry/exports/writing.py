@@ -41,12 +41,15 @@ def new_folder(target: Path) -> Iterator[Path]:
 def copy_files(subject: Subject, folder: Path, *, reserved: Collection[str]) -> None:
     """Copy every artifact into a folder under the name it has in the registry.
 
-    Raises RegistryError where one has a name that the export needs for a file of its own, whatever its case.
+    Raises RegistryError where the bytes of one are not here, and where one has a name, in whatever case, that the export
+    needs for a file of its own.
     """
     taken = {name.lower() for name in reserved}
     for artifact in subject.version.artifacts:
         if artifact.name not in subject.files:
-            continue
+            raise RegistryError(
+                f"{artifact.file} of {subject.reference} is not here", hint=f"gitops-registry pull {subject.reference}"
+            )
         if artifact.file.lower() in taken:
             raise RegistryError(
                 f"{subject.reference} has a file {artifact.file}, whose name this export needs for a file of its own",
