@@ -259,6 +259,8 @@ def test_a_bill_of_materials_is_valid_and_the_same_each_time(subject: Subject, t
     said = json.loads(text)
     assert said["metadata"]["timestamp"] == "2026-11-22T10:00:00Z"
     assert not any("was not checked" in note for note in written.notes)
+    moved_on = cyclonedx.write(replace(subject, commit="b" * 40), tmp_path / "later.cdx.json")
+    assert moved_on.path.read_bytes() == written.path.read_bytes()
     other = bill(saying(subject, {"limitations": "More."}), tmp_path / "three.cdx.json")
     assert other["serialNumber"] != said["serialNumber"]
 

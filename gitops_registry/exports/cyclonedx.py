@@ -135,7 +135,8 @@ def _pedigree(subject: Subject) -> dict[str, Any]:
 def _references(subject: Subject) -> list[dict[str, str]]:
     """Return where the registry and the code of training are, but for folders of somebody's machine."""
     code = subject.version.training.code if subject.version.training else None
-    places = [("vcs", subject.home, f"the registry, at commit {subject.commit}" if subject.commit else "the registry")]
+    # Not the commit it was read at: the next one may say the same of this version, and then the bill is the same.
+    places = [("vcs", subject.home, f"the registry, which names it {subject.reference}")]
     if code is not None:
         changed = ", with changes that were not committed" if code.dirty else ""
         places.append(("vcs", code.repository, f"what it was trained with, at commit {code.commit}{changed}"))

@@ -70,7 +70,7 @@ def _unsaid(subject: Subject) -> Iterator[str]:
     if version.metrics:
         yield "every metric is marked as not verified: the Hub verifies none that it has not computed itself"
     if not subject.card.license:
-        yield "the card names no licence, so others may not use it: gitops-registry card edit"
+        yield "the card names no licence, so others may not use it: write one into card.yaml"
     if _task(subject) is None:
         yield "the Hub has no task for what this model does, so none is named"
     if code := [a.file for a in version.artifacts if a.format in {"joblib", "pickle"}]:
