@@ -7,17 +7,23 @@ file, read back as a user would read it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gitops_registry import formats, measure
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import LoadedModel
+from gitops_registry.formats import torch_module
+from gitops_registry.formats.loaded import PARITY_FLOOR, Description, LoadedModel
+from gitops_registry.formats.scored import classes_of, with_classes
 from gitops_registry.manifest.facts import Framework, Parity, Training
+from gitops_registry.manifest.figures import Classes
 from gitops_registry.manifest.parts import Param, Task
 from gitops_registry.workplace import Workplace
+
+_ROWS_OF_EXAMPLE = 8
+_ROWS_OF_SCORES = 1000
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,33 @@ class Rows:
     target: str = ""
     dataset: str = ""
     sha256: str | None = None
+    file: Path | None = None
+    table: Any = None
+    """All columns of the rows, where some are no inputs of the model."""
 
 
 @dataclass(frozen=True)
 class NewFile:
-    """One file or folder of a version before it is stored: what it is, which it was made from, and how well it agrees."""
+    """One file or folder of a version before it is stored: what it is, which it was made from, and how well it agrees.
+
+    `stored` is what it is called in the version; without it, `model` and the suffix it has.
+    """
 
     name: str
     path: Path
     format: str
     derived_from: str | None = None
     parity: Parity | None = None
+    stored: str = ""
+
+
+@dataclass(frozen=True)
+class Handling:
+    """How a model is to be taken: converted to ONNX of which operator set, and of which classes its outputs are scores."""
+
+    onnx: bool = True
+    opset: int = 18
+    labels: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,7 @@ class Appraisal:
     loaded: LoadedModel | None
     rows: Rows | None = None
     notes: tuple[str, ...] = ()
+    classes: Classes | None = None
 
 
 def rows_of(file: Path, target: str) -> Rows:
@@ -61,7 +84,7 @@ def rows_of(file: Path, target: str) -> Rows:
     inputs, truth = measure.split_target(measure.read_table(file), target)
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
-    return Rows(inputs, truth, target, _shown_name(file), digest)
+    return Rows(inputs, truth, target, _shown_name(file), digest, file)
 
 
 def trained_on(file: Path, target: str = "") -> Training:
@@ -77,17 +100,21 @@ def _shown_name(file: Path) -> str:
     return file.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def appraise(place: Workplace, model: Any, folder: Path, *, rows: Rows | None, onnx: bool) -> Appraisal:
-    """Return what there is to know of a fitted estimator, or a model's file or folder (a Path); new files are made in `folder`.
+def appraise(place: Workplace, model: Any, folder: Path, *, rows: Rows | None, how: Handling = Handling()) -> Appraisal:
+    """Return what there is to know of a fitted estimator, a torch module, or a model's file or folder (a Path).
 
-    Raises RegistryError where the model cannot be read, stored or converted into something that agrees with it.
+    New files are made in `folder`. Raises RegistryError where the model cannot be read, stored or converted into something
+    that agrees with it.
     """
     if isinstance(model, Path) and model.is_dir():
-        return _from_folder(model, rows)
-    rows = _as_table(rows, getattr(model, "feature_names_in_", None))
+        return _from_folder(place, model, _as_table(rows, None), how)
     if isinstance(model, Path):
-        return _from_file(place, model, folder, onnx=onnx, rows=rows)
-    return _from_estimator(place, model, folder, onnx=onnx, rows=rows)
+        return _from_file(place, model, folder, how=how, rows=_as_table(rows, None))
+    if torch_module.is_module(model):
+        return _from_module(place, model, folder, how=how, rows=_as_table(rows, None))
+    return _from_estimator(
+        place, model, folder, how=how, rows=_as_table(rows, getattr(model, "feature_names_in_", None))
+    )
 
 
 def _as_table(rows: Rows | None, names: Any) -> Rows | None:
@@ -97,7 +124,10 @@ def _as_table(rows: Rows | None, names: Any) -> Rows | None:
     import numpy
     import pandas
 
-    values = rows.inputs.toarray() if hasattr(rows.inputs, "toarray") else numpy.asarray(rows.inputs)
+    given = rows.inputs.detach().cpu() if hasattr(rows.inputs, "detach") else rows.inputs
+    values = given.toarray() if hasattr(given, "toarray") else numpy.asarray(given)
+    if values.ndim > 2:  # tensors, for a model that takes them
+        return replace(rows, inputs=values)
     if values.ndim != 2:
         raise RegistryError(
             f"the evaluation rows have {values.ndim} dimension(s), and a table has 2",
@@ -108,28 +138,88 @@ def _as_table(rows: Rows | None, names: Any) -> Rows | None:
     return replace(rows, inputs=pandas.DataFrame(values, columns=columns))
 
 
-def _from_estimator(place: Workplace, estimator: Any, folder: Path, *, onnx: bool, rows: Rows | None) -> Appraisal:
+def _from_estimator(place: Workplace, estimator: Any, folder: Path, *, how: Handling, rows: Rows | None) -> Appraisal:
     from gitops_registry.formats import sklearn
+
+    original = folder / "model.skops"
+    sklearn.save(estimator, original)
+    return _around(place, estimator, sklearn.load(original, place.trust), original, folder, how=how, rows=rows)
+
+
+def _around(
+    place: Workplace, estimator: Any, loaded: LoadedModel, original: Path, folder: Path, *, how: Handling, rows: Rows | None
+) -> Appraisal:  # fmt: skip
+    """Return what there is to know of an estimator that is stored in a file and read back from it."""
     from gitops_registry.formats.estimator import facts_of
 
     task, model_type, framework, params = facts_of(estimator)
     rows, left_out = _inputs_only(rows, getattr(estimator, "feature_names_in_", None))
-    original = folder / "model.skops"
-    sklearn.save(estimator, original)
-    loaded = sklearn.load(original, place.trust)
-    files = [NewFile("model", original, "skops")]
+    files = [NewFile("model", original, loaded.format)]
     notes = [f"not inputs of the model, left out: {', '.join(left_out)}"] if left_out else []
     if task == "other" and rows is not None and rows.truth is not None:
         rows = replace(rows, truth=None)
         notes.append(f"not measured: {model_type} is neither a classifier nor a regressor")
     elif rows is not None and rows.truth is None:
         notes.append("not measured: the truth of the evaluation rows was not given (y)")
-    if onnx:
+    if how.onnx:
         place.tell("converting to ONNX")
-        converted, note = _converted(estimator, loaded, folder / "model.onnx", rows)
+        converted, note = _converted(estimator, loaded, folder / "model.onnx", rows, how.opset)
         files += [converted] if converted else []
         notes += [note] if note else []
     return Appraisal(task, model_type, framework, params, tuple(files), loaded, rows, tuple(notes))
+
+
+def _from_module(place: Workplace, module: Any, folder: Path, *, how: Handling, rows: Rows | None) -> Appraisal:
+    """Store a torch module as TorchScript, or as .pt2 where it has no words for it, and as ONNX."""
+    if rows is None:
+        raise RegistryError(
+            "a torch module is stored by what it answers to some rows", hint="give evaluation rows: X=…"
+        )
+    task, model_type, framework, params = torch_module.facts_of(module)
+    example, notes = rows.inputs[:_ROWS_OF_EXAMPLE], []
+    try:
+        kind, original = "torchscript", folder / "model.pt"
+        torch_module.save_torchscript(module, original, example=example)
+    except RegistryError as error:
+        notes.append(f"kept as .pt2: {error.message}")
+        kind, original = "torch-export", folder / "model.pt2"
+        torch_module.save_export(module, original, example=example)
+    loaded, classes = _scored(formats.open_model(kind, original, trust=place.trust), rows, how)
+    files = [NewFile("model", original, kind)]
+    if how.onnx:
+        place.tell("converting to ONNX")
+        converted, note = _converted_module(module, loaded, classes, folder / "model.onnx", rows)
+        files += [converted] if converted else []
+        notes += [note] if note else []
+    task = loaded.task if classes else "regression" if _is_regression(rows) else task
+    return Appraisal(task, model_type, framework, params, tuple(files), loaded, rows, tuple(notes), classes)
+
+
+def _is_regression(rows: Rows | None) -> bool:
+    dtype = getattr(getattr(rows, "truth", None), "dtype", None)
+    return getattr(dtype, "kind", "") == "f"
+
+
+def _scored(loaded: LoadedModel, rows: Rows | None, how: Handling) -> tuple[LoadedModel, Classes | None]:
+    """Return a model with the classes its scores are of, where it does not say them and the rows or the user do."""
+    if loaded.labels is not None or rows is None or rows.truth is None:
+        return loaded, None
+    classes = classes_of(loaded.predict(rows.inputs[:_ROWS_OF_SCORES]), rows.truth, how.labels)
+    return with_classes(loaded, classes), classes
+
+
+def _converted_module(
+    module: Any, original: LoadedModel, classes: Classes | None, target: Path, rows: Rows
+) -> tuple[NewFile | None, str]:
+    from gitops_registry.formats import onnx
+
+    is_table = hasattr(rows.inputs, "columns")
+    columns = [str(name) for name in rows.inputs.columns] if is_table else None
+    try:
+        torch_module.convert_onnx(module, target, example=rows.inputs[:_ROWS_OF_EXAMPLE], columns=columns)
+        return _agreeing(target, onnx.parity(original, with_classes(onnx.load(target), classes), rows.inputs))
+    except RegistryError as error:
+        return None, f"no ONNX: {error.message}"
 
 
 def _inputs_only(rows: Rows | None, names: Any) -> tuple[Rows | None, list[str]]:
@@ -139,57 +229,92 @@ def _inputs_only(rows: Rows | None, names: Any) -> tuple[Rows | None, list[str]]
     wanted, there = [str(name) for name in names], [str(name) for name in rows.inputs.columns]
     if wanted == there or not set(wanted) <= set(there) or len(set(there)) < len(there):
         return rows, []
-    inputs = rows.inputs.set_axis(there, axis=1)[wanted]
-    return replace(rows, inputs=inputs), [name for name in there if name not in set(wanted)]
+    table = rows.inputs.set_axis(there, axis=1)
+    return replace(rows, inputs=table[wanted], table=table), [name for name in there if name not in set(wanted)]
 
 
-def _converted(estimator: Any, original: LoadedModel, target: Path, rows: Rows | None) -> tuple[NewFile | None, str]:
+def _converted(
+    estimator: Any, original: LoadedModel, target: Path, rows: Rows | None, opset: int
+) -> tuple[NewFile | None, str]:
     """Return the ONNX file and how well it agrees, or why there is none."""
     from gitops_registry.formats import onnx
 
     if rows is None:
         return None, "no ONNX: without evaluation rows nobody could say whether it agrees (give --data)"
     try:
-        onnx.convert(estimator, target, sample=rows.inputs)
-        parity = onnx.parity(original, onnx.load(target), rows.inputs)
+        onnx.convert(estimator, target, sample=rows.inputs, opset=opset)
+        return _agreeing(target, onnx.parity(original, onnx.load(target), rows.inputs))
     except RegistryError as error:
         return None, f"no ONNX: {error.message}"
-    if parity.agreement < onnx.PARITY_FLOOR:
-        return (
-            None,
-            f"no ONNX: it agrees on {parity.agreement:.2%} of {parity.rows} rows, and {onnx.PARITY_FLOOR:.1%} is the least",
-        )
-    return NewFile("onnx", target, "onnx", "model", parity), ""
 
 
-def _from_file(place: Workplace, file: Path, folder: Path, *, onnx: bool, rows: Rows | None) -> Appraisal:
-    kind = formats.by_file(file)
-    loaded = formats.open_model(kind, file, trust=place.trust)
-    if kind == "skops":
-        return _from_estimator(place, loaded.native, folder, onnx=onnx, rows=rows)
-    task: Task = loaded.task if loaded.task is not None else "other"
-    return Appraisal(
-        task,
-        "ONNX graph",
-        Framework(name="onnxruntime", version=_version_of("onnxruntime")),
-        {},
-        (NewFile("model", file, kind),),
-        loaded,
-        rows,
+def _agreeing(target: Path, parity: Parity) -> tuple[NewFile | None, str]:
+    if parity.agreement >= PARITY_FLOOR:
+        return NewFile("onnx", target, "onnx", "model", parity), ""
+    return (
+        None,
+        f"no ONNX: it agrees on {parity.agreement:.2%} of {parity.rows} rows, and {PARITY_FLOOR:.1%} is the least",
     )
 
 
-def _from_folder(folder: Path, rows: Rows | None) -> Appraisal:
+def _from_file(place: Workplace, file: Path, folder: Path, *, how: Handling, rows: Rows | None) -> Appraisal:
+    kind = formats.by_file(file)
+    loaded = formats.open_model(kind, file, trust=place.trust)
+    if kind == "skops":
+        return _from_estimator(place, loaded.native, folder, how=how, rows=_named(rows, loaded))
+    if kind in formats.CODE:
+        return _around(place, loaded.native, loaded, file, folder, how=how, rows=_named(rows, loaded))
+    return _opened(kind, file, loaded, rows, how, notes=())
+
+
+def _opened(
+    kind: str, path: Path, loaded: LoadedModel, rows: Rows | None, how: Handling, *, notes: Sequence[str]
+) -> Appraisal:
+    """Return what there is to know of a file or folder that was opened and is stored as it is."""
+    told = formats.describe(kind, path)
+    loaded, classes = _scored(loaded, rows, how)
+    framework = told.framework if kind != "onnx" else Framework(name="onnxruntime", version=_version_of("onnxruntime"))
+    task: Task = loaded.task
+    if task == "other" and rows is not None and rows.truth is not None:
+        if _is_regression(rows):
+            task = "regression"
+        else:
+            rows = replace(rows, truth=None)
+            notes = [*notes, "not measured: nothing says which classes its outputs are scores of (--labels a,b,…)"]
+    files = (NewFile("model", path, kind),)
+    return Appraisal(
+        task, told.model_type or kind, framework, {}, files, loaded, rows, (*notes, *told.notes), classes
+    )  # fmt: skip
+
+
+def _named(rows: Rows | None, loaded: LoadedModel) -> Rows | None:
+    """Return rows whose columns are called as the estimator knows them, where they had no names of their own."""
+    names = getattr(loaded.native, "feature_names_in_", None)
+    is_ours = rows is not None and [str(n) for n in rows.inputs.columns] == [
+        f"x{n}" for n in range(rows.inputs.shape[1])
+    ]
+    if rows is None or names is None or not is_ours or len(names) != rows.inputs.shape[1]:
+        return rows
+    return replace(rows, inputs=rows.inputs.set_axis(list(names), axis=1))
+
+
+def _from_folder(place: Workplace, folder: Path, rows: Rows | None, how: Handling) -> Appraisal:
+    """Return what a folder says of itself; where it holds a model that can be opened safely, that is measured."""
+    kind = formats.by_folder(folder)
+    code = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if formats.is_code(path))
+    notes = [f"{code[0]} in it is a pickle, and whoever opens it runs the code in it"] if code else []
+    told = formats.describe(kind, folder) if kind in formats.FOLDERS else Description("folder", "folder")
+    if told.inner is not None and (rows is not None or told.inner[0] not in formats.CODE):
+        return _opened(kind, folder, formats.open_model(kind, folder, trust=place.trust), rows, how, notes=notes)
     if rows is not None:
         raise RegistryError(
             f"{folder} is a folder, which is not opened here, so nothing can be measured",
             hint="leave out the evaluation rows and give what you measured: --metric accuracy=0.93",
         )
-    kind = formats.by_folder(folder)
-    code = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if formats.is_code(path))
-    notes = [f"{code[0]} in it is a pickle, and whoever opens it runs the code in it"] if code else []
-    model_type = "MLflow model" if kind == "mlflow" else "folder"
-    return Appraisal("other", model_type, None, {}, (NewFile("model", folder, kind),), None, None, tuple(notes))
+    files = (NewFile("model", folder, kind),)
+    return Appraisal(
+        "other", told.model_type or kind, told.framework, {}, files, None, None, (*notes, *told.notes)
+    )  # fmt: skip
 
 
 def from_pickle(file: Path) -> Any:

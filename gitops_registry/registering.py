@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gitops_registry import edits, environment, formats, measure, paths, signature
-from gitops_registry.appraisal import Appraisal, NewFile, Rows, appraise
+from gitops_registry.accompanying import input_example, kept_rows, lock_file
+from gitops_registry.appraisal import Appraisal, Handling, NewFile, Rows, appraise
 from gitops_registry.deciding import Intent, Outcome, decide
 from gitops_registry.digests import Digest
 from gitops_registry.edits import Edit
 from gitops_registry.errors import RegistryError
 from gitops_registry.forge.interface import Forge
 from gitops_registry.formats.loaded import LoadedModel, shown
+from gitops_registry.grouping import slices_of
 from gitops_registry.holding import Held, committed_with, examine, hold
+from gitops_registry.manifest.columns import Signature
 from gitops_registry.manifest.facts import Artifact, EvaluationData, Person, Training, Version
+from gitops_registry.manifest.figures import Slice
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.parts import Param, Part
 from gitops_registry.pointer import pointer
@@ -38,7 +42,11 @@ _UNREAD = Digest("0" * 32, "0" * 64, 0)
 
 @dataclass(frozen=True)
 class Submission:
-    """What somebody says about a model when they register it; the rest is measured."""
+    """What somebody says about a model when they register it; the rest is measured.
+
+    `slices` are columns of the rows by whose groups is measured, too; `keep_rows` keeps the rows with the version; `example` is
+    a table that shows what goes in, or how many of the rows (True: five); `lock` keeps a lock of its packages.
+    """
 
     params: Mapping[str, Param] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -46,7 +54,12 @@ class Submission:
     training: Training | None = None
     card: Card = field(default_factory=Card)
     release: str | None = None
-    onnx: bool = True
+    how: Handling = field(default_factory=Handling)
+    signature: Signature | None = None
+    slices: tuple[str, ...] = ()
+    example: Any = None
+    keep_rows: bool = False
+    lock: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,10 +95,16 @@ def register(
     place.tip()
     with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
         place.tell("reading the model")
-        measured = appraise(place, model, Path(folder), rows=rows, onnx=submission.onnx)
+        measured = _accompanied(
+            appraise(place, model, Path(folder), rows=rows, how=submission.how), submission, Path(folder)
+        )
         place.tell("measuring")
         modules = _modules(measured)
         facts = _facts(place, measured, modules, submission=submission)
+        if submission.lock and facts.environment is not None:
+            place.tell("locking the packages it needs")
+            locked = lock_file(facts.environment, Path(folder))
+            measured = replace(measured, files=(*measured.files, locked))
         new = [file.path for file in measured.files]
         held = [examine(path) for path in new] if dry_run else hold(place, new)
         artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
@@ -113,7 +132,7 @@ def _facts(place: Workplace, measured: Appraisal, modules: Sequence[str], *, sub
     """Return the facts but for the digests: what cannot be recorded is refused before any byte is stored."""
     who, email = place.repository.identity()
     rows = measured.rows
-    results = _results(measured, rows)
+    results, slices = _results(measured, rows, submission.slices)
     claimed = sorted(set(submission.metrics) & set(results.metrics if results else ()))
     if claimed:
         raise RegistryError(
@@ -131,12 +150,25 @@ def _facts(place: Workplace, measured: Appraisal, modules: Sequence[str], *, sub
         metrics={**(results.metrics if results else {}), **submission.metrics},
         claimed=tuple(submission.metrics),
         confusion_matrix=results.confusion_matrix if results else None,
-        evaluation=_evaluation(rows),
+        slices=slices,
+        evaluation=_evaluation(measured),
         training=submission.training,
-        signature=_signature(measured.loaded, rows),
+        signature=_signature(measured.loaded, rows, submission.signature),
+        classes=measured.classes,
         artifacts=tuple(_artifact(file, _UNREAD) for file in measured.files),
         environment=environment.capture(modules),
     )
+
+
+def _accompanied(measured: Appraisal, submission: Submission, folder: Path) -> Appraisal:
+    """Return what was found out with the files that somebody asked for beside the model."""
+    files, rows = list(measured.files), measured.rows
+    if submission.keep_rows:
+        kept, rows = kept_rows(rows, folder)
+        files.append(kept)
+    if submission.example is not None and submission.example is not False:
+        files.append(input_example(submission.example, rows, folder))
+    return replace(measured, files=tuple(files), rows=rows)
 
 
 def _modules(measured: Appraisal) -> list[str]:
@@ -171,7 +203,7 @@ def made(kind: type[P], **values: Any) -> P:
 def _artifact(file: NewFile, digest: Digest) -> Artifact:
     return Artifact(
         name=file.name,
-        file="model" if digest.files is not None else f"model{file.path.suffix.lower()}",
+        file=file.stored or ("model" if digest.files is not None else f"model{file.path.suffix.lower()}"),
         format=file.format,
         size=digest.size,
         files=digest.files,
@@ -182,30 +214,60 @@ def _artifact(file: NewFile, digest: Digest) -> Artifact:
     )
 
 
-def _results(measured: Appraisal, rows: Rows | None) -> measure.Measured | None:
-    if rows is None or rows.truth is None or measured.loaded is None:
-        return None
-    return measure.measure(
-        rows.truth, measured.loaded.predict(rows.inputs),
-        probabilities=measured.loaded.predict_proba(rows.inputs), labels=measured.loaded.labels, task=measured.task,
+def _results(
+    measured: Appraisal, rows: Rows | None, columns: Sequence[str]
+) -> tuple[measure.Measured | None, tuple[Slice, ...]]:
+    """Return what the model is worth on the rows, and by groups of columns; nothing without rows and their truth."""
+    loaded = measured.loaded
+    if rows is None or rows.truth is None or loaded is None:
+        if columns:
+            raise RegistryError(
+                "nothing was measured, so not by groups either", hint="give evaluation rows and their truth"
+            )
+        return None, ()
+    predicted, probabilities = loaded.predict(rows.inputs), loaded.predict_proba(rows.inputs)
+    found = measure.measure(
+        rows.truth, predicted, probabilities=probabilities, labels=loaded.labels, task=measured.task
     )  # fmt: skip
+    if not columns:
+        return found, ()
+    how: dict[str, Any] = {"probabilities": probabilities, "labels": loaded.labels, "task": found.task}
+    table = rows.table if rows.table is not None else rows.inputs
+    return found, slices_of(table, columns, rows.truth, predicted, **how)
 
 
-def _evaluation(rows: Rows | None) -> EvaluationData | None:
+def _evaluation(measured: Appraisal) -> EvaluationData | None:
+    rows = measured.rows
     if rows is None:
         return None
-    return EvaluationData(dataset=rows.dataset, rows=len(rows.inputs), target=rows.target, sha256=rows.sha256)
+    kept = next((file.name for file in measured.files if file.name == "evaluation"), None)
+    return EvaluationData(
+        dataset=rows.dataset, rows=len(rows.inputs), target=rows.target, sha256=rows.sha256, artifact=kept
+    )
 
 
-def _signature(loaded: LoadedModel | None, rows: Rows | None) -> Any:
+def _signature(loaded: LoadedModel | None, rows: Rows | None, given: Signature | None) -> Signature | None:
+    """Return the signature that somebody wrote, with outputs where they named none, or the one the rows show.
+
+    Raises RegistryError where the rows are not what is written.
+    """
     if rows is None or loaded is None:
-        return None
+        return given
     some = rows.inputs[:_ROWS_FOR_SIGNATURE]
     outputs = {"value" if loaded.labels is None else "label": loaded.predict(some)}
     probabilities = loaded.predict_proba(some)
     if probabilities is not None:
         outputs["probabilities"] = probabilities
-    return signature.infer(rows.inputs, outputs)
+    found = signature.infer(rows.inputs, outputs)
+    if given is None:
+        return found
+    wrong = signature.problems(given, rows.inputs)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise RegistryError(
+            f"the evaluation rows do not fit the signature: {wrong[0]}{more}", hint="correct the signature, or the rows"
+        )
+    return given if given.outputs else given.model_copy(update={"outputs": found.outputs})
 
 
 def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gitops_registry.evaluating import Evaluated, Found
     from gitops_registry.forge.interface import Forge
     from gitops_registry.importing import Imported
+    from gitops_registry.manifest.columns import Signature
     from gitops_registry.manifest.facts import Training
     from gitops_registry.manifest.kinds import Card
     from gitops_registry.manifest.parts import Param
@@ -48,15 +49,24 @@ class Verbs:
         training: Training | Mapping[str, Any] | None = None,
         card: Card | Mapping[str, Any] | None = None,
         release: str | None = None,
+        labels: Sequence[Any] | None = None,
+        signature: Signature | None = None,
+        slices: Sequence[str] = (),
+        example: Any = None,
+        keep_rows: bool = False,
+        lock: bool = False,
+        onnx: bool | int = True,
         dry_run: bool = False,
         forge: Forge | None = None,
     ) -> Registered:
-        """Register a fitted estimator, or a model's file or folder given as a Path, and return the version with its `number`.
+        """Register a fitted estimator, a torch module, or a model's file or folder given as a Path; return the version.
 
-        A folder (an MLflow model, a SavedModel) is stored as it is and never opened, so `X` and `y` are not for it. `X`, `y`: evaluation rows; with them the metrics are measured, the signature inferred and ONNX compared.
-        Raises RegistryError where the model cannot be read, measured or stored, or is refused.
+        `X`, `y`: evaluation rows; with them the metrics are measured (also by group of each column of `slices`), the
+        signature inferred, where none is given, and ONNX compared (`onnx`: whether, or of which operator set). `labels`: the
+        classes in order, of a model that gives scores alone. `example` (a table, or how many of the rows), `keep_rows` and
+        `lock` keep files beside the model. Raises RegistryError where it cannot be read, measured or stored, or is refused.
         """
-        from gitops_registry.appraisal import Rows
+        from gitops_registry.appraisal import Handling, Rows
         from gitops_registry.manifest.facts import Training
         from gitops_registry.manifest.kinds import Card
         from gitops_registry.registering import Submission, made, register
@@ -66,6 +76,8 @@ class Verbs:
             params=params or {}, metrics=metrics or {}, tags=tags or {},
             training=made(Training, **training) if isinstance(training, Mapping) else training,
             card=made(Card, **card) if isinstance(card, Mapping) else card or Card(), release=release,
+            how=Handling(bool(onnx), 18 if isinstance(onnx, bool) else onnx, None if labels is None else tuple(labels)),
+            signature=signature, slices=tuple(slices), example=example, keep_rows=keep_rows, lock=lock,
         )  # fmt: skip
         registered = register(self._place, name, model, rows=rows, submission=submission, dry_run=dry_run, forge=forge)
         if registered.outcome.is_refused:

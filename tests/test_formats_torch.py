@@ -237,7 +237,9 @@ def test_control_flow_on_the_data_is_scripted_and_refused_where_it_cannot_be(tmp
         save_export(Branch(), tmp_path / "branch.pt2", example=PIXELS[:4])
     with pytest.raises(RegistryError, match=r"Branch cannot be stored as ONNX: .*data-dependent"):
         convert_onnx(Branch(), tmp_path / "branch.onnx", example=PIXELS[:4])
-    with pytest.raises(RegistryError, match=r"control flow depends on the data \(tracing\); .*by_name.*\(scripting\)") as error:
+    with pytest.raises(
+        RegistryError, match=r"control flow depends on the data \(tracing\); .*by_name.*\(scripting\)"
+    ) as error:
         save_torchscript(Odd(), tmp_path / "odd.pt", example=PIXELS[:4])
     assert "\n" not in str(error.value)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["branch.pt"]
@@ -479,7 +481,16 @@ def test_a_program_reaches_nothing_but_what_was_reviewed(line, names, plain, tmp
 
 
 @pytest.mark.parametrize(
-    "line", ["import os", "_9 = lambda: x", "with x:\n      pass", "_9 = [y for y in x]", "del x", "_9 = f'{x}'", "_9 = (" * 150]
+    "line",
+    [
+        "import os",
+        "_9 = lambda: x",
+        "with x:\n      pass",
+        "_9 = [y for y in x]",
+        "del x",
+        "_9 = f'{x}'",
+        "_9 = (" * 150,
+    ],
 )
 def test_a_program_is_of_torchscripts_grammar(line, plain, tmp_path):
     with pytest.raises(RegistryError, match="which TorchScript has not|is no code of TorchScript's"):
@@ -490,12 +501,17 @@ def test_a_registry_may_trust_an_operator_by_its_name(plain, tmp_path):
     path = with_code(plain, tmp_path / "model.pt", "x = torch.as_strided(x, [2, 4], [4, 1])")
     with pytest.raises(Unreviewed, match="aten::as_strided"):
         torchscript.load(path)
-    assert torchscript.load(path, Trust(types=("aten::as_strided",))).predict(np.zeros((2, 4), "float32")).shape == (2, 4)
+    assert torchscript.load(path, Trust(types=("aten::as_strided",))).predict(np.zeros((2, 4), "float32")).shape == (
+        2,
+        4,
+    )
 
 
 def test_what_a_comment_or_a_second_record_hides_never_reaches_torch(plain, tmp_path):
     name = next(name for name, data in read(plain).records.items() if b"class Plain" in data)
-    path = changed(plain, tmp_path / "model.pt", {name: lambda code: code + b"\n# type: (Tensor) -> str\n", "x.pkl": b"c"})
+    path = changed(
+        plain, tmp_path / "model.pt", {name: lambda code: code + b"\n# type: (Tensor) -> str\n", "x.pkl": b"c"}
+    )
     assert torchscript.load(path).predict(np.zeros((2, 4), "float32")).tolist() == [[0, 1, 2, 3], [0, 1, 2, 3]]
 
 
@@ -516,7 +532,11 @@ def replaced(old, new):
         ("data.pkl", replaced(b"torch\nFloatStorage", b"torch\nDoubleStorage"), "numbers that data/0 does not hold"),
         ("data.pkl", replaced(b"torch._utils\n_rebuild_tensor_v2", b"os\nsystem"), r"an object of os\.system"),
         ("data.pkl", replaced(b"c__torch__\nPlain", b"c__torch__.torch.classes\nEvil"), "classes.Evil, which nobody"),
-        ("data.pkl", replaced(b"c__torch__.torch.nn.modules.linear\nIdentity", b"c__torch__\nPlain"), "other attributes"),
+        (
+            "data.pkl",
+            replaced(b"c__torch__.torch.nn.modules.linear\nIdentity", b"c__torch__\nPlain"),
+            "other attributes",
+        ),
         ("data.pkl", replaced(b"X\x04\x00\x00\x00word", b"X\x04\x00\x00\x00warp"), "word|attributes"),
         ("data.pkl", lambda data: data.replace(b"q\x00", b"r\xff\xff\xff\xff", 1), "remembers out of turn"),
         ("data.pkl", lambda data: b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R.", "posix.system"),
@@ -544,7 +564,9 @@ def test_an_object_of_another_class_cannot_take_a_modules_place(plain, tmp_path)
     start = data.index(b"c__torch__.torch.nn.modules.linear\nIdentity")
     end = data.index(b"b", data.index(b"u", start))
     small = data[:start] + b"c__torch__\nSmall\n)\x81}(u" + data[end:]
-    with pytest.raises(RegistryError, match="gives __torch__.Plain a inner that is no|remembers out of turn|recalls nothing"):
+    with pytest.raises(
+        RegistryError, match="gives __torch__.Plain a inner that is no|remembers out of turn|recalls nothing"
+    ):
         torchscript.load(changed(plain, tmp_path / "evil.pt", {name: lambda text: text + code, "data.pkl": small}))
 
 
@@ -695,11 +717,21 @@ def weight(**changes):
 
 def test_nothing_in_a_pt2_file_is_unpickled(exported, tmp_path):
     loot = tmp_path / "loot"
-    constant = {"config": {"c": {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}}}
-    bound = {"config": {"c": {"path_name": "custom_obj_0", "is_param": False, "use_pickle": False, "tensor_meta": None}}}
+    constant = {
+        "config": {"c": {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}}
+    }
+    bound = {
+        "config": {"c": {"path_name": "custom_obj_0", "is_param": False, "use_pickle": False, "tensor_meta": None}}
+    }
     for changes, words in (
-        ({WEIGHTS: weight(use_pickle=True), "data/weights/weight_0": poisoned(loot)}, "would unpickle, which runs code"),
-        ({CONSTANTS: json.dumps(constant).encode(), "data/constants/opaque_obj_0": pickle.dumps(Writes(loot))}, "would unpickle"),
+        (
+            {WEIGHTS: weight(use_pickle=True), "data/weights/weight_0": poisoned(loot)},
+            "would unpickle, which runs code",
+        ),
+        (
+            {CONSTANTS: json.dumps(constant).encode(), "data/constants/opaque_obj_0": pickle.dumps(Writes(loot))},
+            "would unpickle",
+        ),
         ({CONSTANTS: json.dumps(bound).encode(), "data/constants/custom_obj_0": poisoned(loot)}, "would unpickle"),
         ({"data/weights/model.pt": poisoned(loot)}, "written by an old torch"),
         ({"data/constants/model.pt": poisoned(loot)}, "written by an old torch"),

@@ -158,10 +158,10 @@ def print_measured(found: Sequence[Evaluated]) -> None:
         rows += [(d.name, None, d.registered, "not measured") for d in one.differences if d.measured is None]
         table(["metric", "measured", "registered", ""], rows, numbers=(1, 2))
         for part in one.slices:
-            _print_slice(part)
+            print_slice(part)
 
 
-def _print_slice(part: Slice) -> None:
+def print_slice(part: Slice) -> None:
     """Print the metrics of each group of a column, a line for each group."""
     names = list(dict.fromkeys(name for group in part.groups for name in group.metrics))[:6]
     rows = [

@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "log": ("looking", "what was decided, when and by whom"),
     },
     "Change": {
-        "register": ("changing", "measure a model file and make it the next version"),
+        "register": ("registering", "measure a model file and make it the next version"),
         "import": ("importing", "bring the models of an MLflow registry"),
         "promote": ("changing", "propose to move a version to a stage"),
         "archive": ("changing", "propose to take a version out of use"),

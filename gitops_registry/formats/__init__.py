@@ -56,7 +56,9 @@ def by_file(path: Path) -> str:
     if not is_format:
         raise RegistryError(
             f"{path.name} is named {suffix} but its content is not {name}",
-            hint=getattr(module, "OTHERWISE", "the file is damaged, empty or renamed from another format; save the model again"),
+            hint=getattr(
+                module, "OTHERWISE", "the file is damaged, empty or renamed from another format; save the model again"
+            ),
         )
     return name
 

@@ -21,7 +21,6 @@ from gitops_registry.manifest.parts import Task
 
 __all__ = ["PARITY_FLOOR", "OnnxModel", "convert", "is_format", "load", "parity"]
 
-_OPSET = 18
 _KEY = "gitops_registry."
 _TOLERANCE = 1e-4
 _MOST_THREADS = 4
@@ -34,8 +33,8 @@ _DTYPES = {
 # ── conversion
 
 
-def convert(estimator: Any, path: Path, *, sample: Any) -> None:
-    """Write the fitted scikit-learn estimator as ONNX, for tables with the columns of the DataFrame `sample`.
+def convert(estimator: Any, path: Path, *, sample: Any, opset: int = 18) -> None:
+    """Write the fitted scikit-learn estimator as ONNX of an operator set, for tables with the columns of the DataFrame `sample`.
 
     A table of numbers becomes one float32 input; with text among the columns, or where the pipeline picks
     columns by name, every column is an input of its own. Raises where some part has no ONNX equivalent.
@@ -49,7 +48,7 @@ def convert(estimator: Any, path: Path, *, sample: Any) -> None:
     failure: Exception | None = None
     for inputs in attempts:
         try:
-            model = _converted(estimator, inputs, is_classifier=labels is not None)
+            model = _converted(estimator, inputs, opset, is_classifier=labels is not None)
             break
         except Exception as error:  # converters fail with whatever they stumble over
             if failure is None or "column name" in str(failure):  # else the first attempt's reason is the real one
@@ -107,7 +106,7 @@ def _input_each(columns: Sequence[str], is_text: Sequence[bool]) -> list[tuple[s
     return [(name, kind([None, 1])) for name, kind in zip(columns, kinds, strict=True)]
 
 
-def _converted(estimator: Any, inputs: list[tuple[str, Any]], *, is_classifier: bool) -> Any:
+def _converted(estimator: Any, inputs: list[tuple[str, Any]], opset: int, *, is_classifier: bool) -> Any:
     from skl2onnx import convert_sklearn
 
     with warnings.catch_warnings():
@@ -116,7 +115,7 @@ def _converted(estimator: Any, inputs: list[tuple[str, Any]], *, is_classifier: 
             estimator,
             name="model",  # without it the name is random
             initial_types=inputs,
-            target_opset=_OPSET,
+            target_opset=opset,
             options={"zipmap": False} if is_classifier else None,
         )
 

@@ -129,7 +129,9 @@ class Said:
 
 def saying(words: Said) -> dict[str, bytes]:
     """Return the record that says it. Torch keeps such records (`extra/`) and does not read them."""
-    columns = [[column.model_dump(mode="json", exclude_none=True) for column in side] for side in (words.inputs, words.outputs)]
+    columns = [
+        [column.model_dump(mode="json", exclude_none=True) for column in side] for side in (words.inputs, words.outputs)
+    ]
     plain = {"model_type": words.model_type, "torch": words.version, "inputs": columns[0], "outputs": columns[1]}
     return {_SAID: json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()}
 
@@ -140,7 +142,9 @@ def said(archive: Archive) -> Said:
         return Said()
     try:
         plain = json.loads(archive.text(_SAID))
-        inputs, outputs = (tuple(map(Column.model_validate_json, map(json.dumps, plain[side]))) for side in ("inputs", "outputs"))
+        inputs, outputs = (
+            tuple(map(Column.model_validate_json, map(json.dumps, plain[side]))) for side in ("inputs", "outputs")
+        )
         return Said(shown(str(plain["model_type"])), shown(str(plain["torch"])), inputs, outputs)
     except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
         raise damaged(archive.file, f"its {_SAID} is none of this package's") from error

@@ -53,7 +53,13 @@ def reviewed(archive: Archive, trusted: tuple[str, ...] = ()) -> dict[str, bytes
     for kind in _NUMBERS:
         records |= _numbers(archive, kind)
     records["data/sample_inputs/model.pt"] = b""  # a pickle in every file that torch writes; nothing needs it
-    return {**records, "archive_format": b"pt2", "archive_version": b"0", ".data/version": b"6\n", "byteorder": b"little"}
+    return {
+        **records,
+        "archive_format": b"pt2",
+        "archive_version": b"0",
+        ".data/version": b"6\n",
+        "byteorder": b"little",
+    }
 
 
 def _numbers(archive: Archive, kind: str) -> dict[str, bytes]:
@@ -87,7 +93,9 @@ def _payload(archive: Archive, kind: str, name: str, meta: Mapping[str, Any]) ->
     tensor = meta["tensor_meta"]
     sizes, strides = ([size["as_int"] for size in tensor[key]] for key in ("sizes", "strides"))
     offset, dtype = tensor["storage_offset"]["as_int"], tensor["dtype"]
-    are_lengths = all(type(n) is int and 0 <= n < 1 << 62 for n in (*sizes, *strides, offset)) and len(sizes) == len(strides)
+    are_lengths = all(type(n) is int and 0 <= n < 1 << 62 for n in (*sizes, *strides, offset)) and len(sizes) == len(
+        strides
+    )
     if not are_lengths or len(sizes) > 64 or dtype not in _TYPES or tensor["layout"] != _STRIDED:
         raise damaged(archive.file, f"{shown(name)} is no plain tensor")
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))

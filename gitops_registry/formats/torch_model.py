@@ -78,7 +78,9 @@ def tensor(module: Any, table: Any, known: Column | None = None) -> Any:
         return table.detach().cpu()
     array = _numbers(table)
     name = _dtype(module, known)
-    if not name.startswith(("float", "bfloat", "complex")) and not ((array == array.round()).all() if array.dtype.kind == "f" else True):
+    if not name.startswith(("float", "bfloat", "complex")) and not (
+        (array == array.round()).all() if array.dtype.kind == "f" else True
+    ):
         raise RegistryError(f"the model takes {name}, and the data has fractions", hint="give whole numbers")
     array = _shaped(array, known)
     return torch.from_numpy(array).to(getattr(torch, name))
@@ -91,9 +93,12 @@ def _numbers(table: Any) -> Any:
         for name, dtype in zip(table.columns, table.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "biuf":
                 raise RegistryError(
-                    f"column {str(name)!r} of type {dtype} cannot go into a torch model", hint="give the model numbers only"
+                    f"column {str(name)!r} of type {dtype} cannot go into a torch model",
+                    hint="give the model numbers only",
                 )
-        has_missing = any(getattr(dtype, "kind", "O") == "f" for dtype in table.dtypes) or bool(table.isna().any().any())
+        has_missing = any(getattr(dtype, "kind", "O") == "f" for dtype in table.dtypes) or bool(
+            table.isna().any().any()
+        )
         array = table.to_numpy(dtype="float64", na_value=numpy.nan) if has_missing else table.to_numpy()
     else:
         array = numpy.asarray(table)

@@ -103,7 +103,9 @@ def _scripted(module: Any, inputs: Any) -> Any:
         except Exception as error:
             raise _cannot(module, "TorchScript", f"{why(error)} (tracing); {scripting} (scripting)") from error
     for warning in heard:
-        if issubclass(warning.category, torch.jit.TracerWarning):  # the example alone would decide a branch for all rows
+        if issubclass(
+            warning.category, torch.jit.TracerWarning
+        ):  # the example alone would decide a branch for all rows
             because = f"its control flow depends on the data (tracing); {scripting} (scripting)"
             raise _cannot(module, "TorchScript", because)
     return traced
@@ -161,7 +163,12 @@ def convert_onnx(module: Any, path: Path, *, example: Any, columns: Sequence[str
     try:
         with _quiet():
             converted = torch.onnx.export(
-                program, dynamo=True, opset_version=_OPSET, input_names=["input"], output_names=["output"], verbose=False
+                program,
+                dynamo=True,
+                opset_version=_OPSET,
+                input_names=["input"],
+                output_names=["output"],
+                verbose=False,
             )
         model = converted.model_proto
     except Exception as error:
@@ -278,8 +285,12 @@ def _check_agreement(module: Any, stored: Any, inputs: Any, what: str) -> None:
             found = stored.predict(rows)
         except Exception as error:  # onnxruntime's classes derive from Exception alone
             raise _cannot(module, what, f"as {what} it fails on {len(rows)} rows: {reason(error)}") from error
-        if found.shape != wanted.shape or not numpy.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True):
-            raise _cannot(module, what, "what was stored answers differently; does it use chance, or the number of rows?")
+        if found.shape != wanted.shape or not numpy.allclose(
+            found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True
+        ):
+            raise _cannot(
+                module, what, "what was stored answers differently; does it use chance, or the number of rows?"
+            )
 
 
 def _cannot(module: Any, what: str, because: str) -> RegistryError:
@@ -292,7 +303,9 @@ def _cannot(module: Any, what: str, because: str) -> RegistryError:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporters' warnings, progress and printed graphs from the caller's terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch.onnx", "torch._export", "torch.fx", "onnxscript")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.export", "torch.onnx", "torch._export", "torch.fx", "onnxscript")
+    ]
     before = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(StringIO()), contextlib.redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")

@@ -22,7 +22,14 @@ _ITEM_SIZES = {
     "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "ComplexFloatStorage": 8, "ComplexDoubleStorage": 16,
 }  # fmt: skip
 _LISTS = {"build_intlist": int, "build_doublelist": float, "build_boollist": bool, "build_tensorlist": None}
-_PLAIN = {"int": (int,), "float": (float,), "bool": (bool,), "str": (str,), "NoneType": (type(None),), "number": (int, float)}
+_PLAIN = {
+    "int": (int,),
+    "float": (float,),
+    "bool": (bool,),
+    "str": (str,),
+    "NoneType": (type(None),),
+    "number": (int, float),
+}
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,11 @@ def _set_items(reader: _Reader) -> None:
 def _put(reader: _Reader, items: list[Any]) -> None:
     target = reader.pop()
     keys = items[::2]
-    if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str | int | float | bool) for key in keys):
+    if (
+        not isinstance(target, dict)
+        or len(items) % 2
+        or not all(isinstance(key, str | int | float | bool) for key in keys)
+    ):
         reader.fail("puts items where none belong")
     if len(set(keys) | set(target)) != len(keys) + len(target):
         reader.fail("names an item twice")
@@ -300,7 +311,12 @@ def _storage(reader: _Reader) -> None:
 
 
 def _tensor(reader: _Reader, arguments: tuple[Any, ...]) -> StoredTensor:
-    if len(arguments) != 6 or not isinstance(arguments[0], Storage) or type(arguments[4]) is not bool or arguments[5] != {}:
+    if (
+        len(arguments) != 6
+        or not isinstance(arguments[0], Storage)
+        or type(arguments[4]) is not bool
+        or arguments[5] != {}
+    ):
         reader.fail("describes no tensor")
     storage, offset, shape, strides = arguments[:4]
     are_lengths = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 64

@@ -16,7 +16,9 @@ def reviewed(archive: Archive, trusted: tuple[str, ...] = ()) -> dict[str, bytes
     known = {schema.name.partition("::")[2] for schema in library()._C._jit_get_all_schemas()}
     torch_code.review(archive.file, definitions, lambda name: is_reviewed(name, trusted), known)
     _check_objects(archive, definitions)
-    return _records(archive, torch_code.written(definitions), archive.records["data.pkl"], archive.records["constants.pkl"])
+    return _records(
+        archive, torch_code.written(definitions), archive.records["data.pkl"], archive.records["constants.pkl"]
+    )
 
 
 def _check_objects(archive: Archive, definitions: Mapping[str, torch_code.Definition]) -> None:
