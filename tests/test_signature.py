@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.facts import Column, Signature
+from gitops_registry.manifest.columns import Column, Signature, SignatureFile
+from gitops_registry.manifest.reading import parse
+from gitops_registry.manifest.writing import dump
 from gitops_registry.signature import infer, ordered, problems
 
 
@@ -183,3 +185,92 @@ def test_infinite_numbers_fit_no_column():
         "column 'a' must be double, but some values are infinite"
     ]
     assert problems(signature, pd.DataFrame({"a": [1.0, 1e300], "b": [1, 2]})) == []
+
+
+def test_the_exact_dtype_is_kept_where_the_type_does_not_say_it():
+    names = ["int8", "uint8", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
+    table = pd.DataFrame(
+        {name: np.array([1, 2], dtype=name) for name in names} | {"N": pd.array([1, 2], dtype="UInt16")}
+    )
+    assert {column.name: (column.type, column.dtype) for column in infer(table, {}).inputs} == {
+        "int8": ("integer", "int8"),
+        "uint8": ("integer", "uint8"),
+        "int32": ("integer", None),
+        "uint32": ("long", "uint32"),
+        "int64": ("long", None),
+        "uint64": ("long", "uint64"),
+        "float16": ("float", "float16"),
+        "float32": ("float", None),
+        "float64": ("double", None),
+        "N": ("integer", "uint16"),
+    }
+    assert problems(infer(table, {}), table) == []
+
+
+def test_categories_are_those_of_a_categorical_where_a_manifest_can_hold_them():
+    table = pd.DataFrame(
+        {
+            "text": pd.Categorical(["b", "a"], categories=["b", "a", "never"]),
+            "number": pd.Categorical([1, 2]),
+            "flag": pd.Categorical([True, False]),
+            "date": pd.Categorical(pd.to_datetime(["2026-01-01", "2026-01-02"])),
+            "plain": ["a", "b"],
+        }
+    )
+    found = {column.name: (column.type, column.categories) for column in infer(table, {}).inputs}
+    assert found == {
+        "text": ("string", ("b", "a", "never")),
+        "number": ("long", (1, 2)),
+        "flag": ("boolean", (False, True)),
+        "date": ("datetime", None),
+        "plain": ("string", None),
+    }
+    assert problems(infer(table, {}), table) == []
+    many = pd.DataFrame({"a": pd.Categorical([str(i) for i in range(2000)])})
+    assert infer(many, {}).inputs[0].categories is None
+
+
+def test_ranges_are_those_of_what_is_there():
+    table = pd.DataFrame(
+        {
+            "whole": [3, -1],
+            "holes": [0.5, np.nan],
+            "nullable": pd.array([7, None], dtype="Int64"),
+            "large": [2**53 + 1, 0],
+            "infinite": [np.inf, 2.0],
+            "nothing": [np.nan, np.nan],
+            "text": ["a", "b"],
+            "single": np.array([0.1, 0.2], dtype="float32"),
+            "objects": pd.Series([1, 2.5], dtype=object),
+            "groups": pd.Categorical([4, 5]),
+        }
+    )
+    signature = infer(table, {}, ranges=True)
+    assert {column.name: (column.minimum, column.maximum) for column in signature.inputs} == {
+        "whole": (-1, 3),
+        "holes": (0.5, 0.5),
+        "nullable": (7, 7),
+        "large": (0, 2**53 + 1),
+        "infinite": (2.0, 2.0),
+        "nothing": (None, None),
+        "text": (None, None),
+        "single": (float(np.float32(0.1)), float(np.float32(0.2))),
+        "objects": (1.0, 2.5),
+        "groups": (4, 5),
+    }
+    assert problems(signature, table.drop(columns="infinite").assign(infinite=2.0)) == []
+    assert all(column.minimum is None for column in infer(table, {}).inputs)
+
+
+def test_an_output_of_many_dimensions_keeps_its_shape():
+    outputs = {"mask": np.zeros((2, 4, 4), dtype="uint8")}
+    assert infer(np.zeros((2, 1)), outputs).outputs == (
+        Column(name="mask", type="integer", dtype="uint8", shape=(-1, 4, 4)),
+    )
+
+
+def test_a_signature_is_written_and_read_as_yaml():
+    table = pd.DataFrame({"a": pd.Categorical(["yes", "no", "1e5"]), "b": np.array([1, 2, 3], dtype="uint8")})
+    found = infer(table, {"p": np.zeros((3, 2))}, ranges=True, parameters={"threshold": 0.5, "words": ["no"]})
+    file = SignatureFile(inputs=found.inputs, outputs=found.outputs, parameters=found.parameters)
+    assert parse(dump(file, "signature.yaml"), "signature.yaml", SignatureFile).document.signature == found

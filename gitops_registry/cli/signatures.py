@@ -164,7 +164,7 @@ def projected(signature: Signature, system: str, told: str) -> tuple[Any, list[s
         from gitops_registry.signature.projecting.openinference import metadata
 
         name, _, number = told.partition("@")
-        return metadata(signature, name=name, version=number)
+        return metadata(signature, name=name if number else Path(told).stem, version=number)
     if system == "json-schema":
         from gitops_registry.signature.projecting.jsonschema import body
 

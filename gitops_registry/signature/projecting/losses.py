@@ -32,7 +32,7 @@ def _features(column: Column) -> dict[Feature, str]:
         told = f"at most {column.maximum}"
         found["range"] = f"{found['range']} and {told}" if "range" in found else told
     if column.categories is not None:
-        found["categories"] = f"its {len(column.categories)} categories"
+        found["categories"] = f"its categories ({len(column.categories)})"
     if column.dtype is not None:
         found["dtype"] = f"exactly {column.dtype}"
     return found
