@@ -59,7 +59,7 @@ def test_a_metric_that_is_measured_cannot_be_claimed_too(
     with pytest.raises(RegistryError, match="accuracy is measured here"):
         register(
             world.registry.place, "parity", file,
-            rows=Rows(table - 1e9, truth), submission=Submission(metrics={"accuracy": 1.0}, onnx=False),
+            rows=Rows(table - 1e9, truth), submission=Submission(metrics={"accuracy": 1.0}),
         )  # fmt: skip
     assert world.git("rev-parse", "main") == before
 
