@@ -107,7 +107,7 @@ def our_version(
     notes = [*described.notes, *_pickles(described.mlmodel)]
     metrics = _metrics(run.metrics, notes)
     author = _line(version.user or run.user, _LONGEST_KEY)
-    framework = _framework(described.mlmodel)
+    framework = framework_of(described.mlmodel)
     commit = _line(run.tags.get("mlflow.source.git.commit", ""), 64)
     facts = {
         "created": version.created,
@@ -118,7 +118,7 @@ def our_version(
         "metrics": metrics,
         "claimed": tuple(metrics),
         "training": Training(code=Code(commit=commit)) if commit else None,
-        "signature": _signature(described.mlmodel.get("signature"), notes),
+        "signature": signature_of(described.mlmodel.get("signature"), notes),
         "environment": _environment(described),
         "lineage": Lineage(run=lineage(version)) if version.run else None,
     }
@@ -222,7 +222,7 @@ def _some(what: str, keys: Sequence[str]) -> str:
 # ── what the model folder says
 
 
-def _flavor(mlmodel: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def flavor_of(mlmodel: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the flavor that says most: the first that is not the generic one; an empty name without any."""
     flavors = mlmodel.get("flavors")
     known = {k: v for k, v in flavors.items() if isinstance(v, dict)} if isinstance(flavors, dict) else {}
@@ -239,8 +239,9 @@ def _pickles(mlmodel: Mapping[str, Any]) -> list[str]:
     return [f"{_shown(found[0])} is a pickle, which nothing here opens"] if found else []
 
 
-def _framework(mlmodel: Mapping[str, Any]) -> Framework | None:
-    name, flavor = _flavor(mlmodel)
+def framework_of(mlmodel: Mapping[str, Any]) -> Framework | None:
+    """Return the library that made a model and its version; None where no flavor says."""
+    name, flavor = flavor_of(mlmodel)
     if not name:
         return None
     name = "pyfunc" if name in _GENERIC else name
@@ -253,7 +254,7 @@ def _framework(mlmodel: Mapping[str, Any]) -> Framework | None:
 
 def _model_type(mlmodel: Mapping[str, Any], run: ForeignRun) -> str:
     """Return the class of the model where its flavor names one, or the run that fitted it does."""
-    named = _flavor(mlmodel)[1].get("model_class")
+    named = flavor_of(mlmodel)[1].get("model_class")
     text = named if isinstance(named, str) else run.tags.get("estimator_name", "")
     return _line(text.rpartition(".")[2], _LONGEST_KEY)
 
@@ -268,7 +269,7 @@ def _environment(described: Described) -> Environment | None:
     return Environment(python=version, platform="unknown", requirements=described.requirements)
 
 
-def _signature(told: Any, notes: list[str]) -> Signature | None:
+def signature_of(told: Any, notes: list[str]) -> Signature | None:
     """Return the signature where every type of it is one of ours; else None, with a note that says why."""
     if not isinstance(told, dict):
         return None
