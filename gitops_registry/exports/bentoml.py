@@ -46,7 +46,8 @@ def write(subject: Subject, target: Path) -> Written:
         mode = target.stat().st_mode
         shutil.copytree(_built(subject, model, tag, source, bentos), target, dirs_exist_ok=True)
         target.chmod(mode)  # BentoML's own folder is for one user alone
-    return Written(target, _notes(subject, model))
+    serve = f"serve it: bentoml serve ./{target.name} (BentoML takes a name without a slash for one in its store)"
+    return Written(target, (*_notes(subject, model), serve))
 
 
 def _served(subject: Subject) -> Carried:

@@ -33,8 +33,8 @@ class ExportedModel:
             raise ValueError(
                 f"{self.said['file']} is not what was registered as {self.said['version']}: its SHA-256 is {found}, not {self.said['sha256']}"
             )
-        opened = {"onnx": _Graph, "skops": _Estimator}[self.said["format"]]
-        self._model = opened(data, self.said)
+        opened: dict[str, Any] = {"onnx": _Graph, "skops": _Estimator}
+        self._model = opened[self.said["format"]](data, self.said)
 
     def answers(self, table: Any) -> tuple[list[Any], list[dict[str, float]] | None]:
         """Return the label or value of each row of a DataFrame, and the probability of each label; None without any."""

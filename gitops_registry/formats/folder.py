@@ -34,7 +34,7 @@ def description_in(folder: Path, name: str) -> dict[str, Any]:
         # O_NONBLOCK: a pipe of that name must not be waited for.
         with os.fdopen(os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as reader:
             data = reader.read(MAX_BYTES + 1)
-        found = plain_mapping(data, name)
+        return plain_mapping(data, name)
     except OSError as error:
         raise RegistryError(
             f"cannot read {name} of the folder: {error.strerror}", hint="save the model again"
@@ -43,9 +43,6 @@ def description_in(folder: Path, name: str) -> dict[str, Any]:
         raise RegistryError(
             f"{folder.name}: {reason(error)}", hint="save the model again with its own library"
         ) from error
-    if not isinstance(found, dict):
-        raise RegistryError(f"{name} of {folder.name} is no mapping", hint="save the model again with its own library")
-    return found
 
 
 def named(folder: Path, told: object, *, is_folder: bool = False) -> str:
