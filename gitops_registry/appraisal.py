@@ -317,8 +317,20 @@ def _from_folder(place: Workplace, folder: Path, rows: Rows | None, how: Handlin
     )  # fmt: skip
 
 
-def from_pickle(file: Path) -> Any:
-    """Return the estimator in a pickle, which runs whatever code the file holds: only for files of one's own."""
+def model_in(place: Workplace, file: Path, *, allow_pickle: bool) -> Any:
+    """Return the file, or of a pickle that the registry does not trust what is in it, where the user takes that upon them.
+
+    That runs whatever code the file holds: only for files of one's own.
+    """
+    if file.is_dir() or not formats.is_code(file) or formats.SUFFIXES[file.suffix.lower()] in place.trust.formats:
+        return file
+    if not allow_pickle:
+        trusting = f"trusted_formats: [{formats.SUFFIXES[file.suffix.lower()]}] in registry.yaml"
+        raise RegistryError(
+            f"{file.name} is a pickle, and opening one runs the code in it",
+            hint="save it with skops.io.dump(model, 'model.skops'); or, for a file you made yourself: --allow-pickle; "
+            f"where the registry is to keep such files: {trusting}",
+        )
     from gitops_registry.formats import sklearn
 
     return sklearn.load_pickle(file).native

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import io
 import json
@@ -206,8 +207,24 @@ def test_storing_twice_gives_the_same_bytes_and_tells_nothing_of_this_machine(sa
     save(images, tmp_path / f"again{suffix}", example=PIXELS[:8].reshape(-1, 1, 8, 8), **more)
     once, twice = (stored / f"images{suffix}").read_bytes(), (tmp_path / f"again{suffix}").read_bytes()
     assert hashlib.sha256(once).hexdigest() == hashlib.sha256(twice).hexdigest()
-    assert b"test_formats_torch.py" not in once
+    assert str(Path(__file__).parent).encode() not in once
     assert b"site-packages" not in once
+
+
+def test_another_process_that_compiled_other_modules_first_stores_the_same_bytes(images, tmp_path, stored):
+    torch.save(images.state_dict(), tmp_path / "numbers.pth")
+    code = (
+        "import torch, sys; sys.path.insert(0, sys.argv[1]); import test_formats_torch as t; from pathlib import Path\n"
+        "folder = Path(sys.argv[2]); module = t.Images(); module.load_state_dict(torch.load(folder / 'numbers.pth'))\n"
+        "torch.jit.script(t.Dense()); torch.jit.trace(module.eval(), torch.zeros(2, 1, 8, 8))\n"
+        "example = t.PIXELS[:8].reshape(-1, 1, 8, 8); t.save_torchscript(module, folder / 'images.pt', example=example)\n"
+        "t.save_export(module, folder / 'images.pt2', example=example)"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in ("images.pt", "images.pt2"):
+        assert (tmp_path / name).read_bytes() == (stored / name).read_bytes()
 
 
 def test_a_traced_module_is_stored_as_the_same_bytes_though_torch_numbers_its_classes_anew(dense, tmp_path):
@@ -253,7 +270,7 @@ def test_a_module_that_counts_on_the_number_of_rows_is_not_stored(tmp_path):
     for save in (save_torchscript, save_export):
         with pytest.raises(RegistryError, match="Counting cannot be stored"):
             save(Counting(), tmp_path / "model", example=PIXELS[:4])
-    with pytest.raises(RegistryError, match="does not fit|cannot predict from this data"):
+    with pytest.raises(RegistryError, match="cannot predict from this data"):
         save_export(Dense(), tmp_path / "model", example=PIXELS[:4, :10])
     with pytest.raises(RegistryError, match="3 columns, and a row of the example has 64"):
         convert_onnx(Dense(), tmp_path / "model", example=PIXELS[:4], columns=["a", "b", "c"])
@@ -493,7 +510,7 @@ def test_a_program_reaches_nothing_but_what_was_reviewed(line, names, plain, tmp
     ],
 )
 def test_a_program_is_of_torchscripts_grammar(line, plain, tmp_path):
-    with pytest.raises(RegistryError, match="which TorchScript has not|is no code of TorchScript's"):
+    with pytest.raises(RegistryError, match=r"which TorchScript has not|is no code of TorchScript's"):
         torchscript.load(with_code(plain, tmp_path / "evil.pt", line))
 
 
@@ -526,15 +543,19 @@ def replaced(old, new):
 @pytest.mark.parametrize(
     ("record", "change", "words"),
     [
-        ("data.pkl", replaced(b"K\x00K\x04\x85", b"K\x00J\x00\x00\x00\x10\x85"), "a tensor beyond its numbers"),
-        ("data.pkl", replaced(b"K\x00K\x04\x85", b"K\x01K\x04\x85"), "a tensor beyond its numbers"),
+        ("data.pkl", replaced(b"K\x00(K\x04t", b"K\x00(J\x00\x00\x00\x10t"), "a tensor beyond its numbers"),
+        ("data.pkl", replaced(b"K\x00(K\x04t", b"K\x01(K\x04t"), "a tensor beyond its numbers"),
         ("data.pkl", lambda data: data.replace(b"K\x04tQ", b"M\x00\x40tQ"), "numbers that data/0 does not hold"),
         ("data.pkl", replaced(b"torch\nFloatStorage", b"torch\nDoubleStorage"), "numbers that data/0 does not hold"),
         ("data.pkl", replaced(b"torch._utils\n_rebuild_tensor_v2", b"os\nsystem"), r"an object of os\.system"),
-        ("data.pkl", replaced(b"c__torch__\nPlain", b"c__torch__.torch.classes\nEvil"), "classes.Evil, which nobody"),
         (
             "data.pkl",
-            replaced(b"c__torch__.torch.nn.modules.linear\nIdentity", b"c__torch__\nPlain"),
+            replaced(b"c__torch__.test_formats_torch\n", b"c__torch__.torch.classes\n"),
+            "classes.Plain, which nobody",
+        ),
+        (
+            "data.pkl",
+            replaced(b"c__torch__.torch.nn.modules.linear\nIdentity", b"c__torch__.test_formats_torch\nPlain"),
             "other attributes",
         ),
         ("data.pkl", replaced(b"X\x04\x00\x00\x00word", b"X\x04\x00\x00\x00warp"), "word|attributes"),
@@ -558,16 +579,16 @@ def test_the_objects_of_a_program_are_what_its_code_declares(record, change, wor
 
 
 def test_an_object_of_another_class_cannot_take_a_modules_place(plain, tmp_path):
+    """Torch finds attributes by their number, unchecked: a class with fewer of them would lead it out of the object."""
+    small = b"class Small(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n"
     name = next(name for name, data in read(plain).records.items() if b"class Plain" in data)
-    code = b"class Small(Module):\n  __parameters__ = []\n  __buffers__ = []\n"
     data = read(plain).records["data.pkl"]
-    start = data.index(b"c__torch__.torch.nn.modules.linear\nIdentity")
-    end = data.index(b"b", data.index(b"u", start))
-    small = data[:start] + b"c__torch__\nSmall\n)\x81}(u" + data[end:]
-    with pytest.raises(
-        RegistryError, match="gives __torch__.Plain a inner that is no|remembers out of turn|recalls nothing"
-    ):
-        torchscript.load(changed(plain, tmp_path / "evil.pt", {name: lambda text: text + code, "data.pkl": small}))
+    start = data.index(b"c__torch__.torch.nn.modules.linear\nIdentity\nq\x0e")
+    other = b"c__torch__.test_formats_torch\nSmall\nq\x0e)\x81}(h\n\x88ub"
+    pickled = data[:start] + other + data[data.index(b"q\x0f", start) :]
+    path = changed(plain, tmp_path / "evil.pt", {name: lambda text: text + small, "data.pkl": pickled})
+    with pytest.raises(RegistryError, match=r"gives __torch__\.test_formats_torch\.Plain a inner that is no __torch__"):
+        torchscript.load(path)
 
 
 def test_a_class_that_rebuilds_itself_is_refused(plain, tmp_path):
@@ -618,10 +639,8 @@ def test_torch_alone_would_run_what_a_pt2_file_says(exported, tmp_path):
     sizes = with_graph(exported, tmp_path / "sizes.pt2", lambda program: size_of_input(program, text))
     examples = changed(exported, tmp_path / "examples.pt2", {"data/sample_inputs/model.pt": poisoned(loot)})
     for path in (sizes, examples):
-        try:
+        with contextlib.suppress(Exception):  # it stumbles over the result, too late
             torch.export.load(path)
-        except Exception as error:  # it stumbles over the result, too late
-            assert str(error)
         assert loot.exists(), path.name
         loot.unlink()
     with pytest.raises(RegistryError, match="its graph has a size"):
@@ -780,7 +799,7 @@ from gitops_registry.formats import torch_export, torchscript
 from gitops_registry.formats.torch_archive import pack, read
 folder, chance = Path(sys.argv[1]), random.Random(7)
 opened = refused = 0
-for name, reader, tries in (("dense-script.pth", torchscript, 150), ("dense-trace.ts", torchscript, 100), ("dense-alone.pt2", torch_export, 60)):
+for name, reader, tries in (("dense-script.pth", torchscript, 60), ("dense-trace.ts", torchscript, 40), ("dense-alone.pt2", torch_export, 25)):
     whole, records = (folder / name).read_bytes(), dict(read(folder / name).records)
     inner = [key for key in records if records[key] and not key.startswith(".data/") and "debug" not in key]
     for number in range(tries):
@@ -811,5 +830,5 @@ def test_damaged_files_are_refused_or_read_and_never_end_the_process(stored):
     done = subprocess.run([sys.executable, "-c", HUNT, str(stored)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     opened, refused = map(int, done.stdout.split())
-    assert opened > 100
-    assert refused > 100
+    assert opened > 40
+    assert refused > 40

@@ -202,7 +202,11 @@ def test_the_child_has_no_environment_and_compares_the_digest_itself(
     wrong["model"] = {**wrong["model"], "sha256": "0" * 64}
     missing = {**good, "model": {**good["model"], "file": str(tmp_path / "none.skops")}}
     found = cage.examine([good, wrong, missing])
-    assert [one.error.partition(":")[0].partition(" ")[0] for one in found] == ["", Path(good["model"]["file"]).name, "it"]
+    assert [one.error.partition(":")[0].partition(" ")[0] for one in found] == [
+        "",
+        Path(good["model"]["file"]).name,
+        "it",
+    ]
     assert "changed while it was looked at" in found[1].error
     assert "ghp_secret" not in json.dumps([one.error for one in found])
 
@@ -229,7 +233,10 @@ def test_a_file_that_ends_the_child_is_one_answer_and_the_others_go_on(kept: Wor
 def test_versions_are_told_apart_where_one_cannot_be_measured(world: World) -> None:
     rewritten(world, "diabetes", evaluation=None)
     one, other = remeasure(
-        world.registry.place, world.registry.snapshot, [Reference("wine", 1), Reference("diabetes", 1)], Wish(keeps=True)
+        world.registry.place,
+        world.registry.snapshot,
+        [Reference("wine", 1), Reference("diabetes", 1)],
+        Wish(keeps=True),
     )
     assert one.found is not None
     assert other.found is None
@@ -343,7 +350,9 @@ def test_a_table_of_strings_categories_and_missing_values_is_converted_and_judge
                           voting="soft", flatten_transform=False), ""),
     ],
 )  # fmt: skip
-def test_what_cannot_be_converted_is_said_in_one_line_and_registered_without(world: World, model: Any, said: str) -> None:
+def test_what_cannot_be_converted_is_said_in_one_line_and_registered_without(
+    world: World, model: Any, said: str
+) -> None:
     made = world.registry.register("odd", model.fit(WINE, CULTIVAR), X=WINE, y=CULTIVAR)
     formats = [a.format for a in made.version.artifacts]
     notes = [note for note in made.outcome.notes if note.startswith("no ONNX")]
@@ -358,7 +367,9 @@ def test_what_cannot_be_converted_is_said_in_one_line_and_registered_without(wor
 def test_the_operator_set_can_be_chosen(world: World) -> None:
     import onnx
 
-    made = world.registry.register("old", LogisticRegression().fit(WINE[:60], CULTIVAR[:60]), X=WINE[:60], y=CULTIVAR[:60], onnx=15)
+    made = world.registry.register(
+        "old", LogisticRegression().fit(WINE[:60], CULTIVAR[:60]), X=WINE[:60], y=CULTIVAR[:60], onnx=15
+    )
     path = world.registry.pull("old@1", to=world.root.parent / "out")[1]
     assert made.version.artifacts[1].format == "onnx"
     assert {one.domain: one.version for one in onnx.load(path).opset_import}[""] <= 15

@@ -27,7 +27,6 @@ from gitops_registry.errors import RegistryError
 if TYPE_CHECKING:
     from gitops_registry.manifest.columns import Signature
     from gitops_registry.registering import Registered, Submission
-    from gitops_registry.registry import Registry
 
 
 @click.command("register")
@@ -80,7 +79,7 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
     A folder of MLflow or BentoML is measured where the model in it can be opened safely; any other is stored as it is: give
     what you measured with --metric.
     """
-    from gitops_registry.appraisal import rows_of
+    from gitops_registry.appraisal import model_in, rows_of
     from gitops_registry.registering import register
 
     registry = opened(ctx)
@@ -88,7 +87,7 @@ def register_command(ctx: click.Context, /, name: str, file: Path, as_json: bool
         raise RegistryError("--data and --target go together", hint="--data eval.csv --target COLUMN")
     submission = _submission(given)
     rows = rows_of(given["data"], given["target"]) if given["data"] else None
-    model = _model(registry, file, allow_pickle=given["allow_pickle"])
+    model = model_in(registry.place, file, allow_pickle=given["allow_pickle"])
     forge = forge_for(registry, given["pull_request"])
     registered = register(registry.place, name, model, rows=rows, submission=submission, dry_run=dry_run, forge=forge)
     if as_json:
@@ -195,20 +194,3 @@ def _scalar(text: str) -> Any:
         if isinstance(value, bool | int | str | None) or (isinstance(value, float) and abs(value) < float("inf"))
         else text
     )
-
-
-def _model(registry: Registry, file: Path, *, allow_pickle: bool) -> Any:
-    """Return the file, or of a pickle that the registry does not trust what is in it, where the user takes that upon them."""
-    from gitops_registry.formats import SUFFIXES, is_code
-
-    if file.is_dir() or not is_code(file) or SUFFIXES[file.suffix.lower()] in registry.place.trust.formats:
-        return file
-    if not allow_pickle:
-        raise RegistryError(
-            f"{file.name} is a pickle, and opening one runs the code in it",
-            hint="save it with skops.io.dump(model, 'model.skops'); or, for a file you made yourself: --allow-pickle; "
-            f"where the registry keeps such files: trusted_formats: [{SUFFIXES[file.suffix.lower()]}] in registry.yaml",
-        )
-    from gitops_registry.appraisal import from_pickle
-
-    return from_pickle(file)

@@ -8,6 +8,8 @@ otherwise. A program may hold arithmetic, control flow, and calls of reviewed op
 from __future__ import annotations
 
 import ast
+import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ _FOLDER = "code/"
 _DEEPEST = 150
 _LARGEST = 16 << 20
 _MANGLE = re.compile(r"___torch_mangle_\d+")
+_VARIABLE = re.compile(r"_\d+")
 QUALIFIED = re.compile(r"__torch__(?:\.[A-Za-z_]\w*)+")
 
 _GRAMMAR = (
@@ -262,5 +265,30 @@ def written(found: Mapping[str, Definition], names: Mapping[str, str] | None = N
         if names is None or name in names:
             new = name if names is None else names[name]
             file = _FOLDER + new.rpartition(".")[0].replace(".", "/") + ".py"
-            texts[file] = texts.get(file, "") + (definition.text if names is None else renamed(definition.text, names))
+            text = definition.text if names is None else renamed(_steady(definition).text, names)
+            texts[file] = texts.get(file, "") + text
     return {file: text.encode() for file, text in texts.items()}
+
+
+def _steady(definition: Definition) -> Definition:
+    """Return a definition without what differs between processes: the order of constants, and numbers of its variables.
+
+    Torch keeps constants in a set, and numbers variables (`_0`) from the first definition that shares a file.
+    """
+    node = copy.deepcopy(definition.node)
+    if isinstance(node, ast.ClassDef):
+        constants = [part for part in node.body if isinstance(part, ast.AnnAssign) and part.value is not None]
+        if "Enum" not in definition.bases:
+            in_order = iter(sorted(constants, key=ast.unparse))
+            node.body = [next(in_order) if part in constants else part for part in node.body]
+    for function in (part for part in ast.walk(node) if isinstance(part, ast.FunctionDef)):
+        arguments = {part.arg for part in ast.walk(function) if isinstance(part, ast.arg)}
+        free = (f"_{number}" for number in itertools.count() if f"_{number}" not in arguments)
+        found = [part for part in ast.walk(function) if isinstance(part, ast.Name) and _VARIABLE.fullmatch(part.id)]
+        numbers: dict[str, str] = {}
+        for name in sorted(found, key=lambda part: (part.lineno, part.col_offset)):
+            if name.id not in arguments:
+                if name.id not in numbers:
+                    numbers[name.id] = next(free)
+                name.id = numbers[name.id]
+    return Definition(definition.name, node, definition.attributes)

@@ -132,8 +132,10 @@ def columns_of(program: Mapping[str, Any], side: str) -> tuple[Column | None, ..
 
 
 def _column(arg: Mapping[str, Any], tensors: Mapping[str, Any]) -> Column | None:
-    name = arg["as_tensor"]["name"] if "as_tensor" in arg else None
-    kind = _TYPES.get(tensors[name]["dtype"]) if name is not None else None
+    if "as_tensor" not in arg:
+        return None
+    name = str(arg["as_tensor"]["name"])
+    kind = _TYPES.get(tensors[name]["dtype"])
     if kind is None or kind[1] is None:
         return None
     sizes = (size.get("as_int", -1) for size in tensors[name]["sizes"])

@@ -24,28 +24,8 @@ _DOTTED = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,60}")
 _SYMBOL = re.compile(r"(s|u|zf|zuf)\d{1,4}")
 _OPERATOR = re.compile(r"torch\.ops\.([A-Za-z0-9_]+)\.([A-Za-z0-9_]+)\.[A-Za-z0-9_]+")
 _TAKEN = {"self", "torch", "math", "operator", "_operator", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
-_SYMBOLIC = {
-    f"_operator.{name}"
-    for name in [
-        "eq",
-        "ne",
-        "le",
-        "ge",
-        "lt",
-        "gt",
-        "neg",
-        "pos",
-        "mul",
-        "add",
-        "sub",
-        "floordiv",
-        "mod",
-        "truediv",
-        "and_",
-        "or_",
-        "getitem",
-    ]
-}
+_SYMBOLIC_OPERATORS = "eq ne le ge lt gt neg pos mul add sub floordiv mod truediv and_ or_ getitem"
+_SYMBOLIC = {f"_operator.{name}" for name in _SYMBOLIC_OPERATORS.split()}
 _SYMBOLIC |= {f"torch.sym_{name}" for name in ["not", "int", "float", "ite", "max", "min", "sqrt"]} | {"math.trunc"}
 _FUNCTIONS = {
     "Symbol", "Integer", "Rational", "Add", "Mul", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "Max", "Min", "Eq",
@@ -60,7 +40,15 @@ _CONTAINERS = {"builtins.tuple", "builtins.list", "builtins.dict"}
 _MAPS = {"tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values", "custom_obj_values"}
 _NAMES = {"name", "as_name", "user_input_name"}
 _PATHS = {"parameter_name", "buffer_name", "tensor_constant_name"}
-_KEYS = set(["graph", "inputs", "outputs", "nodes", "target", "metadata", "is_hop_single_tensor_return", "is_single_tensor_return", "kind", "arg", "value", "signature", "input_specs", "output_specs", "user_input", "parameter", "buffer", "tensor_constant", "constant_input", "user_output", "buffer_mutation", "user_input_mutation", "persistent", "dtype", "sizes", "strides", "storage_offset", "layout", "requires_grad", "device", "type", "index", "hint", "expr_str", "as_none", "as_tensor", "as_tensors", "as_int", "as_ints", "as_float", "as_floats", "as_string", "as_strings", "as_sym_int", "as_sym_ints", "as_scalar_type", "as_memory_format", "as_layout", "as_device", "as_bool", "as_bools", "as_sym_bool", "as_sym_bools", "as_graph", "as_optional_tensors", "as_operator", "as_sym_float", "as_sym_floats", "as_optional_tensor", "as_complex", "as_nested_tensors", "as_int_lists", "as_float_lists", "as_expr", "real", "imag"]) | _MAPS | _NAMES | _PATHS  # fmt: skip
+_PLAIN_KEYS = """
+graph inputs outputs nodes target metadata is_hop_single_tensor_return is_single_tensor_return kind arg value signature
+input_specs output_specs user_input parameter buffer tensor_constant constant_input user_output buffer_mutation
+user_input_mutation persistent dtype sizes strides storage_offset layout requires_grad device type index hint expr_str
+as_none as_tensor as_tensors as_int as_ints as_float as_floats as_string as_strings as_sym_int as_sym_ints as_scalar_type
+as_memory_format as_layout as_device as_bool as_bools as_sym_bool as_sym_bools as_graph as_optional_tensors as_operator
+as_sym_float as_sym_floats as_optional_tensor as_complex as_nested_tensors as_int_lists as_float_lists as_expr real imag
+"""
+_KEYS = set(_PLAIN_KEYS.split()) | _MAPS | _NAMES | _PATHS
 _DEEPEST = 60
 _LARGEST_TEXT = 4000
 

@@ -191,7 +191,7 @@ def _flat(module: Any, inputs: Any, count: int) -> tuple[Any, Any]:
     if len(shape) == 1:
         return inputs, module
 
-    class Rows(torch.nn.Module):  # type: ignore[misc]
+    class Rows(torch.nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.inner = module
@@ -280,11 +280,11 @@ def _check_agreement(module: Any, stored: Any, inputs: Any, what: str) -> None:
 
     torch = library()
     for rows in (inputs, torch.cat([inputs, inputs[:1]])):
-        wanted = TorchModel(module, "torchscript").predict(rows)
         try:
+            wanted = TorchModel(module, "torchscript").predict(rows)
             found = stored.predict(rows)
         except Exception as error:  # onnxruntime's classes derive from Exception alone
-            raise _cannot(module, what, f"as {what} it fails on {len(rows)} rows: {reason(error)}") from error
+            raise _cannot(module, what, f"it fails on {len(rows)} rows: {reason(error)}") from error
         if found.shape != wanted.shape or not numpy.allclose(
             found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True
         ):

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from gitops_registry.formats.loaded import Unreviewed, shown
 from gitops_registry.formats.torch_archive import Archive, damaged
-from gitops_registry.formats.torch_code import Definition, dotted, renamed
+from gitops_registry.formats.torch_code import Definition, dotted
 
 _ITEM_SIZES = {
     "FloatStorage": 4, "DoubleStorage": 8, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
@@ -97,7 +97,7 @@ def read(archive: Archive, record: str, definitions: Mapping[str, Definition]) -
     if record not in archive.records:
         raise damaged(archive.file, f"it has no {record}")
     reader = _Reader(archive, record, record.removesuffix(".pkl") + "/", definitions)
-    for opcode, argument, _ in _instructions(archive, record):
+    for opcode, argument, _ in instructions(archive, record):
         if opcode == "STOP":
             break
         _step(reader, opcode, argument)
@@ -106,7 +106,8 @@ def read(archive: Archive, record: str, definitions: Mapping[str, Definition]) -
     return reader.stack[0]
 
 
-def _instructions(archive: Archive, record: str) -> Iterator[tuple[str, Any, int]]:
+def instructions(archive: Archive, record: str) -> Iterator[tuple[str, Any, int]]:
+    """Yield the instructions of a pickle: name, argument, and at which byte. Raises where it is none."""
     try:
         for opcode, argument, position in pickletools.genops(archive.records[record]):
             yield opcode.name, argument, position or 0
@@ -339,28 +340,3 @@ _ACTIONS: dict[str, Callable[[_Reader], None]] = {
     "APPENDS": _appends, "SETITEM": _set_item, "SETITEMS": _set_items, "NEWOBJ": _new, "BUILD": _build, "REDUCE": _reduce,
     "BINPERSID": _storage,
 }  # fmt: skip
-
-
-def classes_in(archive: Archive, record: str) -> list[str]:
-    """Return the archive's own classes that a pickle mentions, in that order, the outermost object's first."""
-    mentioned = (
-        str(argument).replace(" ", ".") for opcode, argument, _ in _instructions(archive, record) if opcode == "GLOBAL"
-    )
-    return list(dict.fromkeys(name for name in mentioned if name.startswith("__torch__.")))
-
-
-def rewritten(archive: Archive, record: str, names: Mapping[str, str]) -> bytes:
-    """Return a pickle with the new qualified names in place of the old ones, and nothing else changed."""
-    data = archive.records[record]
-    steps = list(_instructions(archive, record))
-    parts: list[bytes] = []
-    for (opcode, argument, start), end in zip(steps, [*(step[2] for step in steps[1:]), len(data)], strict=True):
-        if opcode == "GLOBAL" and str(argument).startswith("__torch__"):
-            module, _, name = renamed(argument.replace(" ", "."), names).rpartition(".")
-            parts.append(f"c{module}\n{name}\n".encode())
-        elif opcode == "BINUNICODE" and "__torch__" in argument:
-            text = renamed(argument, names).encode()
-            parts.append(b"X" + len(text).to_bytes(4, "little") + text)
-        else:
-            parts.append(data[start:end])
-    return b"".join(parts)

@@ -48,8 +48,35 @@ def canonical(data: bytes, signature: Mapping[str, bytes]) -> bytes:
     """
     archive = unpacked(data, "the module")
     definitions = torch_code.definitions(archive)
-    roots = [name for record in ("data.pkl", "constants.pkl") for name in torch_pickle.classes_in(archive, record)]
+    roots = [name for record in ("data.pkl", "constants.pkl") for name in classes_in(archive, record)]
     names = torch_code.canonical_names(definitions, roots)
-    data, constants = (torch_pickle.rewritten(archive, record, names) for record in ("data.pkl", "constants.pkl"))
+    data, constants = (rewritten(archive, record, names) for record in ("data.pkl", "constants.pkl"))
     records = _records(archive, torch_code.written(definitions, names), data, constants)
     return pack({**records, **signature})
+
+
+def classes_in(archive: Archive, record: str) -> list[str]:
+    """Return the archive's own classes that a pickle mentions, in that order, the outermost object's first."""
+    mentioned = (
+        str(argument).replace(" ", ".")
+        for opcode, argument, _ in torch_pickle.instructions(archive, record)
+        if opcode == "GLOBAL"
+    )
+    return list(dict.fromkeys(name for name in mentioned if name.startswith("__torch__.")))
+
+
+def rewritten(archive: Archive, record: str, names: Mapping[str, str]) -> bytes:
+    """Return a pickle with the new qualified names in place of the old ones, and nothing else changed."""
+    data = archive.records[record]
+    steps = list(torch_pickle.instructions(archive, record))
+    parts: list[bytes] = []
+    for (opcode, argument, start), end in zip(steps, [*(step[2] for step in steps[1:]), len(data)], strict=True):
+        if opcode == "GLOBAL" and str(argument).startswith("__torch__"):
+            module, _, name = torch_code.renamed(argument.replace(" ", "."), names).rpartition(".")
+            parts.append(f"c{module}\n{name}\n".encode())
+        elif opcode == "BINUNICODE" and "__torch__" in argument:
+            text = torch_code.renamed(argument, names).encode()
+            parts.append(b"X" + len(text).to_bytes(4, "little") + text)
+        else:
+            parts.append(data[start:end])
+    return b"".join(parts)

@@ -13,8 +13,7 @@ from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import Description, LoadedModel, Trust, shown
 from gitops_registry.formats.torch_archive import Archive, damaged, library, listing, pack, read, said, why
 from gitops_registry.formats.torch_model import TorchModel
-from gitops_registry.formats.torch_pickle import classes_in
-from gitops_registry.formats.torch_program import reviewed
+from gitops_registry.formats.torch_program import classes_in, reviewed
 from gitops_registry.manifest.facts import Framework
 
 OTHERWISE = (
