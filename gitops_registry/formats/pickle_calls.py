@@ -1,0 +1,347 @@
+"""What a pickled model may call without anybody's word, and what state its objects may be given.
+
+Every function here is harmless with each argument its check lets through; the same function with other arguments is
+refused. `numpy.dtype`, `_reconstruct` and the like believe what they are told and would read foreign memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from gitops_registry.formats import pickle_values as values
+from gitops_registry.formats.pickle_reviewed import DATA, INSTANCES, MAPPINGS, WRAPPER
+from gitops_registry.formats.pickle_values import Array, Bytes, Dtype, Items, Made, Named, Refused, Scalar, Text
+
+_Arguments = tuple[Any, ...]
+
+_GENERATORS = {f"numpy.random.{name}" for name in ("_mt19937.MT19937", "_pcg64.PCG64")}
+_RANDOM_STATE = "numpy.random.mtrand.RandomState"
+_SEEDS = "numpy.random.bit_generator.SeedSequence"
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,39}")
+_SHORT = 64
+
+
+def call(function: Any, arguments: Any) -> Any:
+    """Return what calling the function would give. Raises Refused for a reviewed name that is called in another way."""
+    if not isinstance(function, Named) or not isinstance(arguments, Items) or arguments.kind != "tuple":
+        raise Refused("it calls what another call returned")
+    tool = TOOLS.get(function.name)
+    if tool is not None:
+        result = tool(arguments.parts)
+        if result is None:
+            raise Refused(f"it calls {function.name} with arguments that nobody has reviewed")
+        return result
+    if is_reviewed(function.name):
+        raise Refused(f"it calls {function.name}, which is reviewed as data only")
+    return _unreviewed(function, arguments)
+
+
+def instance(kind: Any, *arguments: Any) -> Any:
+    """Return a new instance of the class, as `__new__` would make it. Raises Refused as `call` does."""
+    if not isinstance(kind, Named) or not all(isinstance(part, Items) for part in arguments):
+        raise Refused("it makes an object of what is no class")
+    if not is_reviewed(kind.name):
+        return _unreviewed(kind, *arguments)
+    is_known = kind.name in INSTANCES or kind.name == WRAPPER
+    if not is_known or any(part.count for part in arguments):
+        raise Refused(f"it makes an object of {kind.name} in a way that nobody has reviewed")
+    return Made(kind.name)
+
+
+def build(made: Any, state: Any) -> None:
+    """Give the object its state. Raises Refused where nobody has reviewed such a state."""
+    if isinstance(made, (Array, Dtype)):
+        made.build(state)
+        return
+    if not isinstance(made, Made) or made.is_built:
+        raise Refused("it gives a state to what has one already, or to what takes none")
+    if not made.is_free and made.name != WRAPPER:
+        _STATES.get(made.name, _attributes)(made, state)
+    made.keep(state)
+    made.is_built = True
+
+
+def is_reviewed(name: str) -> bool:
+    """Say whether a name may be used without anybody's word, in the way that its entry says."""
+    return name in DATA or name in INSTANCES or name in TOOLS or name == WRAPPER
+
+
+def _unreviewed(function: Named, *arguments: Any) -> Made:
+    made = Made(function.name, is_free=True)
+    for part in arguments:
+        made.keep(part)
+    return made
+
+
+def _attributes(made: Made, state: Any) -> None:
+    """Check the state of an instance: named attributes, which the class takes over as they are."""
+    found = state.attributes() if isinstance(state, Items) else None
+    if made.name not in INSTANCES or found is None or any(name.startswith("__") for name in found):
+        raise Refused(f"it gives {made.name} a state of no reviewed kind")
+    version = found.get("_sklearn_version", "0")  # scikit-learn prints it where it is not its own
+    if type(version) is not str or not _VERSION.fullmatch(version):
+        raise Refused("it names a version of scikit-learn that is none")
+    if "_sklearn_version" in found:
+        made.version = version
+
+
+def _text_features(made: Made, state: Any) -> None:
+    """Check that texts are counted as they are given: the other kinds of input open files."""
+    _attributes(made, state)
+    if state.attributes().get("input") != "content":
+        raise Refused(f"its {made.name} opens files")
+
+
+def _no_function(made: Made, state: Any) -> None:
+    """Check that a FunctionTransformer passes its columns on: it would call any function, with any arguments."""
+    _attributes(made, state)
+    found = state.attributes()
+    if found.get("func", 0) is not None or found.get("inverse_func", 0) is not None:
+        raise Refused("its FunctionTransformer calls a function")
+
+
+def _tuple(length: int) -> Callable[[Made, Any], None]:
+    def check(made: Made, state: Any) -> None:
+        if not isinstance(state, Items) or state.kind != "tuple" or state.count != length:
+            raise Refused(f"it gives {made.name} a state of no reviewed kind")
+
+    return check
+
+
+def _nodes(made: Made, state: Any) -> None:
+    """Check that a tree is given arrays; it compares their layouts itself, and `trees.check_trees` their indices."""
+    found = state.attributes() if isinstance(state, Items) else {}
+    if not isinstance(found.get("nodes"), Array) or not isinstance(found.get("values"), Array):
+        raise Refused(f"it gives {made.name} a state of no reviewed kind")
+
+
+def _minkowski(made: Made, state: Any) -> None:
+    _tuple(3)(made, state)
+    if not isinstance(state.parts[1], Array) or state.parts[1].shape != (0,):
+        raise Refused("it weights a distance, and nothing checks how many columns it weights")
+
+
+def _generator_state(made: Made, state: Any) -> None:
+    """Check the state of a random generator, whose position in its numbers is used unchecked."""
+    if isinstance(state, Items) and state.kind == "tuple" and state.count == 2:
+        state = state.parts[0]
+    found = state.attributes() if isinstance(state, Items) else {}
+    inner = found.get("state")
+    numbers = inner.attributes() if isinstance(inner, Items) else {}
+    is_mersenne = found.get("bit_generator") == "MT19937"
+    position = numbers.get("pos", -1)
+    is_sound = type(position) is int and 0 <= position <= 624 if is_mersenne else made.name != _RANDOM_STATE
+    if not numbers or not is_sound or is_mersenne == made.name.endswith("PCG64"):
+        raise Refused(f"it gives {made.name} a state of no reviewed kind")
+
+
+def _encode(arguments: _Arguments) -> Bytes | None:
+    """Bytes before protocol 3. Another encoding's name would import a module."""
+    if len(arguments) != 2 or arguments[1] != "latin1":
+        return None
+    text = arguments[0]
+    if isinstance(text, Text):
+        return Bytes(text.length)
+    try:
+        data = text.encode("latin1") if type(text) is str else None
+    except UnicodeEncodeError:
+        return None
+    return Bytes(len(data), data[:_SHORT] if len(data) <= _SHORT else None) if data is not None else None
+
+
+def _reconstructor(arguments: _Arguments) -> Any:
+    """Instances before protocol 2."""
+    kind, parent, state = arguments if len(arguments) == 3 else (None, None, None)
+    if not isinstance(kind, Named) or not isinstance(parent, Named):
+        return None
+    if parent.name == "builtins.object" and state is None:
+        return instance(kind)
+    is_mapping = isinstance(state, Items) and state.kind == "dict" and kind.name in MAPPINGS
+    if parent.name != "builtins.dict" or not is_mapping:
+        return None
+    made = Made(kind.name)
+    made.keep(state)
+    return made
+
+
+def _collection(kind: str) -> Callable[[_Arguments], Items | None]:
+    def check(arguments: _Arguments) -> Items | None:
+        if len(arguments) != 1 or not isinstance(arguments[0], Items) or arguments[0].kind != "list":
+            return None
+        if not arguments[0].is_flat:
+            return None
+        made = Items(kind)
+        made.keep(arguments[0])
+        return made
+
+    return check
+
+
+def _ordered(arguments: _Arguments) -> Items | None:
+    return Items("dict") if not arguments else None
+
+
+def _no_bytes(arguments: _Arguments) -> Bytes | None:
+    return Bytes(0, b"") if not arguments else None
+
+
+def _bytearray(arguments: _Arguments) -> Bytes | None:
+    """A bytearray of bytes; of a number it would take as much memory as the number says."""
+    is_plain = len(arguments) == 1 and isinstance(arguments[0], Bytes)
+    return Bytes(arguments[0].length) if is_plain else None
+
+
+def _plain(name: str, low: int, high: int, kinds: tuple[type, ...]) -> Callable[[_Arguments], Made | None]:
+    """Check a call whose arguments are plain values of some kinds."""
+
+    def check(arguments: _Arguments) -> Made | None:
+        is_plain = low <= len(arguments) <= high and all(type(part) in kinds for part in arguments)
+        return Made(name) if is_plain else None
+
+    return check
+
+
+def _dtype(arguments: _Arguments) -> Dtype | None:
+    is_plain = len(arguments) == 3 and type(arguments[0]) is str
+    return Dtype(arguments[0]) if is_plain and arguments[1] in (0, 1) and arguments[2] in (0, 1) else None
+
+
+def _is_empty_start(kind: Any, shape: Any, code: Any) -> bool:
+    """Say whether an array starts as every pickled one does: empty, of single bytes."""
+    is_code = code == "b" or (isinstance(code, Bytes) and code.short == b"b")
+    return isinstance(kind, Named) and kind.name == "numpy.ndarray" and values.shape_of(shape) == (0,) and is_code
+
+
+def _reconstruct(arguments: _Arguments) -> Array | None:
+    return Array() if len(arguments) == 3 and _is_empty_start(*arguments) else None
+
+
+def _masked(arguments: _Arguments) -> Array | None:
+    is_known = len(arguments) == 4 and isinstance(arguments[0], Named) and arguments[0].name.endswith(".MaskedArray")
+    return Array(is_masked=True) if is_known and _is_empty_start(*arguments[1:]) else None
+
+
+def _frombuffer(arguments: _Arguments) -> Array | None:
+    if len(arguments) not in (4, 5):
+        return None
+    content, dtype, shape, order = arguments[:4]
+    if not isinstance(content, Bytes) or not isinstance(dtype, Dtype) or not dtype.is_ready or dtype.is_object:
+        return None
+    sizes = values.shape_of(shape)
+    if order not in {"C", "F", "K"} or content.length != values.count(sizes) * dtype.size:
+        return None
+    if len(arguments) == 5 and len(values.shape_of(arguments[4])) != len(sizes):
+        return None
+    return Array(sizes, dtype)
+
+
+def _scalar(arguments: _Arguments) -> Scalar | None:
+    dtype, content = arguments if len(arguments) == 2 else (None, None)
+    if not isinstance(dtype, Dtype) or not dtype.is_ready or dtype.is_object or dtype.is_struct:
+        return None
+    return Scalar() if isinstance(content, Bytes) and content.length == dtype.size else None
+
+
+def _generator(arguments: _Arguments) -> Made | None:
+    kind = arguments[0] if len(arguments) == 1 else None
+    if isinstance(kind, str):
+        kind = Named(f"numpy.random._{kind.lower()}.{kind}", is_tool=False)
+    return Made(kind.name) if isinstance(kind, Named) and kind.name in _GENERATORS else None
+
+
+def _random(name: str) -> Callable[[_Arguments], Made | None]:
+    """Check a call that makes a source of random numbers of a generator, which older files name by a function."""
+
+    def check(arguments: _Arguments) -> Made | None:
+        is_made = isinstance(arguments[0], Made) and arguments[0].name in _GENERATORS if arguments else False
+        by_name = len(arguments) == 2 and isinstance(arguments[1], Named) and _generator(arguments[:1]) is not None
+        is_known = by_name and arguments[1].name == "numpy.random._pickle.__bit_generator_ctor"
+        return Made(name) if (is_made and len(arguments) == 1) or is_known else None
+
+    return check
+
+
+def _of_class(*names: str) -> Callable[[_Arguments], Made | None]:
+    """Check a call that makes an empty object of the class it is given."""
+
+    def check(arguments: _Arguments) -> Made | None:
+        is_known = len(arguments) == 1 and isinstance(arguments[0], Named) and arguments[0].name in names
+        return Made(arguments[0].name) if is_known else None
+
+    return check
+
+
+def _unpickled(name: str) -> Callable[[_Arguments], Made | None]:
+    """Check a call of Cython's: a class, the checksum of its layout, which it compares, and no state yet."""
+
+    def check(arguments: _Arguments) -> Made | None:
+        kind, checksum, state = arguments if len(arguments) == 3 else (None, None, 0)
+        is_empty = state is None or (isinstance(state, Items) and state.kind == "tuple" and not state.count)
+        is_known = isinstance(kind, Named) and kind.name == name and type(checksum) is int
+        return Made(name) if is_known and is_empty else None
+
+    return check
+
+
+def _tree(arguments: _Arguments) -> Made | None:
+    """A tree: scikit-learn reads as many numbers of classes as there are outputs, however long the array is."""
+    features, classes, outputs = arguments if len(arguments) == 3 else (0, None, 0)
+    if type(features) is not int or type(outputs) is not int or not isinstance(classes, Array) or classes.is_masked:
+        return None
+    is_sound = classes.dtype is not None and classes.dtype.code == "i8" and classes.shape == (outputs,) and outputs > 0
+    return Made("sklearn.tree._tree.Tree") if is_sound and features > 0 else None
+
+
+_DISTANCES = [name for name in DATA if name.startswith("sklearn.metrics._dist_metrics.")]
+_LOSSES = "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfPoissonLoss HalfSquaredError HuberLoss PinballLoss HalfTweedieLoss HalfTweedieLossIdentity"
+_HINGES = "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge"
+_MULTINOMIAL = "sklearn._loss._loss.CyHalfMultinomialLoss"
+
+TOOLS: dict[str, Callable[[_Arguments], Any]] = {
+    "_codecs.encode": _encode,
+    "builtins.bytearray": _bytearray,
+    "builtins.bytes": _no_bytes,
+    "builtins.frozenset": _collection("frozenset"),
+    "builtins.range": _plain("builtins.range", 1, 3, (int,)),
+    "builtins.set": _collection("set"),
+    "builtins.slice": _plain("builtins.slice", 3, 3, (int, str, type(None))),
+    "collections.OrderedDict": _ordered,
+    "copyreg._reconstructor": _reconstructor,
+    "numpy._core.multiarray._reconstruct": _reconstruct,
+    "numpy._core.multiarray.scalar": _scalar,
+    "numpy._core.numeric._frombuffer": _frombuffer,
+    "numpy.dtype": _dtype,
+    "numpy.ma.core._mareconstruct": _masked,
+    "numpy.random._pickle.__bit_generator_ctor": _generator,
+    "numpy.random._pickle.__generator_ctor": _random("numpy.random._generator.Generator"),
+    "numpy.random._pickle.__randomstate_ctor": _random(_RANDOM_STATE),
+    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence": _unpickled(_SEEDS),
+    "sklearn._loss._loss.__pyx_unpickle_CyHalfMultinomialLoss": _unpickled(_MULTINOMIAL),
+    "sklearn.metrics._dist_metrics.newObj": _of_class(*_DISTANCES),
+    "sklearn.neighbors._ball_tree.newObj": _of_class("sklearn.neighbors._ball_tree.BallTree"),
+    "sklearn.neighbors._kd_tree.newObj": _of_class("sklearn.neighbors._kd_tree.KDTree"),
+    "sklearn.tree._tree.Tree": _tree,
+}
+"""What may be called, with a check that returns what the call would give, or None where nobody has reviewed it."""
+for _name in _LOSSES.split():
+    TOOLS[f"sklearn._loss._loss.Cy{_name}"] = _plain(f"sklearn._loss._loss.Cy{_name}", 0, 1, (int, float))
+for _name in _HINGES.split():
+    TOOLS[f"sklearn.linear_model._sgd_fast.{_name}"] = _plain(f"sklearn.linear_model._sgd_fast.{_name}", 0, 1, (int, float))  # fmt: skip
+
+_STATES: dict[str, Callable[[Made, Any], None]] = {
+    "numpy.random._mt19937.MT19937": _generator_state,
+    "numpy.random._pcg64.PCG64": _generator_state,
+    _RANDOM_STATE: _generator_state,
+    _SEEDS: _tuple(5),
+    "sklearn.feature_extraction.text.CountVectorizer": _text_features,
+    "sklearn.feature_extraction.text.HashingVectorizer": _text_features,
+    "sklearn.feature_extraction.text.TfidfVectorizer": _text_features,
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64": _minkowski,
+    "sklearn.neighbors._ball_tree.BallTree": _tuple(13),
+    "sklearn.neighbors._kd_tree.KDTree": _tuple(13),
+    "sklearn.preprocessing._function_transformer.FunctionTransformer": _no_function,
+    "sklearn.tree._tree.Tree": _nodes,
+    **{name: _tuple(3) for name in _DISTANCES if not name.endswith("MinkowskiDistance64")},
+}
