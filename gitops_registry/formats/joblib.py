@@ -122,7 +122,7 @@ def _examined(path: Path) -> tuple[bytes, reader.Pickled]:
 def _unpickled(data: bytes, resolve: reader.Resolve) -> Any:
     from joblib.numpy_pickle import NDArrayWrapper, NumpyArrayWrapper, NumpyUnpickler
 
-    class Reviewed(NumpyUnpickler):  # type: ignore[misc, valid-type]
+    class Reviewed(NumpyUnpickler):  # type: ignore[misc]
         def find_class(self, module: str, name: str) -> Any:
             found = resolve(module, name)
             is_wrapper = isinstance(found, type) and issubclass(found, (NDArrayWrapper, NumpyArrayWrapper))

@@ -94,12 +94,17 @@ def _text_features(made: Made, state: Any) -> None:
         raise Refused(f"its {made.name} opens files")
 
 
-def _no_function(made: Made, state: Any) -> None:
-    """Check that a FunctionTransformer passes its columns on: it would call any function, with any arguments."""
+def _function(made: Made, state: Any) -> None:
+    """Check that a FunctionTransformer only passes its columns on, or calls what somebody else must trust by name.
+
+    It calls its function with any arguments that the file chooses.
+    """
     _attributes(made, state)
     found = state.attributes()
-    if found.get("func", 0) is not None or found.get("inverse_func", 0) is not None:
-        raise Refused("its FunctionTransformer calls a function")
+    for function in (found.get("func", 0), found.get("inverse_func", 0)):
+        is_named = isinstance(function, Named) and not is_reviewed(function.name)
+        if function is not None and not is_named and not (isinstance(function, Made) and function.is_free):
+            raise Refused("its FunctionTransformer calls a function that is reviewed as data only")
 
 
 def _tuple(length: int) -> Callable[[Made, Any], None]:
@@ -179,12 +184,8 @@ def _collection(kind: str) -> Callable[[_Arguments], Items | None]:
     return check
 
 
-def _ordered(arguments: _Arguments) -> Items | None:
-    return Items("dict") if not arguments else None
-
-
-def _no_bytes(arguments: _Arguments) -> Bytes | None:
-    return Bytes(0, b"") if not arguments else None
+def _empty(make: Callable[[], Any]) -> Callable[[_Arguments], Any]:
+    return lambda arguments: None if arguments else make()
 
 
 def _bytearray(arguments: _Arguments) -> Bytes | None:
@@ -204,8 +205,9 @@ def _plain(name: str, low: int, high: int, kinds: tuple[type, ...]) -> Callable[
 
 
 def _dtype(arguments: _Arguments) -> Dtype | None:
+    """A dtype of its own: without the copy, its state would change NumPy's one for the whole process."""
     is_plain = len(arguments) == 3 and type(arguments[0]) is str
-    return Dtype(arguments[0]) if is_plain and arguments[1] in (0, 1) and arguments[2] in (0, 1) else None
+    return Dtype(arguments[0]) if is_plain and arguments[1] in (0,) and arguments[2] in (1,) else None
 
 
 def _is_empty_start(kind: Any, shape: Any, code: Any) -> bool:
@@ -302,12 +304,12 @@ _MULTINOMIAL = "sklearn._loss._loss.CyHalfMultinomialLoss"
 TOOLS: dict[str, Callable[[_Arguments], Any]] = {
     "_codecs.encode": _encode,
     "builtins.bytearray": _bytearray,
-    "builtins.bytes": _no_bytes,
+    "builtins.bytes": _empty(lambda: Bytes(0, b"")),
     "builtins.frozenset": _collection("frozenset"),
     "builtins.range": _plain("builtins.range", 1, 3, (int,)),
     "builtins.set": _collection("set"),
     "builtins.slice": _plain("builtins.slice", 3, 3, (int, str, type(None))),
-    "collections.OrderedDict": _ordered,
+    "collections.OrderedDict": _empty(lambda: Items("dict")),
     "copyreg._reconstructor": _reconstructor,
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray.scalar": _scalar,
@@ -341,7 +343,7 @@ _STATES: dict[str, Callable[[Made, Any], None]] = {
     "sklearn.metrics._dist_metrics.MinkowskiDistance64": _minkowski,
     "sklearn.neighbors._ball_tree.BallTree": _tuple(13),
     "sklearn.neighbors._kd_tree.KDTree": _tuple(13),
-    "sklearn.preprocessing._function_transformer.FunctionTransformer": _no_function,
+    "sklearn.preprocessing._function_transformer.FunctionTransformer": _function,
     "sklearn.tree._tree.Tree": _nodes,
     **{name: _tuple(3) for name in _DISTANCES if not name.endswith("MinkowskiDistance64")},
 }

@@ -193,11 +193,11 @@ class Dtype(Value):
         if not is_known or sizes[0] != self.size or sizes[1] not in {1, 2, 4, 8, 16} or sizes[2] != 16:
             raise Refused("a dtype in it claims to be laid out as it is not")
         for field in found.values():
-            parts = field.parts if isinstance(field, Items) and len(field.parts) == 2 else (None, None)
-            kind, offset = parts
-            is_number = isinstance(kind, Dtype) and kind.code[0] in "biufc" and type(offset) is int
-            if not is_number or not 0 <= offset <= self.size - kind.size:
-                raise Refused("a field of a dtype in it is no number inside its record")
+            kind, offset = field.parts if isinstance(field, Items) and len(field.parts) == 2 else (None, None)
+            if not isinstance(kind, Dtype) or kind.code[0] not in "biufc" or type(offset) is not int:
+                raise Refused("a field of a dtype in it is no number")
+            if not 0 <= offset <= self.size - kind.size:
+                raise Refused("a field of a dtype in it leads out of its record")
 
 
 class Array(Value):
