@@ -1,4 +1,4 @@
-"""What a pickled model may call without anybody's word, and what state its objects may be given.
+"""What a pickled model may call without anybody's word.
 
 Every function here is harmless with each argument its check lets through; the same function with other arguments is
 refused. `numpy.dtype`, `_reconstruct` and the like believe what they are told and would read foreign memory.
@@ -6,20 +6,18 @@ refused. `numpy.dtype`, `_reconstruct` and the like believe what they are told a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from gitops_registry.formats import pickle_values as values
-from gitops_registry.formats.pickle_reviewed import DATA, INSTANCES, MAPPINGS, WRAPPER
+from gitops_registry.formats.pickle_reviewed import DATA, DISTANCES, INSTANCES, MAPPINGS, WRAPPER
 from gitops_registry.formats.pickle_values import Array, Bytes, Dtype, Items, Made, Named, Refused, Scalar, Text
 
 _Arguments = tuple[Any, ...]
 
 _GENERATORS = {f"numpy.random.{name}" for name in ("_mt19937.MT19937", "_pcg64.PCG64")}
-_RANDOM_STATE = "numpy.random.mtrand.RandomState"
+RANDOM_STATE = "numpy.random.mtrand.RandomState"
 _SEEDS = "numpy.random.bit_generator.SeedSequence"
-_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,39}")
 _SHORT = 64
 
 
@@ -47,20 +45,9 @@ def instance(kind: Any, *arguments: Any) -> Any:
     is_known = kind.name in INSTANCES or kind.name == WRAPPER
     if not is_known or any(part.count for part in arguments):
         raise Refused(f"it makes an object of {kind.name} in a way that nobody has reviewed")
-    return Made(kind.name)
-
-
-def build(made: Any, state: Any) -> None:
-    """Give the object its state. Raises Refused where nobody has reviewed such a state."""
-    if isinstance(made, (Array, Dtype)):
-        made.build(state)
-        return
-    if not isinstance(made, Made) or made.is_built:
-        raise Refused("it gives a state to what has one already, or to what takes none")
-    if not made.is_free and made.name != WRAPPER:
-        _STATES.get(made.name, _attributes)(made, state)
-    made.keep(state)
-    made.is_built = True
+    made = Made(kind.name)
+    made.holds = WRAPPER if kind.name == WRAPPER else ""  # only the array that it stands for may be kept
+    return made
 
 
 def is_reviewed(name: str) -> bool:
@@ -73,73 +60,6 @@ def _unreviewed(function: Named, *arguments: Any) -> Made:
     for part in arguments:
         made.keep(part)
     return made
-
-
-def _attributes(made: Made, state: Any) -> None:
-    """Check the state of an instance: named attributes, which the class takes over as they are."""
-    found = state.attributes() if isinstance(state, Items) else None
-    if made.name not in INSTANCES or found is None or any(name.startswith("__") for name in found):
-        raise Refused(f"it gives {made.name} a state of no reviewed kind")
-    version = found.get("_sklearn_version", "0")  # scikit-learn prints it where it is not its own
-    if type(version) is not str or not _VERSION.fullmatch(version):
-        raise Refused("it names a version of scikit-learn that is none")
-    if "_sklearn_version" in found:
-        made.version = version
-
-
-def _text_features(made: Made, state: Any) -> None:
-    """Check that texts are counted as they are given: the other kinds of input open files."""
-    _attributes(made, state)
-    if state.attributes().get("input") != "content":
-        raise Refused(f"its {made.name} opens files")
-
-
-def _function(made: Made, state: Any) -> None:
-    """Check that a FunctionTransformer only passes its columns on, or calls what somebody else must trust by name.
-
-    It calls its function with any arguments that the file chooses.
-    """
-    _attributes(made, state)
-    found = state.attributes()
-    for function in (found.get("func", 0), found.get("inverse_func", 0)):
-        is_named = isinstance(function, Named) and not is_reviewed(function.name)
-        if function is not None and not is_named and not (isinstance(function, Made) and function.is_free):
-            raise Refused("its FunctionTransformer calls a function that is reviewed as data only")
-
-
-def _tuple(length: int) -> Callable[[Made, Any], None]:
-    def check(made: Made, state: Any) -> None:
-        if not isinstance(state, Items) or state.kind != "tuple" or state.count != length:
-            raise Refused(f"it gives {made.name} a state of no reviewed kind")
-
-    return check
-
-
-def _nodes(made: Made, state: Any) -> None:
-    """Check that a tree is given arrays; it compares their layouts itself, and `trees.check_trees` their indices."""
-    found = state.attributes() if isinstance(state, Items) else {}
-    if not isinstance(found.get("nodes"), Array) or not isinstance(found.get("values"), Array):
-        raise Refused(f"it gives {made.name} a state of no reviewed kind")
-
-
-def _minkowski(made: Made, state: Any) -> None:
-    _tuple(3)(made, state)
-    if not isinstance(state.parts[1], Array) or state.parts[1].shape != (0,):
-        raise Refused("it weights a distance, and nothing checks how many columns it weights")
-
-
-def _generator_state(made: Made, state: Any) -> None:
-    """Check the state of a random generator, whose position in its numbers is used unchecked."""
-    if isinstance(state, Items) and state.kind == "tuple" and state.count == 2:
-        state = state.parts[0]
-    found = state.attributes() if isinstance(state, Items) else {}
-    inner = found.get("state")
-    numbers = inner.attributes() if isinstance(inner, Items) else {}
-    is_mersenne = found.get("bit_generator") == "MT19937"
-    position = numbers.get("pos", -1)
-    is_sound = type(position) is int and 0 <= position <= 624 if is_mersenne else made.name != _RANDOM_STATE
-    if not numbers or not is_sound or is_mersenne == made.name.endswith("PCG64"):
-        raise Refused(f"it gives {made.name} a state of no reviewed kind")
 
 
 def _encode(arguments: _Arguments) -> Bytes | None:
@@ -296,7 +216,6 @@ def _tree(arguments: _Arguments) -> Made | None:
     return Made("sklearn.tree._tree.Tree") if is_sound and features > 0 else None
 
 
-_DISTANCES = [name for name in DATA if name.startswith("sklearn.metrics._dist_metrics.")]
 _LOSSES = "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfPoissonLoss HalfSquaredError HuberLoss PinballLoss HalfTweedieLoss HalfTweedieLossIdentity"
 _HINGES = "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge"
 _MULTINOMIAL = "sklearn._loss._loss.CyHalfMultinomialLoss"
@@ -318,10 +237,10 @@ TOOLS: dict[str, Callable[[_Arguments], Any]] = {
     "numpy.ma.core._mareconstruct": _masked,
     "numpy.random._pickle.__bit_generator_ctor": _generator,
     "numpy.random._pickle.__generator_ctor": _random("numpy.random._generator.Generator"),
-    "numpy.random._pickle.__randomstate_ctor": _random(_RANDOM_STATE),
+    "numpy.random._pickle.__randomstate_ctor": _random(RANDOM_STATE),
     "numpy.random.bit_generator.__pyx_unpickle_SeedSequence": _unpickled(_SEEDS),
     "sklearn._loss._loss.__pyx_unpickle_CyHalfMultinomialLoss": _unpickled(_MULTINOMIAL),
-    "sklearn.metrics._dist_metrics.newObj": _of_class(*_DISTANCES),
+    "sklearn.metrics._dist_metrics.newObj": _of_class(*DISTANCES),
     "sklearn.neighbors._ball_tree.newObj": _of_class("sklearn.neighbors._ball_tree.BallTree"),
     "sklearn.neighbors._kd_tree.newObj": _of_class("sklearn.neighbors._kd_tree.KDTree"),
     "sklearn.tree._tree.Tree": _tree,
@@ -331,19 +250,3 @@ for _name in _LOSSES.split():
     TOOLS[f"sklearn._loss._loss.Cy{_name}"] = _plain(f"sklearn._loss._loss.Cy{_name}", 0, 1, (int, float))
 for _name in _HINGES.split():
     TOOLS[f"sklearn.linear_model._sgd_fast.{_name}"] = _plain(f"sklearn.linear_model._sgd_fast.{_name}", 0, 1, (int, float))  # fmt: skip
-
-_STATES: dict[str, Callable[[Made, Any], None]] = {
-    "numpy.random._mt19937.MT19937": _generator_state,
-    "numpy.random._pcg64.PCG64": _generator_state,
-    _RANDOM_STATE: _generator_state,
-    _SEEDS: _tuple(5),
-    "sklearn.feature_extraction.text.CountVectorizer": _text_features,
-    "sklearn.feature_extraction.text.HashingVectorizer": _text_features,
-    "sklearn.feature_extraction.text.TfidfVectorizer": _text_features,
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64": _minkowski,
-    "sklearn.neighbors._ball_tree.BallTree": _tuple(13),
-    "sklearn.neighbors._kd_tree.KDTree": _tuple(13),
-    "sklearn.preprocessing._function_transformer.FunctionTransformer": _function,
-    "sklearn.tree._tree.Tree": _nodes,
-    **{name: _tuple(3) for name in _DISTANCES if not name.endswith("MinkowskiDistance64")},
-}

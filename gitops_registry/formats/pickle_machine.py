@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gitops_registry.formats import pickle_values as values
-from gitops_registry.formats.pickle_calls import TOOLS, build, call, instance
+from gitops_registry.formats.pickle_calls import TOOLS, call, instance
 from gitops_registry.formats.pickle_reviewed import MAPPINGS, WRAPPER, renamed
+from gitops_registry.formats.pickle_states import build
 from gitops_registry.formats.pickle_stream import Stream, Walk
 from gitops_registry.formats.pickle_values import Array, Bytes, Dtype, Items, Made, Named, NotAPickle, Refused, Text
 
@@ -273,7 +274,7 @@ class Machine:
 
     def instance_of_lines(self) -> None:
         self.name_lines()
-        self.refuse(f"it calls {self._walk.names[-1]} as no writer of today does")
+        self.refuse("it calls a class as no writer of today does")
 
 
 def _with(operation: Callable[..., None], *arguments: Any) -> Callable[[Machine], None]:

@@ -58,7 +58,7 @@ DATA = _names([
 ])  # fmt: skip
 
 # Attributes only; what they call when they predict is scikit-learn's own or stands in the model under these rules.
-# `pickle_calls` looks closer at those whose attributes could make them call or open what the file chooses.
+# `pickle_states` looks closer at those whose attributes could make them call or open what the file chooses.
 INSTANCES = _names([
     "scipy.sparse._csc: csc_array csc_matrix",
     "scipy.sparse._csr: csr_array csr_matrix",
@@ -168,3 +168,5 @@ INSTANCES = _names([
 
 MAPPINGS = frozenset({"sklearn.utils._bunch.Bunch"})
 """Those instances that are dicts."""
+SPARSE = frozenset(name for name in INSTANCES if name.startswith("scipy.sparse."))
+DISTANCES = frozenset(name for name in DATA if name.startswith("sklearn.metrics._dist_metrics."))
