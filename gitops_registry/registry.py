@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_registry.delivery import Delivery
+from gitops_registry.intake import Intake
 from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gitops_registry.using import RegisteredModel
 
 
-class Registry(Verbs, Team, Delivery):
+class Registry(Verbs, Intake, Team, Delivery):
     """One registry, read at a revision or at its newest state."""
 
     @classmethod
@@ -148,8 +149,12 @@ class Registry(Verbs, Team, Delivery):
     # ── cards
 
     def card(self, name: str, version: int | str = "", *, language: str | None = None) -> str:
-        """Return the card of a version as Markdown."""
-        return self._place.card(*self._found(name, version), language=language).decode()
+        """Return the card of a version as Markdown, with what was measured since it was registered."""
+        from gitops_registry.policy.data import measurements
+
+        snapshot, reference = self._found(name, version)
+        later = measurements(snapshot, reference)
+        return self._place.card(snapshot, reference, language=language, later=later).decode()
 
     # ── using
 

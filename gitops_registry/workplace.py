@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -31,7 +31,7 @@ from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkingSource
 from gitops_registry.identity import Witnesses
-from gitops_registry.manifest.facts import Artifact
+from gitops_registry.manifest.facts import Artifact, Evaluation
 from gitops_registry.merging import land, landed_paths
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snapshot
@@ -295,12 +295,14 @@ class Workplace:
 
     # ── cards
 
-    def card(self, snapshot: Snapshot, reference: Reference, *, language: str | None = None) -> bytes:
-        """Return the card of a version as it must be committed (or in another language)."""
+    def card(
+        self, snapshot: Snapshot, reference: Reference, *, language: str | None = None, later: Sequence[Evaluation] = ()
+    ) -> bytes:
+        """Return the card of a version as it must be committed (or in another language, or with what was measured later)."""
         version = snapshot.known_version(reference)
         return render(
             reference, version, snapshot.card(*reference),
-            template=card_template(), language=language or snapshot.constitution.card.language,
+            template=card_template(), language=language or snapshot.constitution.card.language, later=later,
         )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def test_a_card_is_the_same_each_time_and_ends_in_one_line_break() -> None:
 
 
 def test_a_card_does_not_know_stages_or_aliases() -> None:
-    assert set(card_data(THIS, full(), FINISHED_CARD)) == {"name", "number", "version", "card"}
+    assert set(card_data(THIS, full(), FINISHED_CARD)) == {"name", "number", "version", "card", "later"}
 
 
 def test_a_japanese_card_has_japanese_headings_and_keeps_words_as_they_are() -> None:

@@ -179,7 +179,7 @@ def test_what_has_no_onnx_equivalent_is_refused_with_the_reason(tmp_path):
         (two_targets, CANCER_X, "several targets"),
         (halves, CANCER_X, "fractions"),
         (forest().fit(CANCER_X, CANCER_Y), dates, "column 'day' of type datetime64"),
-        (forest().fit(CANCER_X, CANCER_Y), CANCER_X.astype({"mean area": "category"}), "of type category"),
+        (forest().fit(CANCER_X, CANCER_Y), CANCER_X.astype({"mean area": "datetime64[ns]"}), "of type datetime64"),
     ]:
         with pytest.raises(RegistryError, match=message) as caught:
             convert(estimator, path, sample=sample)

@@ -340,7 +340,9 @@ class OwnArray(joblib.numpy_pickle.NumpyArrayWrapper):
         raise AssertionError("it was made")
 
 
-@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress, bz2.compress, lzma.compress], ids=str)
+@pytest.mark.parametrize(
+    "pack", [zlib.compress, gzip.compress, bz2.compress, lzma.compress], ids=["zlib", "gzip", "bz2", "lzma"]
+)
 def test_a_packed_file_that_floods_or_ends_early_or_goes_on_is_refused(pack, tmp_path, fitted):
     bomb = pack(b"\x80\x02B\x00\x00\x60\x04" + bytes(70 << 20) + b".")
     assert "unpack to more than" in str(refused(joblib_format.load, write(tmp_path / "bomb.joblib", bomb)))

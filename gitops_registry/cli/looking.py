@@ -162,10 +162,13 @@ def card_command(
         )
     if as_json:
         from gitops_registry.card import card_data
+        from gitops_registry.policy.data import measurements
 
         snapshot = registry.snapshot
         found = snapshot.resolve(reference)
-        print_json(card_data(found, snapshot.known_version(found), snapshot.card(*found)))
+        print_json(
+            card_data(found, snapshot.known_version(found), snapshot.card(*found), measurements(snapshot, found))
+        )
         return 0
     sys.stdout.write(registry.card(reference, language=language))
     return 0

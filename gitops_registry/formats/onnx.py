@@ -84,8 +84,11 @@ def _labels_of(estimator: Any) -> list[Any]:
 
 
 def _is_text(name: str, dtype: Any) -> bool:
-    kind = getattr(dtype, "kind", "O")
-    if str(dtype) == "category" or kind not in "biufOUT":
+    values = (
+        dtype.categories.dtype if str(dtype) == "category" else dtype
+    )  # categories are given to a graph as their values
+    kind = getattr(values, "kind", "O")
+    if kind not in "biufOUT":
         raise RegistryError(
             f"column {name!r} of type {dtype} cannot be an input of an ONNX model",
             hint="keep the skops file alone, or give the model numbers and text",
