@@ -12,6 +12,15 @@ from gitops_registry.signature.misfit import Misfit
 from gitops_registry.signature.values import judged
 
 _SHOWN = 5
+_FITTING_INTEGER = frozenset({"int8", "int16", "int32", "uint8", "uint16"})
+_FITTING_LONG = _FITTING_INTEGER | {"int64", "uint32"}
+_PASSING = {
+    "integer": _FITTING_INTEGER,
+    "long": _FITTING_LONG,
+    "float": _FITTING_LONG | {"float32", "float64"},
+    "double": _FITTING_LONG | {"float32", "float64"},
+}
+"""Dtypes of NumPy whose every finite number passes for a type."""
 
 
 def misfits(signature: Signature, data: Any) -> list[Misfit]:
@@ -40,7 +49,25 @@ def problems(signature: Signature, data: Any) -> list[str]:
 
     Columns the model does not know are allowed, and so are another order and a missing column that is not required.
     """
+    if _is_plain(signature, data):
+        return []
     return [misfit.message for misfit in misfits(signature, data) if misfit.is_error]
+
+
+def _is_plain(signature: Signature, data: Any) -> bool:
+    """Whether data is the model's own columns in its order, all of them finite numbers of types that pass for theirs.
+
+    Most predictions are, and of one row this takes a tenth of the time. It never says so of what `misfits` would refuse.
+    """
+    if not hasattr(data, "columns") or len(data.columns) != len(signature.inputs):
+        return False
+    for column, name, dtype in zip(signature.inputs, data.columns, data.dtypes, strict=True):
+        is_numpy = type(dtype).__module__.startswith("numpy")
+        unlimited = (column.minimum, column.maximum, column.categories, column.shape, column.dtype) == (None,) * 5
+        if name != column.name or not is_numpy or not unlimited or dtype.name not in _PASSING.get(column.type, ()):
+            return False
+    values = data.to_numpy()
+    return values.dtype.kind in "iuf" and bool((abs(values) < float("inf")).all())
 
 
 def ordered(signature: Signature, table: Any) -> Any:
@@ -51,10 +78,13 @@ def ordered(signature: Signature, table: Any) -> Any:
     """
     if _is_tensor(signature, table):
         return table
+    wanted = [column.name for column in signature.inputs]
+    if list(table.columns) == wanted:
+        return table
     named = table
     if any(not isinstance(name, str) for name in table.columns):
         named = table.set_axis([str(name) for name in table.columns], axis=1)
-    return named.reindex(columns=[column.name for column in signature.inputs])
+    return named.reindex(columns=wanted)
 
 
 def _is_tensor(signature: Signature, table: Any) -> bool:
