@@ -13,12 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 _PIECE = 1 << 16
 _LAST_WORDS = 4096
+_GRACE = 10.0
+"""Seconds in which a child that has closed its pipes has to end: Python needs some to clear up."""
+_LOOK_AGAIN = 0.002
 
 
 @dataclass(frozen=True)
@@ -48,23 +52,57 @@ def talk(
 ) -> Ended:
     """Run a child with no environment but the one given and return what it says, at most `longest` bytes and until the
     moment `until` of `time.monotonic`; `hears` gets the pieces of it as they come. Whatever it has started itself ends
-    with it. Raises OSError where it cannot be started.
+    with it, and so does a child that has closed its pipes and stays. Raises OSError where it cannot be started.
     """
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(environment or {}),
         cwd=folder, bufsize=0, process_group=0,
     )  # fmt: skip
-    heard = _Heard(child, memoryview(told), longest, hears)
+    heard, is_late = _Heard(child, memoryview(told), longest, hears), False
     try:
         is_late = not heard.all(until)
     finally:  # also where somebody presses Ctrl-C
-        if heard.is_open:
-            os.killpg(child.pid, signal.SIGKILL)  # not child.kill(), which may take what wait4 is for
+        is_hanging = heard.is_open
         heard.close()
+        if is_hanging or not _has_ended(child.pid, min(until, time.monotonic() + _GRACE)):
+            is_late = is_late or not is_hanging
+            _end(child.pid)
+        else:
+            _end_group(child.pid)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     seconds = used.ru_utime + used.ru_stime
     return Ended(bytes(heard.output), bytes(heard.errors), child.returncode, seconds, is_late, heard.is_long)
+
+
+def _has_ended(pid: int, until: float) -> bool:
+    """Wait until a child that has nothing more to say has ended; false where it stays. It is not reaped, so its id is its own."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: there it is waited for
+        return True
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK_AGAIN)
+    return True
+
+
+def _end(pid: int) -> None:
+    """End a child, also one that has left its group, and whatever is in its group."""
+    _end_group(pid)
+    os.kill(pid, signal.SIGKILL)  # not Popen.kill(), which may take what wait4 is for
+
+
+def _end_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # nobody is in it any more
+        os.killpg(pid, signal.SIGKILL)
+
+
+def ending(code: int) -> str:
+    """Return the name of the signal that ended a child; signals without a name have a number."""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 def import_path() -> list[str]:

@@ -6,10 +6,12 @@ its value. A claim about other rows cannot be compared; one about no rows at all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitops_registry.manifest.facts import EvaluationData, Version
+from gitops_registry.manifest.facts import Evaluation, EvaluationData, Version
+from gitops_registry.manifest.figures import Group, Slice
 
 _EXACT = 1e-9
 """How far a metric may be off in the same format and environment: what summing in another order makes."""
@@ -65,6 +67,55 @@ def differences(
 def unmeasured(version: Version, metrics: Mapping[str, float]) -> tuple[str, ...]:
     """Return the claims that nothing here can measure, by name: they stay claims."""
     return tuple(name for name in version.claimed if name not in metrics)
+
+
+def recorded_on(data: EvaluationData, recorded: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return those measurements that were made on the same rows and the same truth."""
+    return [
+        one for one in recorded if one.dataset.sha256 and (one.dataset.sha256, one.dataset.target) == (data.sha256, data.target)
+    ]  # fmt: skip
+
+
+def contradictions(
+    recorded: Evaluation, data: EvaluationData, metrics: Mapping[str, float], slices: Sequence[Slice]
+) -> tuple[str, ...]:
+    """Return in what somebody's measurement on `data` is not what is measured there now, a sentence each.
+
+    Anybody who may write may add one, and policies go by them. Metrics that nothing here measures are left out.
+    """
+    when = f"the measurement of {recorded.created:%Y-%m-%d %H:%M} says that"
+    found = [
+        f"{when} {name} is {value:.6g}, and it is {metrics[name]:.6g}"
+        for name, value in recorded.metrics.items()
+        if name in metrics and abs(value - metrics[name]) > _allowed(name, value, data.rows or 1, is_exact=False)
+    ]
+    return (*found, *(f"{when} {told}" for told in contradicted_slices(recorded.slices, slices)))
+
+
+def contradicted_slices(recorded: Sequence[Slice], measured: Sequence[Slice]) -> Iterator[str]:
+    """Yield in what metrics by group are others than those that are measured; columns that only one side has are left out."""
+    known = {one.column: one for one in measured}
+    for one in recorded:
+        if one.column not in known:
+            continue
+        theirs, ours = _by_value(one), _by_value(known[one.column])
+        for value in sorted(ours.keys() ^ theirs.keys()):
+            yield f"{one.column} has {'no' if value in ours else 'a'} group {value}"
+        for value in sorted(ours.keys() & theirs.keys()):
+            yield from (f"{told} where {one.column} is {value}" for told in _unlike(theirs[value], ours[value]))
+
+
+def _unlike(theirs: Group, ours: Group) -> Iterator[str]:
+    if theirs.rows != ours.rows:
+        yield f"there are {theirs.rows} rows, and not {ours.rows},"
+    for name, value in theirs.metrics.items():
+        now = ours.metrics.get(name)
+        if now is not None and abs(value - now) > _allowed(name, value, ours.rows, is_exact=False):
+            yield f"{name} is {value:.6g}, and not {now:.6g},"
+
+
+def _by_value(one: Slice) -> dict[str, Group]:
+    return {json.dumps(group.value, ensure_ascii=False): group for group in one.groups}
 
 
 def _allowed(name: str, registered: float, rows: int, is_exact: bool) -> float:

@@ -64,7 +64,7 @@ class Desk:
                 hint=f"gitops-registry evaluation set {name} FILE --target COLUMN, or name a table",
             )
         if name not in self._pinned:
-            copy = self.folder / f"data-{len(self._pinned)}" / data.file
+            copy = self.folder / "pinned" / str(len(self._pinned)) / data.file
             store = self.place.store(self.law)
             store.materialise(digest_of(data.as_artifact()), copy, f"the evaluation data of {name}")
             columns = tuple(dict.fromkeys((*data.slices, *slices)))
@@ -102,7 +102,8 @@ class Desk:
         if table is not None:
             told["rows"] = {"file": str(table.file), "sha256": table.sha256, "target": table.target}
             told["slices"] = list(table.slices)
-            derived = [a for a in version.artifacts if a.derived_from == original.name and a.format in FORMATS]
+            # Whatever it says that it was made from: a loader takes the format that it likes best.
+            derived = [a for a in version.artifacts if a.name != original.name and a.format in FORMATS]
             told["derived"] = [{"name": a.name, **self._told(reference, a)} for a in derived]
         return told
 
@@ -116,7 +117,7 @@ class Desk:
         store, what = self.place.store(self.snapshot), f"{reference} {artifact.file}"
         if artifact.files is None and artifact.format in FORMATS:
             return store.fetch(digest_of(artifact), what)
-        copy = self.folder / f"{reference.name}-{reference.number}" / artifact.file
+        copy = self.folder / "versions" / f"{reference.name}-{reference.number}" / artifact.file
         store.materialise(digest_of(artifact), copy, what)
         return copy
 

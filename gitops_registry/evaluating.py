@@ -6,15 +6,16 @@ to a version and change nothing of what it was registered with.
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from gitops_registry import cage, edits, environment
-from gitops_registry.claims import Difference, differences, unmeasured
+from gitops_registry.claims import Difference, contradicted_slices, contradictions, differences, recorded_on, unmeasured
 from gitops_registry.deciding import Intent
 from gitops_registry.dossier import Desk, Table, original_of
 from gitops_registry.errors import RegistryError
@@ -22,6 +23,7 @@ from gitops_registry.formats.loaded import PARITY_FLOOR
 from gitops_registry.manifest.facts import ConfusionMatrix, Evaluation, EvaluationData, Parity, Person, Version
 from gitops_registry.manifest.figures import Slice
 from gitops_registry.manifest.parts import of_plain, plain
+from gitops_registry.policy.data import measurements
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
@@ -148,22 +150,25 @@ def remeasure(
     """
     with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
         desk = Desk(place, snapshot, pinned_by or snapshot, Path(folder))
-        prepared: list[tuple[Reference, Table | None, dict[str, Any] | RegistryError]] = []
+        prepared: list[tuple[Reference, Table | None, dict[str, Any] | RegistryError, list[Evaluation]]] = []
         for reference in references:
-            prepared += [(reference, *one) for one in _prepared(desk, reference, wish)]
-        tasks = [task for _, _, task in prepared if isinstance(task, dict)]
-        answers = iter(cage.examine(tasks, tell=place.tell) if tasks else ())
+            # What a change adds to a version counts for its policies, so it is measured again as well.
+            recorded = measurements(snapshot, reference) if pinned_by else []
+            prepared += [(reference, *one, recorded) for one in _prepared(desk, reference, wish, recorded)]
+        tasks = [task for _, _, task, _ in prepared if isinstance(task, dict)]
+        # What a change brings is nobody's yet, so no version of it shares a process with another one.
+        answers = iter(cage.examine(tasks, tell=place.tell, apart=pinned_by is not None) if tasks else ())
         place.tell("")
         return [
             _failed(reference, task)
             if isinstance(task, RegistryError)
-            else _told(reference, snapshot.known_version(reference), table, next(answers))
-            for reference, table, task in prepared
+            else _told(_Asked(reference, snapshot.known_version(reference), table, task, recorded), next(answers))
+            for reference, table, task, recorded in prepared
         ]
 
 
 def _prepared(
-    desk: Desk, reference: Reference, wish: Wish
+    desk: Desk, reference: Reference, wish: Wish, recorded: Sequence[Evaluation]
 ) -> list[tuple[Table | None, dict[str, Any] | RegistryError]]:
     """Return the tables a version is measured on, each with its task, or with why there is none."""
     try:
@@ -175,7 +180,9 @@ def _prepared(
         elif pinned is None and kept is not None:
             tables = [kept]
         else:
-            tables = [desk.pinned(reference.name, wish.slices)]
+            table = desk.pinned(reference.name, wish.slices)
+            columns = [part.column for one in recorded_on(table.as_evaluation(None), recorded) for part in one.slices]
+            tables = [replace(table, slices=tuple(dict.fromkeys((*table.slices, *columns))))]
             tables += [kept] if kept is not None and kept.sha256 != tables[0].sha256 else []
         return [(table, desk.task(reference, version, table)) for table in tables]
     except RegistryError as error:
@@ -187,16 +194,29 @@ def _failed(reference: Reference, error: RegistryError) -> Remeasured:
     return Remeasured(reference, None, error.message + more, True, error)
 
 
-def _told(reference: Reference, version: Version, table: Table | None, answer: cage.Examined) -> Remeasured:
+@dataclass(frozen=True)
+class _Asked:
+    """What the child was asked about a version, and what others have measured of it."""
+
+    reference: Reference
+    version: Version
+    table: Table | None
+    task: Mapping[str, Any]
+    recorded: Sequence[Evaluation]
+
+
+def _told(asked: _Asked, answer: cage.Examined) -> Remeasured:
     """Return what the child says of a version, which is believed in nothing but what it was asked."""
+    reference = asked.reference
     try:
-        return _read(reference, version, table, answer)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return _read(asked, answer)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         odd = RegistryError(f"{reference}: what was measured cannot be read: {type(error).__name__}", hint="try again")
         return Remeasured(reference, None, odd.message, True, odd)
 
 
-def _read(reference: Reference, version: Version, table: Table | None, answer: cage.Examined) -> Remeasured:
+def _read(asked: _Asked, answer: cage.Examined) -> Remeasured:
+    reference, version, table = asked.reference, asked.version, asked.table
     assert table is not None
     if answer.error:
         error = RegistryError(f"{reference}: {answer.error}", hint=answer.hint)
@@ -208,18 +228,44 @@ def _read(reference: Reference, version: Version, table: Table | None, answer: c
             f"{reference}: the rows do not fit its signature: {some}", hint=f"see: gitops-registry show {reference}"
         )
         return Remeasured(reference, None, error.message, True, error)
+    _require_whole(asked.task, found)
     data = table.as_evaluation(found["rows"])
     is_exact = version.environment is not None and environment.is_here(version.environment)
     apart = differences(version, data, found["metrics"], is_exact=is_exact)
-    matrix = found["confusion_matrix"]
+    matrix, slices = found["confusion_matrix"], tuple(of_plain(Slice, one) for one in found["slices"])
+    wrong = [*_wrong(found, apart), *_contradicted(asked, data, found["metrics"], slices)]
     evaluated = Evaluated(
         reference, data, found["metrics"], of_plain(ConfusionMatrix, matrix) if matrix else None,
-        tuple(of_plain(Slice, one) for one in found["slices"]), apart,
+        slices, apart,
         {name: of_plain(Parity, one) for name, one in found["parities"].items() if "error" not in one},
         found["example"]["rows"] if found.get("example") else None,
-        _wrong(found, apart), _notes(version, found),
+        tuple(wrong), _notes(version, found),
     )  # fmt: skip
     return Remeasured(reference, evaluated, "; ".join(evaluated.wrong), bool(evaluated.wrong))
+
+
+def _require_whole(task: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise ValueError where an answer leaves out what was asked, or says what nobody can measure."""
+    numbers, rows = found["metrics"], found["rows"]
+    is_plain = all(type(value) in {int, float} and math.isfinite(value) for value in numbers.values())
+    is_asked = {one["name"] for one in task.get("derived") or ()} == set(found["parities"])
+    if not numbers or not is_plain or type(rows) is not int or rows < 1 or not is_asked:
+        raise ValueError("no measurement")
+    if task.get("example") and (
+        type(found["example"]["rows"]) is not int or type(found["example"]["problems"]) is not list
+    ):
+        raise ValueError("no example")
+
+
+def _contradicted(
+    asked: _Asked, data: EvaluationData, metrics: Mapping[str, float], slices: Sequence[Slice]
+) -> Iterator[str]:
+    """Yield in what others' measurements on the same rows, and the version's own by group, are not what is measured."""
+    for one in recorded_on(data, asked.recorded):
+        yield from contradictions(one, data, metrics, slices)
+    own = asked.version.evaluation
+    if own is not None and own.sha256 and (own.sha256, own.target) == (data.sha256, data.target):
+        yield from (f"version.yaml says that {told}" for told in contradicted_slices(asked.version.slices, slices))
 
 
 def _wrong(found: Mapping[str, Any], apart: Sequence[Difference]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
-_BRINGING = frozenset({"version_registered", "immutable_violated", "alias_set"})
+_BRINGING = frozenset({"version_registered", "immutable_violated", "alias_set", "evaluation_added"})
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class _CacheAlone(Workplace):
 def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasured]:
     """Measure what a change is about on the data that the base pins, from verified bytes that the cache has.
 
-    A version is wrong where its bytes are not there, or a registered metric is another one on the same data. One that cannot be
+    A version is wrong where its bytes are not there, or a metric that it was registered with, or that somebody recorded later, is
+    another one on the same data. One that cannot be
     measured is told with the reason. Raises Conflict where the head does not land on the base.
     """
     alone = _CacheAlone(

@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from signal import Signals
 from typing import Any
 
 from pydantic import ValidationError
 
 from gitops_registry import stopwatch
-from gitops_registry.child import Ended, import_path, talk
+from gitops_registry.child import Ended, ending, import_path, talk
 from gitops_registry.clocking import Job
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import Trust
@@ -128,7 +127,7 @@ def _why(done: Ended, limits: Limits, wait: float) -> str:
     if b"MemoryError" in done.errors:
         return f"needs more than {limits.memory >> 20:,} MB of memory"
     if done.code < 0:
-        return f"its process was ended by {Signals(-done.code).name}"
+        return f"its process was ended by {ending(done.code)}"
     words = _line(done.errors)
     return f"its process failed: {words}" if words else "its process ended without an answer"
 
@@ -153,5 +152,5 @@ def figures_of(format: str, said: Sequence[Any]) -> FormatFigures | str:  # noqa
             format=format, size=int(statistics.median([told["size"] for told in said])),
             agreement=said[0].get("agreement"), runs=len(said), **medians,
         )  # fmt: skip
-    except (ValidationError, TypeError, KeyError, ValueError):
+    except (ValidationError, TypeError, KeyError, ValueError, OverflowError):
         return "its process said what is no measurement"

@@ -105,12 +105,19 @@ def _apart(job: Job, start: Start) -> dict[str, Any]:
     if said is None:
         return {"error": f"took more than {start.seconds:g} s"}
     if os.WIFSIGNALED(status):
-        return {"error": f"its process was ended by {signal.Signals(os.WTERMSIG(status)).name}"}
+        return {"error": f"its process was ended by {_signal(os.WTERMSIG(status))}"}
     with suppress(ValueError):
         told = json.loads(said)
         if isinstance(told, dict):
             return told
     return {"error": "its process ended without an answer"}
+
+
+def _signal(number: int) -> str:
+    """Return the name of a signal; not every one has one."""
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _heard(reader: int, until: float) -> bytes | None:

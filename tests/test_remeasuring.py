@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from gitops_registry import RegistryError, cage, paths
 from gitops_registry.claims import differences
+from gitops_registry.digests import sha256_of
 from gitops_registry.evaluating import Wish, remeasure
 from gitops_registry.formats.sklearn import save
 from gitops_registry.manifest.columns import Column, Signature
@@ -217,7 +218,14 @@ def test_a_model_that_needs_too_much_memory_or_time_is_one_answer(kept: World, t
     flood = LinearRegression().fit([[1.0]], [1.0])
     flood.coef_ = np.zeros(25_000_000)  # a file of some kilobytes, and 200 MB of numbers
     save(flood, tmp_path / "flood.skops")
-    large = {**good, "model": {"format": "skops", "file": str(tmp_path / "flood.skops"), "sha256": None}}
+    large = {
+        **good,
+        "model": {
+            "format": "skops",
+            "file": str(tmp_path / "flood.skops"),
+            "sha256": sha256_of(tmp_path / "flood.skops"),
+        },
+    }
     starved, fed = cage.examine([large, good], limits=cage.Limits(memory=700 << 20))
     assert starved.error
     assert fed.error == ""

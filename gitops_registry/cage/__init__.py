@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitops_registry.child import Ended, import_path, talk
+from gitops_registry.child import Ended, ending, import_path, talk
 from gitops_registry.errors import RegistryError
 
 python = sys.executable
@@ -50,12 +50,16 @@ class Examined:
 
 
 def examine(
-    tasks: Sequence[Mapping[str, Any]], *, limits: Limits | None = None, tell: Callable[[str], None] | None = None
+    tasks: Sequence[Mapping[str, Any]],
+    *,
+    limits: Limits | None = None,
+    tell: Callable[[str], None] | None = None,
+    apart: bool = False,
 ) -> list[Examined]:
     """Return what was found out about each model, in order; see `examination.examined` for what a task says.
 
-    One child does them all, unless a model ends it; then another one goes on behind that model. Raises RegistryError where
-    no child can be started.
+    One child does them all, unless a model ends it; then another one goes on behind that model. `apart`: each has a child of
+    its own, so that a model that takes one over says nothing of the others. Raises RegistryError where no child can be started.
     """
     bounds = limits or Limits()
     until = time.monotonic() + bounds.wait
@@ -63,14 +67,15 @@ def examine(
     while len(answers) < len(tasks):
         if tell is not None:
             tell(f"measuring {tasks[len(answers)].get('name', '')}")
-        rest = tasks[len(answers) :]
+        rest = tasks[len(answers) :][: 1 if apart else None]
         ended = _child(rest, bounds, until)
         told = _lines(ended.output)
         if not told and ended.code > 0:
-            words = " ".join(ended.errors.decode(errors="replace").strip().splitlines()[-1:]) or "no reason given"
+            words = _last_words(ended) or "no reason given"
             raise RegistryError(f"what measures models cannot be started: {words}", hint="see: gitops-registry doctor")
-        answers += [_answer(one) for one in told[1 : len(rest) + 1]]
-        if len(answers) < len(tasks):
+        done = [_answer(one) for one in told[1 : len(rest) + 1]]
+        answers += done
+        if len(done) < len(rest):
             answers.append(Examined({}, _end(ended, bounds), "nothing is known of it; look at the file with care"))
         if ended.is_late:
             late = Examined({}, f"was not tried: all together took more than {bounds.wait} s", "measure fewer at once")
@@ -91,8 +96,17 @@ def _child(tasks: Sequence[Mapping[str, Any]], limits: Limits, until: float) -> 
 
 
 def _lines(output: bytes) -> list[Any]:
-    """Return the answers that were told whole."""
-    return [json.loads(line) for line in output.split(b"\n")[:-1]]
+    """Return the answers that were told whole, up to the first that is none."""
+    found: list[Any] = []
+    for line in output.split(b"\n")[:-1]:
+        try:
+            told = json.loads(line)
+        except (ValueError, RecursionError):
+            return found
+        if not isinstance(told, dict) and (found or told is not True):
+            return found
+        found.append(told)
+    return found
 
 
 def _answer(told: Mapping[str, Any]) -> Examined:
@@ -108,6 +122,14 @@ def _end(ended: Ended, limits: Limits) -> str:
     if -ended.code in {signal.SIGXCPU, signal.SIGPROF}:
         return f"it took more than {limits.seconds} s of processor time"
     if ended.code < 0:
-        return f"opening or using it crashed the process ({signal.Signals(-ended.code).name})"
+        return f"opening or using it crashed the process ({ending(ended.code)})"
+    words = _last_words(ended)
+    if "MemoryError" in words:
+        return f"it needs more than {limits.memory >> 20} MB"
+    return f"it failed: {words}" if words else "what it said is no answer"
+
+
+def _last_words(ended: Ended) -> str:
+    """Return the last line of what a child complained of, in which a model may have put anything."""
     words = " ".join(ended.errors.decode(errors="replace").strip().splitlines()[-1:])
-    return f"it needs more than {limits.memory >> 20} MB" if "MemoryError" in words else f"it failed: {words[:200]}"
+    return "".join(sign if sign.isprintable() else "?" for sign in words[:200])

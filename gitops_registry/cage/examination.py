@@ -23,6 +23,7 @@ from gitops_registry.manifest.figures import Classes
 from gitops_registry.manifest.parts import of_plain, plain
 from gitops_registry.measure import measure, read_table, split_target
 from gitops_registry.signature import ordered, problems
+from gitops_registry.trees import digest_of_members, only_digested, read_folder
 
 
 def examined(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def examined(task: Mapping[str, Any]) -> dict[str, Any]:
     """
     signature = of_plain(Signature, task["signature"]) if task.get("signature") else None
     model = _opened(task["model"], task)
+    _require_task(model, task.get("task"))
     found: dict[str, Any] = {"parities": {}, "misfits": []}
     if task.get("example"):
         found["example"] = _example(model, signature, task["example"])
@@ -70,10 +72,20 @@ def _opened(told: Mapping[str, Any], task: Mapping[str, Any]) -> LoadedModel:
     return with_classes(open_model(told["format"], path, trust=trust), classes)
 
 
+def _require_task(model: LoadedModel, said: str | None) -> None:
+    """Refuse a version that calls a model what it is not: it would be measured by other metrics than its kind is."""
+    if said not in {None, "other", model.task} and model.task != "other":
+        raise RegistryError(
+            f"version.yaml says that its task is {said}, and the model's is {model.task}", hint="register it again"
+        )
+
+
 def _verified(told: Mapping[str, Any]) -> Path:
-    """Return the path of a file whose SHA-256 is the one that is told; of a folder whoever asked has made a copy."""
+    """Return the path of a file whose SHA-256 is the one that is told, or of a folder whose listing has it."""
     path = Path(told["file"])
-    if told.get("format") not in FOLDERS and told.get("sha256") and sha256_of(path) != told["sha256"]:
+    is_folder = told.get("format") in FOLDERS
+    found = digest_of_members(read_folder(path, only_digested))[0].sha256 if is_folder else sha256_of(path)
+    if told["sha256"] != found:
         raise Damaged(f"{path.name} changed while it was looked at", hint="try again")
     return path
 

@@ -49,8 +49,13 @@ def print_remeasured(found: Sequence[Remeasured]) -> None:
     """Print what was measured of each version, then a line each that says what came of it."""
     print_measured([one.found for one in found if one.found is not None])
     for one in found:
-        mark = click.style("✗ ", fg="red") if one.is_wrong else click.style("✓ ", fg="green") if one.found else "· "
+        mark = click.style("✗ ", fg="red") if one.is_wrong else click.style("✓ ", fg="green") if _agrees(one) else "· "
         click.echo(mark + clean(f"{one.reference}: {_said(one)}"))
+
+
+def _agrees(one: Remeasured) -> bool:
+    """Whether anything that somebody said was measured again; a version of which nothing could be compared is not verified."""
+    return one.found is not None and bool(one.found.differences)
 
 
 def _said(one: Remeasured) -> str:

@@ -192,8 +192,8 @@ def by_group(found: Sequence[Sequence[Slice]], *, is_champion: bool = False) -> 
     return {
         column: {
             name: {
-                "rows": float(min(group.rows for group in same)),
                 **_weighed([group.metrics for group in same], is_champion=is_champion),
+                "rows": float(min(group.rows for group in same)),  # last: a metric may be called so, too
             }
             for name, same in groups.items()
         }
