@@ -28,7 +28,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from gitops_registry.appraisal import Rows
+from gitops_registry.appraisal import Handling, Rows
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.exporting import targets
 from gitops_registry.exports import bentoml, mlflow, openinference
@@ -64,7 +64,7 @@ def world(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     registry.register("mixed", make_pipeline(columns, LogisticRegression(max_iter=500)).fit(MIXED, paid), X=MIXED, y=paid)  # fmt: skip
     line = LinearRegression().fit(NUMBERS, NUMBERS["v3"] * 2)
     rows = Rows(NUMBERS, NUMBERS["v3"] * 2)
-    register(registry.place, "line", line, rows=rows, submission=Submission(onnx=False))
+    register(registry.place, "line", line, rows=rows, submission=Submission(how=Handling(onnx=False)))
     return world
 
 

@@ -250,7 +250,7 @@ slices = st.lists(
     max_size=2,
 ).map(tuple)
 parameters = st.lists(
-    st.builds(Parameter, name=texts, type=st.just("double"), default=params, shape=st.none() | st.just((-1,))),
+    st.builds(Parameter, name=texts, type=st.just("double"), default=st.none() | floats),
     max_size=2,
 ).map(tuple)
 figures = st.lists(
