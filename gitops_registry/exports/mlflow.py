@@ -16,6 +16,7 @@ from typing import Any
 from gitops_registry.errors import RegistryError
 from gitops_registry.exports.carrying import MODULE, Carried, carried
 from gitops_registry.exports.subject import Subject, Written
+from gitops_registry.formats.loaded import reason
 from gitops_registry.manifest.columns import Column, Parameter, Signature
 
 PROBABILITIES = "probabilities"
@@ -42,14 +43,14 @@ def write(subject: Subject, target: Path) -> Written:
             import onnx
 
             described.add_flavor(
-                "onnx", onnx_version=onnx.__version__, data=f"{data}/{model.artifact.file}",
+                "onnx", onnx_version=onnx.__version__, data=f"{data}/{model.file}",
                 providers=["CPUExecutionProvider"], onnx_session_options=None, code=None,
             )  # fmt: skip
         else:
             import sklearn
 
             described.add_flavor(
-                "sklearn", pickled_model=f"{data}/{model.artifact.file}", sklearn_version=sklearn.__version__,
+                "sklearn", pickled_model=f"{data}/{model.file}", sklearn_version=sklearn.__version__,
                 serialization_format="skops", code=None, skops_trusted_types=list(model.said["trusted_types"]),
             )  # fmt: skip
         _save(mlflow, subject, model, described, target, notes)
@@ -73,9 +74,8 @@ def _save(mlflow: Any, subject: Subject, model: Carried, described: Any, target:
                 pip_requirements=[f"mlflow=={mlflow.__version__}", *_needed(model)],
             )  # fmt: skip
         except Exception as error:  # MLflow's own classes, and whatever it stumbles over
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise RegistryError(
-                f"MLflow cannot save {subject.reference}: {lines[0]}", hint="export the file itself: --to onnx"
+                f"MLflow cannot save {subject.reference}: {reason(error)}", hint="export the file itself: --to onnx"
             ) from error
 
 
@@ -124,6 +124,7 @@ def _metadata(subject: Subject, model: Carried) -> dict[str, Any]:
 
 
 def _signature(subject: Subject, model: Carried, notes: list[str]) -> Any:
+    from mlflow.exceptions import MlflowException
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ParamSchema
 
@@ -131,16 +132,23 @@ def _signature(subject: Subject, model: Carried, notes: list[str]) -> Any:
     if ours is None or not ours.inputs:
         notes.append("it has no signature, so MLflow checks nothing of what it is given")
         return None
-    params = [_parameter(one) for one in ours.parameters]
     names = {one.name for one in ours.parameters}
+    wanted = list(ours.parameters)
     if model.said["probabilities"] and PROBABILITIES not in names:
-        params.append(_parameter(Parameter(name=PROBABILITIES, type="boolean", default=False)))
+        wanted.append(Parameter(name=PROBABILITIES, type="boolean", default=False))
     if names:
         notes.append(f"parameters are in the signature, and the model does not use them: {', '.join(sorted(names))}")
     notes.extend(_unsaid(ours))
-    return ModelSignature(
-        inputs=_schema(ours.inputs), outputs=_schema(ours.outputs), params=ParamSchema(params) if params else None
-    )
+    try:
+        params = [_parameter(one) for one in wanted]
+        return ModelSignature(
+            inputs=_schema(ours.inputs), outputs=_schema(ours.outputs), params=ParamSchema(params) if params else None
+        )
+    except (MlflowException, ValueError, TypeError, OverflowError) as error:
+        raise RegistryError(
+            f"MLflow has no words for the signature of {subject.reference}: {reason(error)}",
+            hint="export the file itself: --to onnx",
+        ) from error
 
 
 def _schema(columns: tuple[Column, ...]) -> Any:
@@ -208,7 +216,7 @@ def _example(subject: Subject, notes: list[str]) -> Any:
         if isinstance(told, dict) and "columns" in told and "data" in told:
             return pandas.DataFrame(told["data"], columns=told["columns"])
         return pandas.DataFrame([told] if isinstance(told, dict) and not _is_columns(told) else told)
-    except (ValueError, TypeError, OSError, ImportError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError, ImportError):
         notes.append(f"{artifact.file} was left out: it is no table")
         return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +199,7 @@ class OnnxModel:
         said = {key.removeprefix(_KEY): json.loads(value) for key, value in meta.items() if key.startswith(_KEY)}
         outputs = session.get_outputs()
         is_label = outputs[0].type in {"tensor(int64)", "tensor(string)"}
+        _require_plain(said)
         labels = said.get("labels") or class_labels(_parsed(data)) if is_label else None
         self.labels: list[Any] | None = list(labels) if labels else None
         self.task: Task = _task(self.labels, is_values=not is_label and outputs[0].type in _DTYPES)
@@ -265,6 +266,17 @@ class OnnxModel:
                 f"the model needs {len(inputs)} columns, not {frame.shape[1]}", hint="compare the data with it"
             )
         return {entry.name: _cast(frame.iloc[:, [index]], entry.type) for index, entry in enumerate(inputs)}
+
+
+def _require_plain(said: Mapping[str, Any]) -> None:
+    """Raise ValueError unless labels are plain values and columns are names: whoever made the file wrote them."""
+    for key, kinds in {"labels": (str, int, float, bool), "columns": (str,)}.items():
+        values = said.get(key)
+        if values is None:
+            continue
+        if not isinstance(values, list) or not all(isinstance(value, kinds) for value in values):
+            raise ValueError(f"its {key} are no list of plain values")
+        json.dumps(values, allow_nan=False, ensure_ascii=False).encode()  # half of a surrogate pair is no text
 
 
 def _cast(frame: Any, kind: str) -> Any:
