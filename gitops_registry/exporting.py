@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.artifact import Store
+from gitops_registry.card import WORDS
 from gitops_registry.digests import name_first
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.exports import TARGETS, Target
@@ -47,14 +48,18 @@ class Exported:
 
 
 def export(
-    place: Workplace, snapshot: Snapshot, reference: Reference, target: str, *, path: Path | None = None
-) -> Exported:
+    place: Workplace, snapshot: Snapshot, reference: Reference, target: str, *,
+    path: Path | None = None, options: Mapping[str, str] | None = None,
+) -> Exported:  # fmt: skip
     """Write a version for a target and return where: at `path`, else under the target's own name in the current folder.
 
-    Raises NotFound for an unknown target and for a version without what it needs, Damaged for wrong bytes, RegistryError
-    where something is at the path already, or the target's own library is not installed.
+    `options` are those that the target takes (`exports.TARGETS`). Raises NotFound for an unknown target and for a version
+    without what it needs, Damaged for wrong bytes, RegistryError where something is at the path already, an option is none
+    of the target's, or the target's own library is not installed.
     """
     known = target_named(target)
+    options = options or {}
+    _check_options(target, options)
     version = snapshot.known_version(reference)
     name, number = reference
     final = path or Path(known.file.format(name=name, number=number, plain=name.replace(".", "-")))
@@ -62,7 +67,7 @@ def export(
         raise RegistryError(f"{final} is there already", hint="remove it, or name another place: -o PATH")
     place.tell(f"exporting to {target}")
     with _draft(final) as draft, tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
-        written = known.write(_subject(place, snapshot, reference, version, Path(folder)), draft)
+        written = known.write(_subject(place, snapshot, reference, version, Path(folder), options), draft)
         _name(draft, final)
     place.tell("")
     return Exported(reference, target, final, written.notes)
@@ -82,16 +87,30 @@ def target_named(name: str) -> Target:
     return TARGETS[name]
 
 
-def _subject(place: Workplace, snapshot: Snapshot, reference: Reference, version: Version, folder: Path) -> Subject:
+def _check_options(target: str, options: Mapping[str, str]) -> None:
+    """Raise RegistryError for an option that the target would not read: nobody may think that it did something."""
+    for name in options:
+        if name not in TARGETS[target].options:
+            takers = [other for other, known in TARGETS.items() if name in known.options]
+            takes = f"it goes with {', '.join(takers)}" if takers else "leave it out"
+            raise RegistryError(f"an export to {target} takes no {name}", hint=takes)
+
+
+def _subject(
+    place: Workplace, snapshot: Snapshot, reference: Reference, version: Version, folder: Path, options: Mapping[str, str]
+) -> Subject:  # fmt: skip
     from gitops_registry.policy.data import measurements
 
     model = snapshot.known_model(reference.name)
+    language = options.get("language")
+    # A card can be written in two languages; in another one only its people's words are.
+    told = place.card(snapshot, reference, language=language if language in WORDS else None).decode()
     return Subject(
-        reference, version, snapshot.card(*reference), place.card(snapshot, reference).decode(),
+        reference, version, snapshot.card(*reference), told,
         _Files(place.store(snapshot), reference, version, folder),
         title=model.title, home=_home(place), commit=place.commit(),
         evaluations=tuple(measurements(snapshot, reference)),
-        options={"trusted_types": " ".join(place.trust.types)},
+        options={**options, "trusted_types": " ".join(place.trust.types)},
     )  # fmt: skip
 
 

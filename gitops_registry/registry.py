@@ -181,15 +181,25 @@ class Registry(Verbs, Intake, Team, Delivery):
         folder = Path(to) if to is not None else None
         return pull(self._place, *self._found(name, version), folder=folder)
 
-    def export(self, name: str, version: int | str = "", *, to: str, path: str | Path | None = None) -> Exported:
+    def export(
+        self, name: str, version: int | str = "", *, to: str, path: str | Path | None = None, **options: str | Path
+    ) -> Exported:
         """Write a version as what another system takes (bentoml, mlflow, onnx, …) and return where it is.
 
-        Without a path it is called NAME-v3-TARGET in the current folder. Raises RegistryError where something is there.
+        Without a path it is called NAME-v3-TARGET in the current folder. `options` are the target's own: `key`, the file of
+        a private key, for sigstore; `language`, that of the words, for huggingface. Raises RegistryError where something is
+        there, and for an option that the target does not take.
         """
         from gitops_registry.exporting import export
 
         where = Path(path) if path is not None else None
-        return export(self._place, *self._found(name, version), to, path=where)
+        return export(
+            self._place,
+            *self._found(name, version),
+            to,
+            path=where,
+            options={key: str(value) for key, value in options.items()},
+        )
 
     def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Remeasured]:
         """Measure versions on the data their models pin and on the rows they keep, in a child process under limits.

@@ -20,11 +20,22 @@ from gitops_registry.errors import RegistryError
     metavar="PATH",
     help="Where; without it, NAME-v3-TARGET in the current folder.",
 )
+@click.option("--key", metavar="FILE", help="With sigstore: the private key that signs (PEM, an elliptic curve).")
+@click.option(
+    "--language", metavar="CODE", help="With huggingface: the language that its words are in, such as en or ja."
+)
 @click.option("--list", "is_list", is_flag=True, help="List the targets.")
 @json_option
 @click.pass_context
 def export_command(
-    ctx: click.Context, words: tuple[str, ...], target: str | None, output: Path | None, is_list: bool, as_json: bool
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    target: str | None,
+    output: Path | None,
+    is_list: bool,
+    as_json: bool,
+    **given: str | None,
 ) -> None:
     """Write a version as what another system takes; see --list."""
     from gitops_registry.exporting import targets
@@ -34,7 +45,8 @@ def export_command(
         return
     if target is None:
         raise RegistryError("say what to export to", hint=f"--to TARGET, one of {', '.join(targets())}")
-    done = opened(ctx).export(one_version(words), to=target, path=output)
+    options = {name: value for name, value in given.items() if value is not None}
+    done = opened(ctx).export(one_version(words), to=target, path=output, **options)
     if as_json:
         print_json(done.to_json())
         return

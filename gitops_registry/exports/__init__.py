@@ -18,13 +18,14 @@ class Target:
     """One target: the module and the function that write it, what it is called without a word, what it is for people.
 
     `file` is the file or folder's name, in which `{name}` and `{number}` are those of the version; `{plain}` is the name
-    without dots.
+    without dots. `options` are the names in `Subject.options` that a caller may give it.
     """
 
     module: str
     function: str
     file: str
     what: str
+    options: tuple[str, ...] = ()
 
     def write(self, subject: Subject, target: Path) -> Written:
         """Write the version as a file or folder that is not there yet, and return it with what it cannot say."""
@@ -40,9 +41,9 @@ TARGETS = {
     "openinference": Target(
         "openinference", "write", "{name}-v{number}-openinference", "a model repository of Triton and MLServer"
     ),
-    "huggingface": Target("huggingface", "write", "{name}-v{number}-huggingface", "a repository of Hugging Face's hub"),
+    "huggingface": Target("huggingface", "write", "{name}-v{number}-huggingface", "a repository of Hugging Face's hub", ("language",)),
     "cyclonedx": Target("cyclonedx", "write", "{name}-v{number}-cyclonedx.json", "an ML-BOM of CycloneDX"),
-    "sigstore": Target("sigstore", "write", "{name}-v{number}-sigstore", "its files, signed with model-signing"),
+    "sigstore": Target("sigstore", "write", "{name}-v{number}-sigstore", "its files, signed with model-signing", ("key",)),
     "conda": Target("requirements", "write_conda", "{name}-v{number}-conda.yaml", "its environment for conda"),
     "requirements": Target(
         "requirements", "write_requirements", "{name}-v{number}-requirements.txt", "its environment for pip"

@@ -15,6 +15,7 @@ from typing import Any
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import Requirement
 
+from gitops_registry.errors import RegistryError
 from gitops_registry.exports.pins import pinned, pins
 from gitops_registry.exports.subject import Subject, Written
 from gitops_registry.exports.writing import copy_files, new_file, new_folder
@@ -43,6 +44,7 @@ _TASKS = {
     "regression": "tabular-regression",
 }
 _KANA = re.compile("[\u3040-\u30ff]")
+_CODE = re.compile("[a-z]{2,3}")
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -50,10 +52,14 @@ def write(subject: Subject, target: Path) -> Written:
     """Write the folder: README.md, every artifact under its own name, and config.json where there is a skops model.
 
     `options["language"]` is the language that the card is in; without it, it is taken from the words.
-    Raises RegistryError where an artifact has the name of a file that the Hub reads itself.
+    Raises RegistryError where an artifact has the name of a file that the Hub reads itself, and for what is no code of a
+    language.
     """
     import yaml
 
+    language = subject.options.get("language")
+    if language is not None and not _CODE.fullmatch(language):
+        raise RegistryError(f"{shown(language)!r} is no code of a language", hint="write one of ISO 639: --language ja")
     requirements, notes = pins(subject)
     front = yaml.safe_dump(_front(subject), sort_keys=False, allow_unicode=True, width=1_000_000)
     config = _config(subject, [_of_conda(one) for one in requirements])
@@ -84,7 +90,7 @@ def _front(subject: Subject) -> dict[str, Any]:
     card, task, library = subject.card, _task(subject), _library(subject)
     original = subject.artifact("skops", "joblib", "pickle")
     found: dict[str, Any] = {
-        "language": shown(subject.options.get("language") or _language(subject)),
+        "language": subject.options.get("language") or _language(subject),
         **_licence(card.license),
         "library_name": library,
         "pipeline_tag": task,
