@@ -220,7 +220,8 @@ def _read(asked: _Asked, answer: cage.Examined) -> Remeasured:
     assert table is not None
     if answer.error:
         error = RegistryError(f"{reference}: {answer.error}", hint=answer.hint)
-        return Remeasured(reference, None, answer.error + (f" ({answer.hint})" if answer.hint else ""), True, error)
+        is_wrong = answer.found.get("unopened") is not True  # a folder that nothing here opens is no false claim
+        return Remeasured(reference, None, answer.error + (f" ({answer.hint})" if answer.hint else ""), is_wrong, error)
     found = answer.found
     if found["misfits"]:
         some = found["misfits"][0] + (f" (and {len(found['misfits']) - 1} more)" if len(found["misfits"]) > 1 else "")

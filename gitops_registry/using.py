@@ -15,13 +15,14 @@ from gitops_registry import paths
 from gitops_registry.artifact import Store
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FORMATS, open_model
-from gitops_registry.formats.loaded import LoadedModel, Trust, Unreviewed
+from gitops_registry.formats.estimator import EstimatorModel
+from gitops_registry.formats.loaded import LoadedModel, Trust, Unopened, Unreviewed
 from gitops_registry.formats.scored import with_classes
 from gitops_registry.manifest.columns import Signature
 from gitops_registry.manifest.facts import Artifact, Version
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
-from gitops_registry.signature import Misfit, infer, misfits, ordered, problems
+from gitops_registry.signature import Misfit, infer, misfits, ordered, parameters_of, problems
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
@@ -75,8 +76,20 @@ class RegisteredModel:
         """The classes in the order of the columns of `predict_proba`; None for a regressor."""
         return self._loaded.labels
 
-    def predict(self, table: Any) -> Any:
-        """Return one label or value for each row. Raises RegistryError where the table does not fit the signature."""
+    def predict(self, table: Any, *, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return one label or value for each row.
+
+        `parameters` are those of the signature, which says their defaults. Raises RegistryError where the table or the
+        parameters do not fit the signature, and where the format takes none.
+        """
+        values = parameters_of(self.version.signature or Signature(), parameters or {})
+        if isinstance(self._loaded, EstimatorModel) and values:
+            return self._loaded.predict(self._fitting(table), **values)
+        if parameters:
+            raise RegistryError(
+                f"a model in {self.format} takes no parameters",
+                hint="load the original: format='skops' (--format skops)",
+            )
         return self._loaded.predict(self._fitting(table))
 
     def predict_proba(self, table: Any) -> Any | None:
@@ -113,7 +126,10 @@ def load(place: Workplace, snapshot: Snapshot, reference: Reference, *, format: 
         with tempfile.TemporaryDirectory(prefix="gitops-registry-") as folder:
             copy = Path(folder) / artifact.file
             place.store(snapshot).materialise(digest_of(artifact), copy, f"{reference} {artifact.file}")
-            opened = _opened(place, artifact, copy)
+            try:
+                opened = _opened(place, artifact, copy)
+            except Unopened as error:
+                raise _is_a_folder(reference, artifact) from error
     return RegisteredModel(reference, version, with_classes(opened, version.classes))
 
 
@@ -224,16 +240,20 @@ def _artifact(version: Version, reference: Reference, wanted: str | None) -> Art
     order = (wanted,) if wanted else _PREFERRED
     found = next((there[name] for name in order if name in there), None)
     if found is None and not wanted and all(artifact.files is not None for artifact in version.artifacts):
-        raise NotFound(
-            f"{reference} is a folder ({version.artifacts[0].format}), which cannot be loaded here",
-            hint=f"get its files, and open them with the library that wrote them: gitops-registry pull {reference} --to FOLDER",
-        )
+        raise _is_a_folder(reference, version.artifacts[0])
     if found is None:
         raise NotFound(
             f"{reference} has nothing in {wanted or 'a format that can be loaded'}",
             hint=f"it has: {', '.join(a.format for a in version.artifacts)}",
         )
     return found
+
+
+def _is_a_folder(reference: Reference, artifact: Artifact) -> NotFound:
+    return NotFound(
+        f"{reference} is a folder ({artifact.format}), which cannot be loaded here",
+        hint=f"get its files, and open them with the library that wrote them: gitops-registry pull {reference} --to FOLDER",
+    )
 
 
 def fetch(place: Workplace, snapshot: Snapshot, reference: Reference, artifact: Artifact) -> Path:

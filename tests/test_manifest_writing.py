@@ -218,6 +218,11 @@ columns = st.lists(
         required=st.booleans(),
         nullable=st.none() | st.booleans(),
         shape=st.none() | st.lists(st.integers(-1, 2**40), max_size=2).map(tuple),
+    )
+    | st.builds(
+        Column,
+        name=texts,
+        type=st.just("string"),
         categories=st.none() | st.lists(texts, min_size=1, max_size=2, unique=True).map(tuple),
     )
     | st.builds(

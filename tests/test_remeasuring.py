@@ -17,7 +17,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_wine
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -26,7 +26,7 @@ from gitops_registry.claims import differences
 from gitops_registry.digests import sha256_of
 from gitops_registry.evaluating import Wish, remeasure
 from gitops_registry.formats.sklearn import save
-from gitops_registry.manifest.columns import Column, Signature
+from gitops_registry.manifest.columns import Column, Parameter, Signature
 from gitops_registry.manifest.facts import EvaluationData, Version
 from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
@@ -409,3 +409,32 @@ def test_a_signature_that_somebody_wrote_is_kept_and_held_against_the_rows(world
     given = ("--data", str(rows), "--target", "cultivar", "--signature", str(file))
     refused = world.cli("register", "strict", str(tmp_path / "model.skops"), *given, check=2)
     assert "the evaluation rows do not fit the signature" in refused.stderr
+
+
+def test_parameters_of_prediction_are_those_of_the_signature(world: World) -> None:
+    rows, truth = WINE[:40], WINE["hue"][:40]
+    inputs = tuple(Column(name=name, type="double") for name in WINE.columns)
+    known = (Parameter(name="return_std", type="boolean", default=False),)
+    model = BayesianRidge().fit(rows, truth)
+    world.registry.register("hue", model, X=rows, y=truth, signature=Signature(inputs=inputs, parameters=known))
+    loaded = world.registry.load("hue@1", format="skops")
+    assert loaded.predict(rows).shape == (40,)
+    assert loaded.predict(rows, parameters={"return_std": True}).shape == (2, 40)
+    with pytest.raises(RegistryError, match=r"'return_cov' is none that the model knows; .*must be boolean"):
+        loaded.predict(rows, parameters={"return_cov": True, "return_std": 3})
+    with pytest.raises(RegistryError, match="is none that the model knows"):
+        world.registry.load("wine@1", format="onnx").predict(WINE, parameters={"threshold": 0.5})
+
+
+def test_a_folder_that_nothing_here_opens_is_told_and_is_no_false_claim(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  tensorflow: {data: data}\n")
+    world.cli("register", "wine", str(folder), "--metric", "accuracy=0.9")
+    rows = tmp_path / "holdout.csv"
+    WINE.assign(cultivar=CULTIVAR).to_csv(rows, index=False)
+    world.cli("evaluation", "set", "wine", str(rows), "--target", "cultivar")
+    one, other = world.registry.remeasure([Reference("wine", 2), Reference("wine", 1)])[:2]
+    assert (one.found, one.is_wrong) == (None, False)
+    assert "cannot be opened safely here" in one.reason
+    assert other.found is not None

@@ -25,6 +25,7 @@ def main() -> None:
     sys.path += [entry for entry in start["path"] if entry not in sys.path]
     from gitops_registry.cage.examination import examined
     from gitops_registry.errors import RegistryError
+    from gitops_registry.formats.loaded import Unopened
 
     _tell(answers, True)
     for line in sys.stdin.buffer:
@@ -32,7 +33,7 @@ def main() -> None:
         try:
             found = examined(json.loads(line))
         except RegistryError as error:
-            found = {"error": error.message, "hint": error.hint}
+            found = {"error": error.message, "hint": error.hint, "unopened": isinstance(error, Unopened)}
         except MemoryError:
             found = {
                 "error": f"it needs more than {start['memory'] >> 20} MB",

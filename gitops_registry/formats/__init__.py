@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats.loaded import Description, LoadedModel, Trust
+from gitops_registry.formats.loaded import Description, LoadedModel, Trust, Unopened
 
 FORMATS = {
     "skops": "gitops_registry.formats.sklearn",
@@ -90,7 +90,7 @@ def open_model(format: str, path: Path, *, trust: Trust) -> LoadedModel:  # noqa
         return model
     inner = describe(format, path).inner
     if inner is None:
-        raise RegistryError(
+        raise Unopened(
             f"{path.name} is a folder ({format}) of a kind that cannot be opened safely here",
             hint="get its files, and open them with the library that wrote them: gitops-registry pull NAME@REF --to FOLDER",
         )

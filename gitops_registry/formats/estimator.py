@@ -23,19 +23,19 @@ class EstimatorModel:
         if task in {"binary-classification", "multiclass-classification"} and classes is not None:
             self.labels = list(classes.tolist())
 
-    def predict(self, table: Any) -> Any:
-        return self._call("predict", table)
+    def predict(self, table: Any, **parameters: Any) -> Any:
+        return self._call("predict", table, **parameters)
 
     def predict_proba(self, table: Any) -> Any | None:
         if self.labels is None or not hasattr(self.native, "predict_proba"):
             return None
         return self._call("predict_proba", table)
 
-    def _call(self, method: str, table: Any) -> Any:
+    def _call(self, method: str, table: Any, **parameters: Any) -> Any:
         import numpy
 
         try:
-            return numpy.asarray(getattr(self.native, method)(self.fitting(table)))
+            return numpy.asarray(getattr(self.native, method)(self.fitting(table), **parameters))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise RegistryError(
                 f"the model cannot predict from this data: {reason(error)}",

@@ -23,6 +23,10 @@ class Unreviewed(RegistryError):
     """A file is in a format, or holds types, that neither the reviewed list nor the caller trusts; nothing of it was built."""
 
 
+class Unopened(RegistryError):
+    """A folder of a kind that nothing here opens; no file of it was read as a model."""
+
+
 @dataclass(frozen=True)
 class Trust:
     """What registry.yaml trusts: types beyond the reviewed lists, and formats that could run code when they are opened."""
