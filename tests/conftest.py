@@ -7,13 +7,15 @@ Some tests need a program of the system. Where it is missing they are left out, 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+import zygote
 from builder import FINISHED_CARD, World
 from hypothesis import settings
 
-from gitops_registry import edits
+from gitops_registry import cage, edits
 
 GROUPS = {
     "ssh": ("/usr/sbin/sshd",),
@@ -110,3 +112,15 @@ def court(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     world.model("churn").version().commit()
     world.commit(edits.moved(world.registry.snapshot, "fraud", {1: "archived", 2: "production"}), "serve 2")
     return world
+
+
+@pytest.fixture
+def forked_cage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the child that measures models be forked from one that has imported what it needs; it limits itself as ever."""
+    monkeypatch.setattr(cage, "python", zygote.cage_door())
+
+
+@pytest.fixture
+def real_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let that child be an interpreter of its own, also where the others of the file are forked."""
+    monkeypatch.setattr(cage, "python", sys.executable)

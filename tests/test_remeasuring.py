@@ -32,6 +32,7 @@ from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("forked_cage")
 WINE, CULTIVAR = load_wine(return_X_y=True, as_frame=True)
 CULTIVAR = CULTIVAR.rename("cultivar")
 
@@ -196,6 +197,7 @@ def task(world: World, name: str = "wine") -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("real_child")
 def test_the_child_has_no_environment_and_compares_the_digest_itself(
     kept: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +215,7 @@ def test_the_child_has_no_environment_and_compares_the_digest_itself(
     assert "ghp_secret" not in json.dumps([one.error for one in found])
 
 
+@pytest.mark.usefixtures("real_child")
 def test_a_model_that_needs_too_much_memory_or_time_is_one_answer(kept: World, tmp_path: Path) -> None:
     good = task(kept)
     flood = LinearRegression().fit([[1.0]], [1.0])
@@ -234,14 +237,15 @@ def test_a_model_that_needs_too_much_memory_or_time_is_one_answer(kept: World, t
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0  # limits are the child's alone
 
 
+@pytest.mark.usefixtures("real_child")
 def test_a_file_that_ends_the_child_is_one_answer_and_the_others_go_on(kept: World, tmp_path: Path) -> None:
     """A fifo is no file of anybody's: whoever reads it waits for ever."""
     good = task(kept)
     os.mkfifo(tmp_path / "model.skops")
     stuck = {**good, "model": {**good["model"], "file": str(tmp_path / "model.skops")}}
-    found = cage.examine([good, stuck], limits=cage.Limits(wait=8))
+    found = cage.examine([good, stuck], limits=cage.Limits(wait=6))
     assert found[0].error == ""
-    assert found[1].error == "it took more than 8 s"
+    assert found[1].error == "it took more than 6 s"
 
 
 def test_versions_are_told_apart_where_one_cannot_be_measured(world: World) -> None:

@@ -126,6 +126,11 @@ def doors(folder: Path) -> Path:
     return folder
 
 
+def cage_door() -> str:
+    """Return what stands for the interpreter that measures models in a cage; see `forked_cage` in conftest."""
+    return f"{_address()}.python"
+
+
 def _cage_door(address: str) -> str:
     """Make what stands for the interpreter that measures models in a cage: it is forked too, and limits itself as ever."""
     door = Path(f"{address}.python")

@@ -20,6 +20,9 @@ from gitops_registry.snapshot import Snapshot
 PIN = ("evaluation", "set", "tumour")
 
 
+pytestmark = pytest.mark.usefixtures("forked_cage")
+
+
 @pytest.fixture(scope="module")
 def base(trained: Trained, template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two forests, the second with an accuracy that is claimed; evaluation data is pinned."""
