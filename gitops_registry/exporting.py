@@ -70,7 +70,8 @@ def export(
         written = known.write(_subject(place, snapshot, reference, version, Path(folder), options), draft)
         _name(draft, final)
     place.tell("")
-    return Exported(reference, target, final, written.notes)
+    notes = tuple(note.replace(str(draft), str(final)) for note in written.notes)  # what is typed works on what is there now
+    return Exported(reference, target, final, notes)
 
 
 def targets() -> dict[str, str]:

@@ -47,7 +47,7 @@ def _amount(path: Path) -> str:
 @click.command("predict")
 @click.argument("words", nargs=-1, required=True, metavar="NAME@REF TABLE")
 @click.option("--proba", is_flag=True, help="Print the probability of each class too.")
-@click.option("--format", "stored", type=click.Choice(["onnx", "skops"]), help="Which stored format to use.")
+@click.option("--format", "stored", metavar="FORMAT", help="Which of its formats to use: onnx, skops, torchscript, …")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A CSV file; without it, standard output.")
 @json_option
 @click.pass_context

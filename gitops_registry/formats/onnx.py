@@ -119,7 +119,8 @@ def _converted(estimator: Any, inputs: list[tuple[str, Any]], opset: int, *, is_
             name="model",  # without it the name is random
             initial_types=inputs,
             target_opset=opset,
-            options={"zipmap": False} if is_classifier else None,
+            # By identity: of options by name alone, skl2onnx looks through every part of the model four times.
+            options={id(estimator): {"zipmap": False}} if is_classifier else None,
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from builder import World
@@ -51,6 +53,20 @@ def test_an_export_that_cannot_be_made_is_an_error_of_one_line(
     assert said[1].startswith("hint: ")
     assert hint in said[1]
     assert lived.world.git("status", "--porcelain") == before
+
+
+def test_the_check_that_an_export_names_works_as_it_is_typed(
+    lived: Lived, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    world = lived.copy(tmp_path_factory.mktemp("signed") / "registry")
+    key = world.root.parent / "signer.pem"
+    made = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
+    subprocess.run(made, check=True, capture_output=True)
+    told = json.loads(world.cli("export", "tumour@2", "--to", "sigstore", "--key", str(key), "--json").stdout)
+    check = next(note for note in told["notes"] if note.startswith("check it: ")).removeprefix("check it: ")
+    assert told["path"] in check
+    typed = check.replace("python -m", f"{sys.executable} -m").replace("signer.pem", str(key))
+    assert subprocess.run(typed, shell=True, cwd=world.root, capture_output=True).returncode == 0
 
 
 def test_the_targets_are_listed(world: World) -> None:
