@@ -70,7 +70,9 @@ def export(
         written = known.write(_subject(place, snapshot, reference, version, Path(folder), options), draft)
         _name(draft, final)
     place.tell("")
-    notes = tuple(note.replace(str(draft), str(final)) for note in written.notes)  # what is typed works on what is there now
+    notes = tuple(
+        note.replace(str(draft), str(final)) for note in written.notes
+    )  # what is typed works on what is there now
     return Exported(reference, target, final, notes)
 
 
