@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("comparing", "two versions, or champion and challenger, side by side"),
         "card": ("looking", "the model card of a version"),
         "log": ("looking", "what was decided, when and by whom"),
+        "site": ("site", "pages to look at: models, cards, comparisons, the log, policies"),
     },
     "Change": {
         "register": ("registering", "measure a model file and make it the next version"),

@@ -1,0 +1,46 @@
+"""`site`: pages for people who look, built as files, or shown here while the registry changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gitops_registry.cli.output import json_option, opened, print_json
+
+
+@click.group("site")
+def site_command() -> None:
+    """Build pages of the registry: models, cards with charts, comparisons, the audit log, policies."""
+
+
+@site_command.command("build")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("site"), show_default=True, metavar="FOLDER", help="Where; a folder that is empty, or holds the site of an earlier build.")  # fmt: skip
+@click.option("--url", default="", metavar="URL", help="Where the site will be seen, for the addresses in the feed.")
+@click.option("--fresh", is_flag=True, help="Make every page anew, not only those whose contents changed.")
+@json_option
+@click.pass_context
+def _build(ctx: click.Context, out: Path, url: str, fresh: bool, as_json: bool) -> None:
+    """Build the site as files that need no server: open FOLDER/index.html, or put the folder on any web host."""
+    from gitops_registry.site.building import build
+
+    built = build(opened(ctx).place, out, url=url, is_anew=fresh)
+    if as_json:
+        print_json(built.to_json())
+        return
+    told = f"{built.made} of {built.pages} pages made"
+    told += f", {built.removed} removed" if built.removed else ""
+    click.echo(f"{built.folder / 'index.html'}  {told}, of {built.commit[:9]}")
+
+
+@site_command.command("serve")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=None, metavar="FOLDER", help="Where to build; a temporary folder without it.")  # fmt: skip
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any that is free."
+)
+@click.pass_context
+def _serve(ctx: click.Context, out: Path | None, port: int) -> None:
+    """Build the site and show it on this machine until Ctrl-C; after each decision it is built again."""
+    from gitops_registry.site.serving import serve
+
+    serve(opened(ctx).place, out, port=port, says=lambda line: click.echo(line))

@@ -1,0 +1,233 @@
+"""Building the site: what changed since the last build is made anew, and nothing else is touched.
+
+A page whose making began is not known until it is there, so a build that was killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from gitops_registry import drawing
+from gitops_registry.connecting import where
+from gitops_registry.drawing import Picture
+from gitops_registry.errors import RegistryError
+from gitops_registry.site import rendering, views
+from gitops_registry.site.contents import Contents, contents
+from gitops_registry.site.feed import feed
+from gitops_registry.site.pages import Page, pages
+from gitops_registry.site.words import words_in
+from gitops_registry.workplace import Workplace
+
+STATE = ".built.json"
+_FORMAT = 1
+_AT_ONCE = 500
+"""Pages whose data and charts are held at a time."""
+_SEARCHED = 400
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did: where the site is, of which commit, how many pages there are, were made and were taken away."""
+
+    folder: Path
+    commit: str
+    pages: int
+    made: int
+    removed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {**self.__dict__, "folder": str(self.folder)}
+
+
+def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = False) -> Built:
+    """Bring the site in a folder to what the registry holds now; every page of it, where all is to be made `is_anew`.
+
+    `url` is where the site will be seen, for the addresses in the feed. Raises RegistryError where the folder holds anything
+    else, nothing may be written there, or a library that draws is missing.
+    """
+    drawing.require()
+    known = {} if is_anew else _known(folder)
+    if is_anew:
+        _known(folder)
+    site = contents(place, commit_page=_commit_page(place))
+    words = words_in(site.language)
+    made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
+    found = list(pages(place, site, made_by, words))
+    stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
+    gone = sorted(set(known) - {page.path for page in found} - {_ASSETS})
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {page.path: page.key for page in found} | {_ASSETS: made_by}
+    _keep(folder, {path: key for path, key in known.items() if kept.get(path) == key})
+    _put(folder / ".gitignore", b"*\n")  # whoever builds below a registry does not want the pages in it
+    if known.get(_ASSETS) != made_by or not (folder / "assets" / "vega.js").is_file():
+        _assets(folder, words)
+    shared = {"title": site.title, "language": site.language, "words": words}
+    for start in range(0, len(stale), _AT_ONCE):
+        _make(place, folder, stale[start : start + _AT_ONCE], shared, (start, len(stale)))
+    _lists(folder, site, url)
+    for path in gone:
+        _remove(folder, path)
+    _keep(folder, kept)
+    place.tell("")
+    return Built(folder, site.commit, len(found), len(stale), len(gone))
+
+
+_ASSETS = "assets"
+
+
+def _commit_page(place: Workplace) -> str:
+    try:
+        forge = where(place)
+    except RegistryError:  # registry.yaml and the remote disagree, which is `doctor`'s to tell
+        return ""
+    if forge is None:
+        return ""
+    between = "-/commit" if forge.kind == "gitlab" else "commit"
+    return f"{forge.server}/{forge.path}/{between}/{{}}"
+
+
+# ── making pages
+
+
+def _make(place: Workplace, folder: Path, some: Sequence[Page], shared: Mapping[str, Any], at: tuple[int, int]) -> None:
+    place.tell(f"making pages {at[0] + 1} to {at[0] + len(some)} of {at[1]}")
+    shown = [page.show() for page in some]
+    wanted = [page.draw(data) for page, data in zip(some, shown, strict=True)]
+    drawn = iter(drawing.draw([picture for charts in wanted for picture in charts.values()], shared["words"]))
+    for page, data, charts in zip(some, shown, wanted, strict=True):
+        svgs = {name: next(drawn) for name in charts}
+        html = rendering.page_html(page, data, svgs, {**shared, "pictures": _told(charts), "body": ""})
+        _put(folder / f"{page.path}.html", html)
+        _put(folder / f"{page.path}.json", rendering.page_json(data))
+
+
+def _told(charts: Mapping[str, Picture]) -> dict[str, Any]:
+    return {name: {"kind": picture.kind, "rows": list(picture.rows)} for name, picture in charts.items()}
+
+
+def _assets(folder: Path, words: Mapping[str, str]) -> None:
+    for name in ("site.css", "theme.js", "site.js"):
+        _put(folder / "assets" / name, rendering.asset(name).encode())
+    _put(folder / "assets" / "vega.js", drawing.script().encode())
+    _put(folder / "assets" / "charts.js", _script("charts", drawing.specifications(words)))
+
+
+def _lists(folder: Path, site: Contents, url: str) -> None:
+    """Write what all of the registry is in: the feed, what the search looks through, what the log filters."""
+    decisions = [views.decision(event, site) for event in site.decisions]
+    first = site.decisions[-1].commit.oid if site.decisions else ""
+    _put(folder / "feed.xml", feed(site.title, decisions, first, language=site.language, url=url))
+    kept = ("commit", "time", "actor", "grade", "subject")
+    slim = [
+        {
+            **{key: one[key] for key in kept},
+            "changes": [{key: change[key] for key in ("kind", "model", "text")} for change in one["changes"]],
+        }
+        for one in decisions
+    ]
+    _put(folder / "assets" / "log.js", _script("log", slim))
+    _put(folder / "assets" / "search.js", _script("search", list(_searched(site))))
+
+
+def _searched(site: Contents) -> Iterable[list[str]]:
+    """Yield what can be found: title, more about it, page, and the text that is looked through."""
+    for model in site.models:
+        tags = " ".join(f"{key} {value}" for key, value in model.state["tags"].items())
+        owners = ", ".join(model.state["owners"])
+        about = f"{model.title} {model.name} {owners} {tags} {model.state['description']}"
+        yield [views.shortened(model.title, 80), model.name, f"models/{model.name}/index.html", _folded(about)]
+        for one in reversed(model.versions):
+            number = one.reference.number
+            title = f"{views.shortened(model.title, 80)} v{number}"
+            more = " ".join([one.stage, *one.aliases])
+            about = f"{title} {one.reference} {more} {one.facts['model_type']} {one.facts['author']['name']} {one.description}"
+            yield [title, more, f"models/{model.name}/v{number}.html", _folded(about)]
+
+
+def _folded(text: str) -> str:
+    return views.shortened(unicodedata.normalize("NFKC", text).lower(), _SEARCHED)
+
+
+def _script(name: str, data: Any) -> bytes:
+    """Return data as a script that a page opened as a file can load."""
+    told = (
+        json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+        .replace("</", "<\\/")
+        .replace("<!--", "<\\!--")
+    )
+    return f"(window.registry = window.registry || {{}}).{name} = {told};\n".encode("utf-8", "replace")
+
+
+# ── files
+
+
+def _known(folder: Path) -> dict[str, str]:
+    """Return the keys of the pages that are there. Raises RegistryError for a folder that holds anything but a site."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return {}
+    except NotADirectoryError as error:
+        raise RegistryError(
+            f"{folder} is a file", hint="name a folder: gitops-registry site build --out FOLDER"
+        ) from error
+    if not names:
+        return {}
+    if STATE not in names:
+        raise RegistryError(
+            f"{folder} holds files that are no site, and nothing there is overwritten",
+            hint="name an empty folder: gitops-registry site build --out FOLDER",
+        )
+    try:
+        told = json.loads((folder / STATE).read_bytes())
+        found = told["pages"] if told["format"] == _FORMAT else {}
+        return {str(path): str(key) for path, key in found.items() if _is_ours(str(path))}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _is_ours(path: str) -> bool:
+    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
+
+
+def _is_there(folder: Path, page: Page) -> bool:
+    return (folder / f"{page.path}.html").is_file() and (folder / f"{page.path}.json").is_file()
+
+
+def _keep(folder: Path, keys: Mapping[str, str]) -> None:
+    _put(folder / STATE, json.dumps({"format": _FORMAT, "pages": dict(sorted(keys.items()))}).encode())
+
+
+def _put(file: Path, data: bytes) -> None:
+    """Write a file whole, where it is not as it should be already."""
+    with suppress(OSError):
+        if not file.is_symlink() and hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(data).digest():
+            return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{token_hex(8)}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def _remove(folder: Path, path: str) -> None:
+    for suffix in ("html", "json"):
+        with suppress(FileNotFoundError):
+            (folder / f"{path}.{suffix}").unlink()
+    parent = (folder / path).parent
+    with suppress(OSError):  # it is not empty
+        if parent != folder:
+            parent.rmdir()

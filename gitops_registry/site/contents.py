@@ -1,0 +1,179 @@
+"""What one commit holds, arranged for pages: models, versions, decisions, and what the policies say of what serves.
+
+The manifests come from the cache of search and the decisions from history; both only show. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from gitops_registry import paths
+from gitops_registry.audit import Event, events
+from gitops_registry.comparison import challenger, champion
+from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.policy.gate import ruling
+from gitops_registry.policy.report import Facts, Judgement, Verdict
+from gitops_registry.reference import Reference
+from gitops_registry.searching import FoundVersion, find_models, find_versions
+from gitops_registry.snapshot import Snapshot
+from gitops_registry.workplace import Workplace
+
+_HEADLINES = ("roc_auc", "f1", "accuracy", "r2", "rmse", "mae")
+"""Metrics that speak for a model, the first one it has; else the first it was registered with."""
+
+
+@dataclass(frozen=True)
+class ModelContents:
+    """One model: `state` is model.yaml as plain data, `versions` in order of number, `decisions` newest first.
+
+    `headline` is the metric that speaks for it; empty where no version has one. `problem` says why its policies could not be
+    asked.
+    """
+
+    name: str
+    state: Mapping[str, Any]
+    versions: tuple[FoundVersion, ...]
+    decisions: tuple[Event, ...]
+    verdicts: tuple[Verdict, ...]
+    champion: int | None = None
+    challenger: int | None = None
+    serving: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What people call it; its name where nobody said."""
+        return str(self.state["title"]) or self.name
+
+    @cached_property
+    def by_number(self) -> Mapping[int, FoundVersion]:
+        """Its versions by number."""
+        return {version.reference.number: version for version in self.versions}
+
+    @cached_property
+    def headline(self) -> str:
+        """The metric that speaks for it; empty where it has none."""
+        best = [self.by_number[number] for number in (*self.serving, self.champion or 0) if number in self.by_number]
+        told = next((version.metrics for version in (*best, *reversed(self.versions)) if version.metrics), {})
+        return next((name for name in _HEADLINES if name in told), next(iter(told), ""))
+
+    def decisions_about(self, number: int) -> list[Event]:
+        """Return the decisions that did something to one version, newest first."""
+        return [event for event in self.decisions if any(_is_about(change, number) for change in event.changes)]
+
+
+def _is_about(change: Any, number: int) -> bool:
+    is_alias = change.kind in {"alias_set", "alias_removed"}
+    return bool(change.version == number or (is_alias and number in {change.before, change.after}))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is where a forge shows a commit,
+    with `{}` for its id; empty without a forge.
+    """
+
+    commit: str
+    snapshot: Snapshot = field(repr=False)
+    objects: Mapping[str, str] = field(repr=False)
+    models: tuple[ModelContents, ...]
+    decisions: tuple[Event, ...] = field(repr=False)
+    commit_page: str = ""
+    policy_problem: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the registry is called."""
+        law = self.snapshot.constitution
+        return law.title or law.name
+
+    @property
+    def language(self) -> str:
+        """The language of its cards and of the site."""
+        return self.snapshot.constitution.card.language
+
+    @cached_property
+    def _folders(self) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for path, oid in self.objects.items():
+            at = paths.place_of(path)
+            if at.model and at.version:
+                found.setdefault(f"{at.model}/{at.version}", {})[path] = oid
+        return found
+
+    def files_of(self, reference: Reference) -> Mapping[str, str]:
+        """Return git's ids of the files of one version, its rendered card too, by path."""
+        return self._folders.get(f"{reference.name}/{reference.number}", {})
+
+
+def contents(place: Workplace, *, commit_page: str = "") -> Contents:
+    """Return what the newest commit of a registry (or the revision it was opened at) holds. Raises RegistryError."""
+    commit = place.commit()
+    snapshot = place.snapshot(commit)
+    place.tell("reading the manifests")
+    found = find_models(place, "")
+    versions: dict[str, list[FoundVersion]] = {model.name: [] for model in found}
+    for version in sorted(find_versions(place, ""), key=lambda one: one.reference):
+        versions[version.reference.name].append(version)
+    place.tell("reading the history")
+    # What changed nothing of the registry, as commits of code beside it, is no decision of it.
+    decisions = tuple(event for event in events(place.repository, commit) if event.changes or event.problem)
+    theirs = _by_model(decisions)
+    place.tell("asking the policies")
+    verdicts, problem = _verdicts(place, snapshot)
+    models = tuple(
+        ModelContents(
+            model.name, model.state, tuple(versions[model.name]), tuple(theirs.get(model.name, ())),
+            tuple(verdict for verdict in verdicts if verdict.model == model.name), *_contest(snapshot, model.name),
+            serving=_serving(snapshot, model.name),
+        )
+        for model in found
+    )  # fmt: skip
+    objects = {file.path: file.new_oid for file in place.files(commit)}
+    place.tell("")
+    return Contents(commit, snapshot, objects, models, decisions, commit_page, problem)
+
+
+def _by_model(decisions: Sequence[Event]) -> dict[str, list[Event]]:
+    """Return what each model that is there lived through, newest first, under all the names it had."""
+    found: dict[str, list[Event]] = {}
+    for event in reversed(decisions):
+        named = dict.fromkeys(change.model for change in event.changes if change.model)
+        for change in event.changes:
+            if change.kind == "model_renamed":
+                found[str(change.after)] = [*found.pop(change.model, []), event]
+                named.pop(change.model, None)
+                named.pop(str(change.after), None)
+        for name in named:
+            found.setdefault(name, []).append(event)
+    return {name: lived[::-1] for name, lived in found.items()}
+
+
+def _verdicts(place: Workplace, snapshot: Snapshot) -> tuple[tuple[Verdict, ...], str]:
+    """Return what the policies say of what serves, without what only a store, a forge or people could tell."""
+    law = snapshot.constitution
+    judgement = Judgement(
+        None, snapshot, (), (), Facts(now=datetime.now(UTC)), law, snapshot.access, snapshot.live_models()
+    )
+    try:
+        return ruling(judgement, place.engine).verdicts, ""
+    except RegistryError as error:
+        return (), error.message
+
+
+def _contest(snapshot: Snapshot, name: str) -> tuple[int | None, int | None]:
+    found: list[int | None] = []
+    for role in (champion, challenger):
+        try:
+            found.append(role(snapshot, name).number)
+        except NotFound:
+            found.append(None)
+    return found[0], found[1]
+
+
+def _serving(snapshot: Snapshot, name: str) -> tuple[int, ...]:
+    stages = [stage.name for stage in reversed(snapshot.constitution.stages) if stage.serving]
+    return tuple(number for stage in stages for number in reversed(snapshot.in_stage(name, stage)))

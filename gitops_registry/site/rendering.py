@@ -1,0 +1,101 @@
+"""Pages from data: templates of this package alone, which escape everything, and what may stand in a page.
+
+No text of the registry becomes markup: it is escaped, its control and direction marks are made visible, and no page runs a
+script that is not a file of the site.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from gitops_registry.site import views
+from gitops_registry.site.pages import Page
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+)
+"""No script, style or picture but the site's own files, and no address that a page could send anything to."""
+_BLANK = re.compile(r"\n\s*\n+")
+_LONGEST = 20_000
+"""As many signs of one text as stand on a page; what people write into a card has a limit of its own."""
+
+
+def page_html(page: Page, data: Mapping[str, Any], drawn: Mapping[str, str], site: Mapping[str, Any]) -> bytes:
+    """Return a page. `drawn` are its charts as SVG by where they stand; `site` is what all pages know: title, language, words."""
+    charts = {place: Markup(svg) for place, svg in drawn.items()}  # noqa: S704 - drawn by us, text in it escaped
+    template = _environment().get_template(f"{page.template}.html.j2")
+    text = template.render(page=page, data=data, charts=charts, csp=CSP, **site)
+    return (_BLANK.sub("\n", text).strip() + "\n").encode("utf-8", "replace")
+
+
+def page_json(data: Mapping[str, Any]) -> bytes:
+    """Return what a page shows as JSON in UTF-8."""
+    return (json.dumps(data, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8", "replace")
+
+
+def made_by(*more: str) -> str:
+    """Return a digest of the templates of pages and of whatever else they are made by."""
+    told = hashlib.sha256(repr(more).encode())
+    for name in sorted(entry.name for entry in _folder().iterdir()):
+        told.update(name.encode() + b"\0" + _read(name).encode() + b"\0")
+    return told.hexdigest()
+
+
+def asset(name: str) -> str:
+    """Return the text of a file of the site that is the same for every registry."""
+    return _read(name)
+
+
+def _folder() -> Any:
+    return resources.files("gitops_registry") / "templates" / "site"
+
+
+def _read(name: str) -> str:
+    return str((_folder() / name).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=_visible,
+    )  # fmt: skip
+    environment.filters.update(number=_number, day=_day, minute=_minute, short=views.shortened, points=views.sparkline)
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    """Return a text as it may stand on a page: marks that cannot be seen, or that turn the direction of what follows, shown."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return "" if value is None else value
+    text = value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in text)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) < 10**15 else f"{value:.6g}"
+    return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+
+
+def _day(moment: str) -> str:
+    return str(moment)[:10]
+
+
+def _minute(moment: str) -> str:
+    return str(moment)[:16].replace("T", " ")

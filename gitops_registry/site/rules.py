@@ -1,0 +1,46 @@
+"""The page of policies: rules in words, what their tests came to, waivers and until when they lift what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gitops_registry.governing import Tested, tested, waivers_of
+from gitops_registry.manifest.policies import Policy, Rule
+from gitops_registry.policy.rulebook import rulebook
+from gitops_registry.site.contents import Contents
+from gitops_registry.workplace import Workplace
+
+
+def policies_page(place: Workplace, site: Contents) -> dict[str, Any]:
+    """Return the policies in order of name, each with its rules and tests, and all waivers. Runs the tests.
+
+    Raises RegistryError where the engine of policies cannot be had.
+    """
+    results = tested(place, ())
+    book = rulebook(site.snapshot)
+    policies = [_policy(sheet.policy, results) for sheet in book.sheets]
+    broken = [{"path": one.path, "message": one.message} for one in (*book.broken, *results.findings) if one.path]
+    return {"policies": policies, "problems": broken, "waivers": waivers_of(site.snapshot)}
+
+
+def _policy(policy: Policy, results: Tested) -> dict[str, Any]:
+    match = policy.match
+    mine = [one for one in results.tried if one.policy == policy.name]
+    return {
+        "name": policy.name, "description": policy.description, "params": dict(policy.params),
+        "match": {
+            "events": list(match.events), "to": list(match.to), "aliases": list(match.aliases), "models": list(match.models),
+            "tags": dict(match.tags), "conditions": [one.expression for one in policy.match_conditions],
+        },
+        "variables": [{"name": one.name, "expression": one.expression} for one in policy.variables],
+        "rules": [_rule(rule) for rule in policy.validations],
+        "tests": [one.to_json() for one in mine],
+    }  # fmt: skip
+
+
+def _rule(rule: Rule) -> Mapping[str, Any]:
+    return {
+        "id": rule.id, "expression": rule.expression, "message": rule.message or rule.message_expression or "",
+        "hint": rule.hint, "enforcement": rule.enforcement, "on_rollback": rule.on_rollback,
+    }  # fmt: skip
