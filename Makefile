@@ -2,8 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What the end-to-end tests need from Debian, beyond Python and make.
-SYSTEM_PACKAGES := git openssh-client openssh-server
+# What the end-to-end tests need from Debian, beyond Python and make: a server, a browser with fonts, Java for the HTML checker.
+SYSTEM_PACKAGES := git openssh-client openssh-server chromium fonts-noto-cjk default-jre-headless
+# The Nu HTML checker is a Java archive that npm carries; it is put beside the Python environment.
+HTML_CHECKER := .venv/share/vnu.jar
 # Compiled here, on all cores, and not by pip on one: where PYTHONDONTWRITEBYTECODE is set, every command would do it again.
 # What some packages ship for other Pythons cannot be compiled, and is nobody's loss.
 # So are the packages whose source tests read as the description of a forge's API: nobody imports them.
@@ -33,8 +35,14 @@ system-packages:
 	@missing=""; for package in $(SYSTEM_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	if [ -n "$$missing" ]; then $$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $$missing; fi
+	@$(MAKE) --no-print-directory $(HTML_CHECKER)
+
+$(HTML_CHECKER):
+	@mkdir -p $(@D) && cd $(@D) && npm pack --silent vnu-jar@26.9.27 >/dev/null \
+	  && tar -xzf vnu-jar-26.9.27.tgz --strip-components 3 package/build/dist/vnu.jar && rm vnu-jar-26.9.27.tgz
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -20,6 +20,8 @@ from gitops_registry import cage, edits
 GROUPS = {
     "ssh": ("/usr/sbin/sshd",),
     "signing": ("/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen", "/opt/homebrew/bin/ssh-keygen"),
+    "browser": ("/usr/bin/chromium",),
+    "html": (f"{sys.prefix}/share/vnu.jar",),
 }
 """Groups of tests, by what `pytest.mark.needs` calls them, and the programs any of which is enough."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fortress
 import pytest
+import sites
 import workshop
 from builder import World
 from fortress import Server
@@ -55,3 +56,15 @@ def server(shop: Workshop) -> Iterator[Server]:
     home = shop.folder.parent
     with fortress.standing(home / "standing", home / "server.git", shop, is_quick=True) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def built(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a registry with two honest models and a hostile one."""
+
+    def make(folder: Path) -> None:
+        world = World(folder / "registry")
+        sites.fill(world)
+        world.cli("site", "build", "--out", str(folder / "site"))
+
+    return once(tmp_path_factory, "site", make) / "site"
