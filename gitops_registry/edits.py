@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.errors import Conflict, Damaged, NotFound, RegistryError
+from gitops_registry.errors import Conflict, Damaged, ManifestError, NotFound, RegistryError
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.manifest.writing import dump, revise
@@ -112,6 +112,18 @@ def register(
     if known is None:
         edits |= rewritten(snapshot, Model(name=name, **dict(model or {})))
     return edits
+
+
+def words_before(snapshot: Snapshot, name: str) -> Card:
+    """Return the words that the next version of a model begins with: those of its newest version, without that one's tags.
+
+    None of a new model; nor where the newest version's cannot be read, for somebody has to look at them first.
+    """
+    numbers = () if paths.name_problem(name) else snapshot.versions(name)
+    try:
+        return snapshot.card(name, numbers[-1]).model_copy(update={"tags": {}}) if numbers else Card()
+    except ManifestError:
+        return Card()
 
 
 def spend(snapshot: Snapshot, name: str, numbers: Sequence[int], *, model: Mapping[str, Any] | None = None) -> Edits:

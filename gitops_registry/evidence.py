@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 from gitops_registry import paths
 from gitops_registry.approving import Landing, consent, unplanned
+from gitops_registry.card.rendering import MARKDOWN
 from gitops_registry.changes import Change
+from gitops_registry.errors import RegistryError
 from gitops_registry.git.parsing import Commit
 from gitops_registry.history import Past, altered, departed, tenures
 from gitops_registry.identity import deciding_member
@@ -16,23 +18,49 @@ from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.policy.check import Gather
 from gitops_registry.policy.report import Alteration, Facts, Presence, Tenures, needing_bytes, serving_versions
 from gitops_registry.policy.rulebook import judged_stages
+from gitops_registry.printing.cards import committed_cards
+from gitops_registry.printing.templates import FOLDER, problems, templates_of
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
 
+_TOGETHER = 64
+"""Cards that a registry's own template is asked for at a time: a child for each would take longer than the cards."""
+
 
 class Rendered(Mapping[str, bytes]):
-    """Per path what the rendered card must be, of every version there is; rendered when somebody asks."""
+    """Per path what the rendered card must be, of every version there is; rendered when somebody asks.
 
-    def __init__(self, place: Workplace, after: Snapshot) -> None:
-        self._place = place
+    The templates are those of `law`. Of the versions that are `wanted`, those after the one asked for are rendered with it where
+    a child is needed. Raises RegistryError for a card that the template fails at.
+    """
+
+    def __init__(self, after: Snapshot, law: Snapshot, wanted: Sequence[Reference] = ()) -> None:
         self._after = after
+        self._law = law
+        self._wanted = {reference: at for at, reference in enumerate(wanted)}
+        self._made: dict[Reference, bytes | RegistryError] = {}
 
     def __getitem__(self, path: str) -> bytes:
         at = paths.place_of(path)
-        if at.role != "rendered_card" or self._after.version(at.model, at.version) is None:
+        if path not in self:
             raise KeyError(path)
-        return self._place.card(self._after, Reference(at.model, at.version))
+        reference = Reference(at.model, at.version)
+        if reference not in self._made:
+            some = self._with(reference)
+            self._made = dict(zip(some, committed_cards(self._after, some, self._law), strict=True))
+        made = self._made[reference]
+        if isinstance(made, RegistryError):
+            raise made
+        return made
+
+    def _with(self, reference: Reference) -> list[Reference]:
+        """Return the versions that are rendered together with one."""
+        if reference not in self._wanted or not templates_of(self._law).is_own(MARKDOWN):
+            return [reference]
+        start = self._wanted[reference]
+        some = list(self._wanted)[start : start + _TOGETHER]
+        return [one for one in some if self._after.version(*one) is not None]
 
     def __contains__(self, path: object) -> bool:
         at = paths.place_of(str(path))
@@ -116,7 +144,8 @@ def gatherer(
             },
             history=_history(place, base, law, changes) if base else None,
             altered=history[0] if base is None else _altered(place, base, law, changes),
-            cards=Rendered(place, after),
+            cards=Rendered(after, _laws(place, base, after), _with_cards(after, changes, models)),
+            templates=_templates(place, base, after) if not models else (),
             now=now or datetime.now(UTC),
         )
 
@@ -124,9 +153,35 @@ def gatherer(
 
 
 def _law(place: Workplace, base: str | None, after: Snapshot) -> Constitution:
-    """The constitution that judges: the base's, or the registry's own where it has none before."""
+    """The constitution that judges."""
+    return _laws(place, base, after).constitution
+
+
+def _laws(place: Workplace, base: str | None, after: Snapshot) -> Snapshot:
+    """The registry whose rules and templates judge: the base, or the registry itself where there is none before."""
     before = place.snapshot(base) if base else after
-    return (before if before.read(paths.CONSTITUTION) is not None else after).constitution
+    return before if before.read(paths.CONSTITUTION) is not None else after
+
+
+def _with_cards(after: Snapshot, changes: Sequence[Change], models: Sequence[str] | None) -> list[Reference]:
+    """The versions whose cards may be asked for, in the order they are asked for."""
+    if models is not None:
+        return [Reference(name, number) for name in models for number in after.versions(name)]
+    renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]
+    found = {Reference(change.model, change.version) for change in changes if change.version}
+    return sorted(found | {Reference(name, number) for name in renamed for number in after.versions(name)})
+
+
+def _templates(place: Workplace, base: str | None, after: Snapshot) -> list[tuple[str, str, str]]:
+    """What is wrong with the templates of cards, where the change touches them or the language (or without a change)."""
+    if base is not None:
+        sides = [
+            ([(path, side.oid(path)) for path in side.files(FOLDER)], side.constitution.card)
+            for side in (_laws(place, base, after), after)
+        ]
+        if sides[0] == sides[1]:
+            return []
+    return problems(after)
 
 
 def _presence(

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.artifact import Store
-from gitops_registry.card import WORDS
 from gitops_registry.digests import name_first
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.exports import TARGETS, Target
 from gitops_registry.exports.subject import Subject
 from gitops_registry.git.remote import remotes
 from gitops_registry.manifest.facts import Version
+from gitops_registry.portrait import portrait
+from gitops_registry.printing.templates import languages
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace, digest_of
@@ -106,8 +107,9 @@ def _subject(
 
     model = snapshot.known_model(reference.name)
     language = options.get("language")
-    # A card can be written in two languages; in another one only its people's words are.
-    told = place.card(snapshot, reference, language=language if language in WORDS else None).decode()
+    # Of a language that nobody wrote the labels of, only the people's words are.
+    shown = language if language in languages(snapshot) else None
+    told = portrait(place, snapshot, reference, "markdown", language=shown)
     return Subject(
         reference, version, snapshot.card(*reference), told,
         _Files(place.store(snapshot), reference, version, folder),

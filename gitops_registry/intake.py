@@ -66,7 +66,7 @@ class Intake:
         submission = Submission(
             params=params or {}, metrics=metrics or {}, tags=tags or {},
             training=made(Training, **training) if isinstance(training, Mapping) else training,
-            card=made(Card, **card) if isinstance(card, Mapping) else card or Card(), release=release,
+            card=made(Card, **card) if isinstance(card, Mapping) else card, release=release,
             how=Handling(bool(onnx), 18 if isinstance(onnx, bool) else onnx, None if labels is None else tuple(labels)),
             signature=signature, slices=tuple(slices), example=example, keep_rows=keep_rows, lock=lock,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitops_registry import deciding, edits, paths, proposals, requesting
 from gitops_registry.deciding import Intent, Outcome
-from gitops_registry.errors import RegistryError
+from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.forge.interface import Forge
 from gitops_registry.history import Return, before_present
 from gitops_registry.manifest.kinds import Card
@@ -87,16 +87,19 @@ def rollback(place: Workplace, name: str, stage: str, to: int | None, *, reason:
     )
 
 
-def new_words(place: Workplace, reference: str, words: bytes, source: str) -> Intent:
+def new_words(place: Workplace, reference: str, words: bytes, source: str, *, since: str | None = None) -> Intent:
     """Return the wish to give a version other words and the card rendered from them.
 
-    Raises ManifestError, with `source` as the file, where the words cannot be read.
+    Raises ManifestError, with `source` as the file, where the words cannot be read. With `since`, git's id of the card.yaml
+    that they are an edit of, the edit raises Conflict where the version has other words by then.
     """
     parse(words, source, Card)
 
     def edit(before: Snapshot) -> Edits:
         found = before.resolve(reference)
         before.known_version(found)
+        if since is not None and before.oid(paths.card_path(*found)) != since:
+            raise Conflict(f"somebody changed the words of {found} meanwhile", hint=f"look at them: {source}")
         written: dict[str, Any] = {paths.card_path(*found): words}
         return written | {paths.rendered_card_path(*found): place.card(before.with_edits(written), found)}
 

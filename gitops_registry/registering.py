@@ -45,14 +45,15 @@ class Submission:
     """What somebody says about a model when they register it; the rest is measured.
 
     `slices` are columns of the rows by whose groups is measured, too; `keep_rows` keeps the rows with the version; `example` is
-    a table that shows what goes in, or how many of the rows (True: five); `lock` keeps a lock of its packages.
+    a table that shows what goes in, or how many of the rows (True: five); `lock` keeps a lock of its packages. Without a `card`
+    the words are those of the version before, to be edited.
     """
 
     params: Mapping[str, Param] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     training: Training | None = None
-    card: Card = field(default_factory=Card)
+    card: Card | None = None
     release: str | None = None
     how: Handling = field(default_factory=Handling)
     signature: Signature | None = None
@@ -109,9 +110,7 @@ def register(
         held = [examine(path) for path in new] if dry_run else hold(place, new)
         artifacts = tuple(_artifact(file, one.digest) for file, one in zip(measured.files, held, strict=True))
         version = facts.model_copy(update={"artifacts": artifacts})
-        if own := environment.unpinned(modules):
-            told = f"it needs code that no installed package provides: {shown(', '.join(own))}; make a package of it"
-            measured = replace(measured, notes=(*measured.notes, told))
+        measured = replace(measured, notes=(*measured.notes, *_notes(place, name, modules, submission)))
         place.tell("")
         subject = lambda before: f"register {name} {edits.next_number(before, name)}"  # noqa: E731
         intent = Intent(
@@ -271,9 +270,9 @@ def _signature(loaded: LoadedModel | None, rows: Rows | None, given: Signature |
 
 
 def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:
-    words = submission.card.model_copy(update={"tags": {**submission.card.tags, **submission.tags}})
-
     def edit(snapshot: Snapshot) -> Edits:
+        given = edits.words_before(snapshot, name) if submission.card is None else submission.card
+        words = given.model_copy(update={"tags": {**given.tags, **submission.tags}})
         files: dict[str, Content] = {f"{artifact.file}.dvc": pointer(artifact) for artifact in version.artifacts}
         written = dict(edits.register(snapshot, name, version, card=words, files=files))
         reference = Reference(name, edits.next_number(snapshot, name))
@@ -282,6 +281,18 @@ def _edit(place: Workplace, name: str, version: Version, submission: Submission,
         return {**written, **committed_with(place, snapshot, held)}
 
     return edit
+
+
+def _notes(place: Workplace, name: str, modules: Sequence[str], submission: Submission) -> list[str]:
+    """Say what somebody should look at, whatever becomes of the version."""
+    found = []
+    if own := environment.unpinned(modules):
+        found.append(f"it needs code that no installed package provides: {shown(', '.join(own))}; make a package of it")
+    snapshot = place.snapshot(place.tip())
+    if submission.card is None and edits.words_before(snapshot, name) != Card():
+        number = snapshot.versions(name)[-1]
+        found.append(f"its card has the words of version {number}; see that they hold: card edit {name}@latest")
+    return found
 
 
 def _with_notes(

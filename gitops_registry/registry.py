@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_registry.evaluating import Remeasured
     from gitops_registry.exporting import Exported
     from gitops_registry.policy.report import Report
+    from gitops_registry.portrait import Draft, Form
     from gitops_registry.searching import FoundModel, FoundVersion
     from gitops_registry.signature import Misfit
     from gitops_registry.timing import Timed
@@ -148,13 +149,28 @@ class Registry(Verbs, Intake, Team, Delivery):
 
     # ── cards
 
-    def card(self, name: str, version: int | str = "", *, language: str | None = None) -> str:
-        """Return the card of a version as Markdown, with what was measured since it was registered."""
-        from gitops_registry.policy.data import measurements
+    def card(self, name: str, version: int | str = "", *, language: str | None = None, form: Form = "markdown") -> str:
+        """Return the card of a version as Markdown, with what was measured since it was registered; or, as `form` says, as a
+        page ("html"), with its history too, or as a README.md of Hugging Face's hub ("huggingface").
+        """
+        from gitops_registry.portrait import portrait
 
-        snapshot, reference = self._found(name, version)
-        later = measurements(snapshot, reference)
-        return self._place.card(snapshot, reference, language=language, later=later).decode()
+        return portrait(self._place, *self._found(name, version), form, language=language)
+
+    def card_data(self, name: str, version: int | str = "") -> dict[str, Any]:
+        """Return everything that is known of a version as JSON-ready data: facts, words, stage, history and approvals."""
+        from gitops_registry.portrait import content_of_card
+
+        return content_of_card(self._place, *self._found(name, version))
+
+    def card_draft(self, name: str, version: int | str = "") -> Draft:
+        """Return the words of a version as a file to edit: card.yaml with a line above each field that says what belongs there.
+
+        It lies in the git directory. One that an earlier edit of the same words left behind is taken up again.
+        """
+        from gitops_registry.portrait import draft
+
+        return draft(self._place, *self._found(name, version))
 
     # ── using
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from gitops_registry import edits, paths
 from gitops_registry.deciding import Intent
+from gitops_registry.errors import RegistryError
+from gitops_registry.printing.cards import committed_cards
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
-from gitops_registry.workplace import Workplace
 
 
-def renaming(place: Workplace, old: str, new: str, *, reason: str = "") -> Intent:
+def renaming(old: str, new: str, *, reason: str = "") -> Intent:
     """Return the wish to give a model another name; its cards are rendered anew, for they carry it."""
 
     def edit(before: Snapshot) -> Edits:
         written = dict(edits.rename(before, old, new))
         after = before.with_edits(written)
         cards = [Reference(new, number) for number in after.versions(new)]
-        return {**written, **{paths.rendered_card_path(*card): place.card(after, card) for card in cards}}
+        for card, made in zip(cards, committed_cards(after, cards), strict=True):
+            if isinstance(made, RegistryError):
+                raise made
+            written[paths.rendered_card_path(*card)] = made
+        return written
 
     return Intent(
         edit=edit,

@@ -19,6 +19,7 @@ from gitops_registry.manifest.kinds import DEFAULT_STAGES, CardSettings, Constit
 from gitops_registry.manifest.members import Access, Key, Member
 from gitops_registry.manifest.schema import schema_files
 from gitops_registry.manifest.writing import dump
+from gitops_registry.printing.templates import languages
 from gitops_registry.shipped import policies
 from gitops_registry.snapshot import Content, Snapshot
 from gitops_registry.storage import embedded_config, joined_config, remote_config
@@ -97,6 +98,9 @@ def init(path: Path, how: Start, *, dry_run: bool = False) -> Started:
     """
     if how.name and (problem := paths.name_problem(how.name)):
         raise RegistryError(f"name {how.name!r} {problem}", hint="try letters, digits and '-', like credit-models")
+    if how.language not in languages():
+        hint = f"there are: {', '.join(languages())}; others are a file of the registry's (docs/cards.md)"
+        raise RegistryError(f"nobody wrote the labels of cards in {how.language!r}", hint=hint)
     key = _key(how.key, Path.cwd()) if how.key else None
     repository = _repository(path, bare=how.bare, dry_run=dry_run)
     if repository is None:

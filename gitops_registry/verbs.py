@@ -158,16 +158,25 @@ class Verbs:
         words: bytes,
         *,
         source: str = "card.yaml",
+        since: str | None = None,
         direct: bool | None = None,
         dry_run: bool = False,
     ) -> Outcome:
         """Commit new words of a version with the card rendered from them (a proposal where direct changes are not taken).
 
-        Raises ManifestError where the words cannot be read.
+        `since` is git's id of the card.yaml that they are an edit of. Raises ManifestError where the words cannot be read,
+        Conflict where the version has other words by now than `since`.
         """
         from gitops_registry import moving
 
-        return self._change(moving.new_words(self._place, reference, words, source), direct=direct, dry_run=dry_run)
+        intent = moving.new_words(self._place, reference, words, source, since=since)
+        return self._change(intent, direct=direct, dry_run=dry_run)
+
+    def renew_cards(self, *, direct: bool | None = None, dry_run: bool = False) -> Outcome:
+        """Render all cards anew that another template, or another language, made: one commit, or one proposal."""
+        from gitops_registry import renewing
+
+        return self._change(renewing.renewal(), direct=direct, dry_run=dry_run)
 
     # ── measuring
 
@@ -248,7 +257,7 @@ class Verbs:
         """Give a model another name. The old one is spent: references to it find the new one, and nobody else gets it."""
         from gitops_registry.removing import renaming
 
-        return self._change(renaming(self._place, name, new, reason=reason), direct=direct, dry_run=dry_run)
+        return self._change(renaming(name, new, reason=reason), direct=direct, dry_run=dry_run)
 
     def delete(
         self,

@@ -156,7 +156,7 @@ def _rules() -> bytes:
     for folder, names, files in os.walk(root):
         names.sort()
         for file in sorted(files):
-            if file.endswith((".py", ".j2")):
+            if file.endswith((".py", ".j2", ".yaml")):
                 path = Path(folder) / file
                 digest.update(f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()

@@ -10,17 +10,15 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property, lru_cache
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gitops_registry import paths
 from gitops_registry.address import address, split_revision
 from gitops_registry.artifact import Store
-from gitops_registry.card import render
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
@@ -31,8 +29,9 @@ from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkingSource
 from gitops_registry.identity import Witnesses
-from gitops_registry.manifest.facts import Artifact, Evaluation
+from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
+from gitops_registry.printing.cards import committed_cards
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snapshot
 from gitops_registry.storage import detached_config
@@ -295,21 +294,12 @@ class Workplace:
 
     # ── cards
 
-    def card(
-        self, snapshot: Snapshot, reference: Reference, *, language: str | None = None, later: Sequence[Evaluation] = ()
-    ) -> bytes:
-        """Return the card of a version as it must be committed (or in another language, or with what was measured later)."""
-        version = snapshot.known_version(reference)
-        return render(
-            reference, version, snapshot.card(*reference),
-            template=card_template(), language=language or snapshot.constitution.card.language, later=later,
-        )  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def card_template() -> str:
-    """Return the packaged template of cards."""
-    return (resources.files("gitops_registry") / "templates" / "card.md.j2").read_text(encoding="utf-8")
+    def card(self, snapshot: Snapshot, reference: Reference) -> bytes:
+        """Return the card of a version as it must be committed. Raises RegistryError where the registry's template fails."""
+        (made,) = committed_cards(snapshot, [reference])
+        if isinstance(made, RegistryError):
+            raise made
+        return made
 
 
 def digest_of(artifact: Artifact) -> Digest:

@@ -67,6 +67,7 @@ def fill(world: World) -> None:
     path = evaluation_path("credit-risk", 3, "formats")
     world.commit({path: dump(later, path)}, "measure formats")
     world.cli("promote", "churn", "1", "--to", "production")
+    world.cli("merge", "promote/churn/1/production")
     world.cli("alias", "set", "credit-risk@4", "challenger")
     oid = world.git("rev-parse", "HEAD:models/credit-risk/versions/3/version.yaml").strip()
     now = datetime.now(UTC).replace(microsecond=0)

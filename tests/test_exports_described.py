@@ -21,7 +21,9 @@ from click.testing import CliRunner
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
-from gitops_registry import card, locking
+from gitops_registry import locking
+from gitops_registry.card.content import card_content
+from gitops_registry.card.rendering import MARKDOWN, stamped
 from gitops_registry.environment import capture
 from gitops_registry.errors import RegistryError
 from gitops_registry.exports import cyclonedx, huggingface, sigstore
@@ -43,9 +45,10 @@ from gitops_registry.manifest.facts import (
 )
 from gitops_registry.manifest.figures import Group, Slice
 from gitops_registry.manifest.kinds import Card
+from gitops_registry.printing import Job, printed
+from gitops_registry.printing.templates import packaged
 from gitops_registry.reference import Reference
 
-TEMPLATE = (Path(card.__file__).parent / "templates/card.md.j2").read_text(encoding="utf-8")
 CREATED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ALICE = Person(name="Alice", email="alice@example.com")
 
@@ -55,6 +58,11 @@ def measured(path: Path, name: str, form: str, **more: Any) -> Artifact:
     return Artifact(
         name=name, file=path.name, format=form, size=len(data), md5="0" * 32, sha256=sha256(data).hexdigest(), **more
     )
+
+
+def _card(reference: Reference, version: Version, words: Card) -> str:
+    (text,) = printed(MARKDOWN, packaged("en"), [Job(card_content(reference, version, words))])
+    return stamped(str(text), packaged("en")).decode()
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     reference = Reference("iris", 3)
     return Subject(
         reference, version, words,
-        card_text=card.render(reference, version, words, template=TEMPLATE, language="en").decode(),
+        card_text=_card(reference, version, words),
         files={"model": folder / "model.skops", "onnx": folder / "model.onnx"}, title="Irises",
         home="https://alice:hunter2@example.com/team/registry.git", commit="a" * 40, evaluations=(later,),
     )  # fmt: skip

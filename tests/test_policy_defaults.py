@@ -14,7 +14,7 @@ from builder import CREATED, World
 from rules import Files, came, measured, pinned, said, weighed
 
 from gitops_registry import edits, governing, paths
-from gitops_registry.card import PROSE, unfinished
+from gitops_registry.card.words import PROSE, unfinished
 from gitops_registry.manifest.facts import Artifact, Environment, Parity, Training
 from gitops_registry.manifest.kinds import Card
 from gitops_registry.manifest.writing import dump

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitops_registry import edits, paths
-from gitops_registry.card import render
 from gitops_registry.cel import CommonExpressions
 from gitops_registry.changes import Change, meaning
 from gitops_registry.difference import diff
@@ -36,10 +35,11 @@ from gitops_registry.merging import land, landed_paths
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import Facts
+from gitops_registry.printing.cards import committed_cards
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
 from gitops_registry.snapshot import FILE_MODE, PathChange, Snapshot, blob_id
-from gitops_registry.workplace import Workplace, card_template
+from gitops_registry.workplace import Workplace
 
 STAGES = ("development", "staging", "production", "archived")
 Step = Callable[[Snapshot], Mapping[str, Any]]
@@ -137,8 +137,9 @@ def _measure(seen: Snapshot, deed: Deed) -> Mapping[str, Any]:
 
 
 def _card(seen: Snapshot, reference: Reference) -> bytes:
-    version = seen.known_version(reference)
-    return render(reference, version, seen.card(*reference), template=card_template(), language="en")
+    (made,) = committed_cards(seen, [reference])
+    assert isinstance(made, bytes)
+    return made
 
 
 _VERBS: dict[str, Callable[[Snapshot, Deed], Mapping[str, Any]]] = {

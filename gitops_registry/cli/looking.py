@@ -1,27 +1,19 @@
-"""list, card, log."""
+"""list, log."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitops_registry.cli.output import (
-    FINDINGS,
     aliases_told,
     clean,
-    command,
-    dry_run_option,
     json_option,
-    one_version,
     opened,
     print_json,
-    print_outcome,
     table,
 )
-from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from gitops_registry.reference import Reference
@@ -116,71 +108,6 @@ def aliases_of(snapshot: Snapshot, reference: Reference) -> list[str]:
     return [
         alias for alias, number in snapshot.known_model(reference.name).aliases.items() if number == reference.number
     ]
-
-
-@click.command("card")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
-@click.option("--language", type=click.Choice(["en", "ja"]), help="Another language than the registry's.")
-@click.option("--update", is_flag=True, help="Commit the words of card.yaml with the card rendered from them.")
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path),
-    help="Where the words are; without it, the version's card.yaml in the work tree.",
-)
-@json_option
-@dry_run_option
-@click.pass_context
-def card_command(
-    ctx: click.Context,
-    words: tuple[str, ...],
-    language: str | None,
-    update: bool,
-    source: Path | None,
-    as_json: bool,
-    dry_run: bool,
-) -> int:
-    """Print the model card of a version, or commit new words for it with --update."""
-    registry = opened(ctx)
-    reference = one_version(words)
-    if update or source is not None:
-        file = source or _card_file(registry, reference)
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise RegistryError(
-                f"cannot read {file}: {error.strerror}", hint="name the file: --from card.yaml"
-            ) from error
-        outcome = registry.update_card(reference, data, source=str(file), dry_run=dry_run)
-        if as_json:
-            print_json(outcome.to_json())
-            return FINDINGS if outcome.is_refused else 0
-        return print_outcome(
-            outcome,
-            dry_run=dry_run,
-            what_next=[command(f"merge {outcome.proposal}")] if outcome.proposal else [],
-        )
-    if as_json:
-        from gitops_registry.card import card_data
-        from gitops_registry.policy.data import measurements
-
-        snapshot = registry.snapshot
-        found = snapshot.resolve(reference)
-        print_json(
-            card_data(found, snapshot.known_version(found), snapshot.card(*found), measurements(snapshot, found))
-        )
-        return 0
-    sys.stdout.write(registry.card(reference, language=language))
-    return 0
-
-
-def _card_file(registry: Any, reference: str) -> Path:
-    from gitops_registry import paths
-
-    tree = registry.place.repository.work_tree
-    if tree is None:
-        raise RegistryError("a bare repository has no card.yaml to edit", hint="name the file: --from card.yaml")
-    return Path(tree) / paths.card_path(*registry.resolve(reference))
 
 
 @click.command("log")

@@ -33,7 +33,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "search": ("searching", "versions or models by metrics, tags, stage, author, …"),
         "show": ("showing", "one model or one version"),
         "compare": ("comparing", "two versions, or champion and challenger, side by side"),
-        "card": ("looking", "the model card of a version"),
+        "card": ("cards", "the model card of a version: show it, edit its words, say what it lacks"),
         "log": ("looking", "what was decided, when and by whom"),
         "site": ("site", "pages to look at: models, cards, comparisons, the log, policies"),
     },

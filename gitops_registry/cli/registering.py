@@ -130,7 +130,7 @@ def _submission(given: dict[str, Any]) -> Submission:
     from gitops_registry.manifest.reading import parse
     from gitops_registry.registering import Submission
 
-    card = Card()
+    card = None
     if given["card"] is not None:
         card = parse(_bytes(given["card"], "a card.yaml"), str(given["card"]), Card).document
     metrics = {}

@@ -39,7 +39,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
     help="A DVC remote for the bytes (a folder, ssh://, s3://); without it, they are committed with git.",
 )
 @click.option(
-    "--language", type=click.Choice(["en", "ja"]), default="en", show_default=True, help="The language of model cards."
+    "--language", metavar="TAG", default="en", show_default=True, help="The language of model cards: en or ja."
 )
 @click.option(
     "--team", is_flag=True, help="Stage changes come as proposals only, and serving needs another person's approval."

@@ -19,6 +19,7 @@ from gitops_registry.manifest.parts import (
     Alias,
     Branch,
     Document,
+    LanguageTag,
     Name,
     Number,
     Numbers,
@@ -59,7 +60,9 @@ DEFAULT_STAGES = (
 
 
 class CardSettings(Part):
-    language: Literal["en", "ja"] = "en"
+    """How cards are rendered: `language` is the one that their labels are in, as a tag like `en`, `ja` or `pt-BR`."""
+
+    language: LanguageTag = "en"
 
 
 class StorageSettings(Part):
@@ -181,7 +184,10 @@ class Model(Document):
 
 
 class Card(Document):
-    """card.yaml: what people write about a version. Empty fields are allowed until it is to serve."""
+    """card.yaml: what people write about a version. Empty fields are allowed until it is to serve.
+
+    `authors` are people beside the one who registered it, who is a fact and stands in version.yaml.
+    """
 
     by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "card"
@@ -190,11 +196,16 @@ class Card(Document):
     description: Text = ""
     intended_use: Text = ""
     out_of_scope: Text = ""
+    architecture: Text = ""
     limitations: Text = ""
+    biases: Text = ""
     training_data: Text = ""
+    test_data: Text = ""
     ethical_considerations: Text = ""
+    recommendations: Text = ""
     license: Text = ""
     contact: Text = ""
+    authors: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     tags: dict[str, Text] = {}
 
 

@@ -73,6 +73,8 @@ Scalar = bool | int | Finite | str | None
 Param = Scalar | tuple[Scalar, ...]
 Release = Annotated[str, AfterValidator(_release)]
 Text = Annotated[str, StringConstraints(max_length=100_000)]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+"""A language as in BCP 47, which pages and readers of screens know it by: en, ja, pt-BR."""
 Permission = Literal["read", "write", "deploy", "delete", "administer", "attest"]
 Task = Literal["binary-classification", "multiclass-classification", "regression", "other"]
 

@@ -10,7 +10,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import authority, data, decisions, invariants, keeping, owners
+from gitops_registry.policy import authority, cards, data, decisions, invariants, keeping, owners
 from gitops_registry.policy.engine import Engine
 from gitops_registry.policy.gate import moves, ruling
 from gitops_registry.policy.remembered import Remembered
@@ -28,7 +28,7 @@ INVARIANTS: dict[str, Rule] = {
     "store": invariants.store,
     "presence": invariants.presence,
     "evaluation-data": data.evaluation_data,
-    "cards": invariants.cards,
+    "cards": cards.cards,
 }
 """Rules about any revision, by the name that findings carry."""
 
@@ -140,7 +140,7 @@ def check_whole(
     whole = Judgement(None, after, strangers, rest, gather(after, strangers, ()), after.constitution, after.access)
     found += remembered.noted(_run(whole, rules).findings)
     said = ruling(replace(whole, changed=theirs[""]), engine, asked)
-    return Report(_in_order((*found, *said.findings)), tuple(strangers), tuple(rules), said.verdicts)
+    return Report(_in_order((*cards.together(found), *said.findings)), tuple(strangers), tuple(rules), said.verdicts)
 
 
 _PART = 500

@@ -132,13 +132,17 @@ _VERSION = (
     Fact("card.description", "string", "Predicts whether a loan of a private customer is repaid.", "words of card.yaml"),
     Fact("card.intended_use", "string", "Ranking of applications before a person decides.", "words of card.yaml"),
     Fact("card.out_of_scope", "string", "Loans to companies.", "words of card.yaml"),
+    Fact("card.architecture", "string", "Gradient boosting over thirty columns.", "words of card.yaml"),
     Fact("card.limitations", "string", "Few applicants under 21 were in the data.", "words of card.yaml"),
+    Fact("card.biases", "string", "Applicants under 25 are refused more often.", "words of card.yaml"),
     Fact("card.training_data", "string", "Applications of 2025, without those that were withdrawn.", "words of card.yaml"),
+    Fact("card.test_data", "string", "A fifth of the applications of 2025, drawn at random.", "words of card.yaml"),
     Fact("card.ethical_considerations", "string", "Age is an input; see the slices by age.", "words of card.yaml"),
+    Fact("card.recommendations", "string", "Look at the slices by region every quarter.", "words of card.yaml"),
     Fact("card.license", "string", "Apache-2.0", "words of card.yaml"),
     Fact("card.contact", "string", "risk-team@example.com", "words of card.yaml"),
     Fact("card.tags", "map(string, string)", {}, "tags of the version"),
-    Fact("card.unfinished", "list(string)", [], "fields that are empty, a placeholder in some language, or too short to say anything"),
+    Fact("card.unfinished", "list(string)", [], "fields that are empty, a placeholder in some language, or too short to say anything; of the voluntary ones (architecture, biases, test_data, recommendations) those with a placeholder"),
 )  # fmt: skip
 
 _OTHERS = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from gitops_registry.card import PROSE, unfinished
+from gitops_registry.card.words import PROSE, unfinished
 from gitops_registry.comparison import is_lower_better
 from gitops_registry.manifest.facts import Evaluation, PinnedData, Version
 from gitops_registry.manifest.figures import Group, Slice

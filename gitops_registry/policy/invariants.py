@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator
 
 from gitops_registry import paths
-from gitops_registry.card import unfinished
 from gitops_registry.errors import ManifestError, RegistryError
 from gitops_registry.listing import DIR, committed_objects
 from gitops_registry.manifest.parts import Document
@@ -284,49 +283,6 @@ def presence(judgement: Judgement) -> Iterator[Finding]:
                     f"push it from where it was made, or see: gitops-registry verify {reference}",
                     path,
                 )
-
-
-def cards(judgement: Judgement) -> Iterator[Finding]:
-    """The rendered card is the one we would render, and finished before the version serves."""
-    yield from _orphaned(judgement)
-    serving = {stage.name for stage in judgement.law.stages if stage.serving}
-    gathered = judgement.facts.cards
-    moves = [change for change in judgement.changes if change.kind == "stage_transition"]
-    ways_out = {judgement.law.stages[-1].name} - serving
-    leaving = {Reference(move.model, move.version) for move in moves if move.after in ways_out}
-    for reference in judgement.versions:
-        if judgement.after.version(*reference) is None:
-            continue
-        path = paths.rendered_card_path(*reference)
-        if gathered is None or path not in gathered:
-            message = "nobody rendered the card to compare"
-            yield Finding.unchecked("cards", "cards", message, "", Spot(path, 0, 0, *reference))
-        elif judgement.after.read(path) != gathered[path]:
-            yield _about(
-                "cards",
-                reference,
-                "the rendered card is not up to date",
-                f"gitops-registry card {reference} --update",
-                path,
-            )
-        missing = [] if reference in leaving else unfinished(judgement.after.card(*reference))
-        if missing and judgement.after.model(reference.name) is not None:
-            serves = judgement.after.stage_of(reference) in serving
-            hint = f"write them in card.yaml, then: gitops-registry card {reference} --update"
-            path = paths.card_path(*reference)
-            message = f"the card lacks {', '.join(missing)}"
-            yield Finding("cards", "error" if serves else "warning", message, hint, *Spot(path, 1, 1, *reference))
-
-
-def _orphaned(judgement: Judgement) -> Iterator[Finding]:
-    """Rendered cards of versions that do not exist, or that this change deletes."""
-    written = [paths.place_of(change.path) for change in judgement.changed if change.new_oid]
-    touched = {Reference(place.model, place.version) for place in written if place.role == "rendered_card"}
-    touched |= {Reference(c.model, c.version) for c in judgement.changes if c.kind == "version_deleted"}
-    for reference in sorted(touched):
-        path = paths.rendered_card_path(*reference)
-        if judgement.after.version(*reference) is None and judgement.after.read(path) is not None:
-            yield _about("cards", reference, f"is the card of {reference}, which does not exist", "remove it", path)
 
 
 def position(judgement: Judgement, name: str, *where: str) -> tuple[int, int]:

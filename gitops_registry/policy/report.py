@@ -62,7 +62,8 @@ class Facts:
     holds; `objections`: who rejected it, and why; `discounted`: approvals that do not hold, in words; `contributors`: the
     members who wrote it; `unsigned`: commits of it that no member signed. `presence`: per
     SHA-256, whether the store has the artifact. `history`: per (model, stage), who held it. `altered`: the
-    versions whose facts are not those they were registered with. `cards`: per path, what the rendered card must be. `now`: the moment.
+    versions whose facts are not those they were registered with. `cards`: per path, what the rendered card must be.
+    `templates`: what is wrong with the templates of cards: path, what, and what to do. `now`: the moment.
     """
 
     actor: str | None = None
@@ -76,6 +77,7 @@ class Facts:
     history: Mapping[tuple[str, str], Tenures] | None = None
     altered: Mapping[Reference, Alteration] | None = None
     cards: Mapping[str, bytes] | None = None
+    templates: Sequence[tuple[str, str, str]] = ()
     now: datetime | None = None
 
 

@@ -31,6 +31,13 @@ WORDS: dict[str, dict[str, str]] = {
         "run": "別プロセスでの 1 回の測定",
     },
 }  # fmt: skip
+
+
+def _words(language: str) -> dict[str, str]:
+    """Return the words of a language, English ones of a language that has none here."""
+    return WORDS.get(language, WORDS["en"])
+
+
 _STAR = "★"
 _INK, _FAINT, _BAR = "#24292f", "#d0d7de", "#3b7dd8"
 _STYLE = (
@@ -75,7 +82,7 @@ def share(value: float | None) -> str | None:
 
 def heading(name: str, language: str = "en") -> str:
     """Return the heading of a column with its unit."""
-    words = WORDS[language]
+    words = _words(language)
     unit = words["bytes"] if name == "size" else "ms" if name in COLUMNS else ""
     return f"{words[name]} ({unit})" if unit else words[name]
 
@@ -83,14 +90,14 @@ def heading(name: str, language: str = "en") -> str:
 def note(figures: Sequence[FormatFigures], language: str = "en") -> str:
     """Return how often was measured."""
     runs = max((one.runs for one in figures), default=1)
-    return WORDS[language]["runs"].format(runs) if runs > 1 else WORDS[language]["run"]
+    return _words(language)["runs"].format(runs) if runs > 1 else _words(language)["run"]
 
 
 def markdown(
     reference: object, figures: Sequence[FormatFigures], left_out: Mapping[str, str], *, language: str = "en"
 ) -> str:
     """Return the figures as Markdown: a heading, a table whose best numbers are bold, and why formats are left out."""
-    words = WORDS[language]
+    words = _words(language)
     parts = [f"## {words['title'].format(escaped(reference))}"]
     if figures:
         best = differing(figures)
@@ -148,7 +155,7 @@ def chart(reference: object, figures: Sequence[FormatFigures], *, language: str 
     require_charts()
     import altair
 
-    words = WORDS[language]
+    words = _words(language)
     drawn = [name for name in COLUMNS if any(getattr(one, name) is not None for one in figures)]
     if not drawn:
         raise RegistryError("no format was measured, so there is nothing to draw", hint="see why: leave out --chart")
@@ -200,7 +207,7 @@ def _described(figures: Sequence[FormatFigures], language: str) -> str:
     told = []
     for one in figures:
         parts = [f"{heading(n, language)} {shown(n, getattr(one, n))}" for n in COLUMNS if getattr(one, n) is not None]
-        parts += [f"{WORDS[language]['agreement']} {share(one.agreement)}"] if one.agreement is not None else []
+        parts += [f"{_words(language)['agreement']} {share(one.agreement)}"] if one.agreement is not None else []
         told.append(f"{one.format}: {', '.join(parts)}.")
     return " ".join(told)
 

@@ -17,13 +17,14 @@ from typing import Any
 
 from gitops_registry import drawing
 from gitops_registry.connecting import where
-from gitops_registry.drawing import Picture
 from gitops_registry.errors import RegistryError
 from gitops_registry.site import rendering, views
 from gitops_registry.site.contents import Contents, contents
 from gitops_registry.site.feed import feed
 from gitops_registry.site.pages import Page, pages
+from gitops_registry.site.version import bodies
 from gitops_registry.site.words import words_in
+from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
 STATE = ".built.json"
@@ -55,15 +56,14 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     else, nothing may be written there, or a library that draws is missing.
     """
     drawing.require()
-    known = {} if is_anew else _known(folder)
-    if is_anew:
-        _known(folder)
+    there = _known(folder)
+    known = {} if is_anew else there
     site = contents(place, commit_page=_commit_page(place))
     words = words_in(site.language)
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
     found = list(pages(place, site, made_by, words))
     stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
-    gone = sorted(set(known) - {page.path for page in found} - {_ASSETS})
+    gone = sorted(set(there) - {page.path for page in found} - {_ASSETS})
     folder.mkdir(parents=True, exist_ok=True)
     kept = {page.path: page.key for page in found} | {_ASSETS: made_by}
     _keep(folder, {path: key for path, key in known.items() if kept.get(path) == key})
@@ -72,7 +72,8 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
         _assets(folder, words)
     shared = {"title": site.title, "language": site.language, "words": words}
     for start in range(0, len(stale), _AT_ONCE):
-        _make(place, folder, stale[start : start + _AT_ONCE], shared, (start, len(stale)))
+        place.tell(f"making pages: {start} of {len(stale)}")
+        _make(folder, site.snapshot, stale[start : start + _AT_ONCE], shared)
     _lists(folder, site, url)
     for path in gone:
         _remove(folder, path)
@@ -98,20 +99,21 @@ def _commit_page(place: Workplace) -> str:
 # ── making pages
 
 
-def _make(place: Workplace, folder: Path, some: Sequence[Page], shared: Mapping[str, Any], at: tuple[int, int]) -> None:
-    place.tell(f"making pages {at[0] + 1} to {at[0] + len(some)} of {at[1]}")
+def _make(folder: Path, snapshot: Snapshot, some: Sequence[Page], shared: Mapping[str, Any]) -> None:
     shown = [page.show() for page in some]
     wanted = [page.draw(data) for page, data in zip(some, shown, strict=True)]
     drawn = iter(drawing.draw([picture for charts in wanted for picture in charts.values()], shared["words"]))
-    for page, data, charts in zip(some, shown, wanted, strict=True):
-        svgs = {name: next(drawn) for name in charts}
-        html = rendering.page_html(page, data, svgs, {**shared, "pictures": _told(charts), "body": ""})
+    charts = [
+        {name: rendering.chart(picture, next(drawn), shared["words"]) for name, picture in own.items()}
+        for own in wanted
+    ]
+    cards = [at for at, page in enumerate(some) if page.template == "version"]
+    made = bodies(snapshot, [shown[at] for at in cards], [charts[at] for at in cards])
+    body = dict(zip(cards, made, strict=True))
+    for at, (page, data) in enumerate(zip(some, shown, strict=True)):
+        html = rendering.page_html(page, data, charts[at], body.get(at, ""), shared)
         _put(folder / f"{page.path}.html", html)
         _put(folder / f"{page.path}.json", rendering.page_json(data))
-
-
-def _told(charts: Mapping[str, Picture]) -> dict[str, Any]:
-    return {name: {"kind": picture.kind, "rows": list(picture.rows)} for name, picture in charts.items()}
 
 
 def _assets(folder: Path, words: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from gitops_registry import paths
 from gitops_registry.audit import Event
 from gitops_registry.drawing import Picture
+from gitops_registry.printing.templates import FOLDER as TEMPLATES
 from gitops_registry.reference import Reference
 from gitops_registry.site import figures, views
 from gitops_registry.site.contents import Contents, ModelContents
@@ -50,12 +51,13 @@ def pages(place: Workplace, site: Contents, made_by: str, words: Mapping[str, st
     """Yield every page of the site; `made_by` tells templates and program, a part of every key."""
     law = site.objects.get(paths.CONSTITUTION, "")
     common = (made_by, law, site.commit_page)
+    own = sorted((path, oid) for path, oid in site.objects.items() if path.startswith(f"{TEMPLATES}/"))
     yield Page("index", "index", _key(common, site.commit, _today()), lambda: views.index(site))
     for model in site.models:
         yield _model(site, model, common, words)
         yield _compare(site, model, common)
         for version in model.versions:
-            yield _version(site, model, version.reference, common, words)
+            yield _version(place, site, model, version.reference, (*common, own), words)
     yield from _log(site, common)
     ruled = [oid for path, oid in sorted(site.objects.items()) if path.startswith(f"{paths.POLICIES}/")]
     yield Page("policies", "policies", _key(common, ruled, _today()), lambda: policies_page(place, site))
@@ -88,7 +90,12 @@ def _compare(site: Contents, model: ModelContents, common: Sequence[Any]) -> Pag
 
 
 def _version(
-    site: Contents, model: ModelContents, reference: Reference, common: Sequence[Any], words: Mapping[str, str]
+    place: Workplace,
+    site: Contents,
+    model: ModelContents,
+    reference: Reference,
+    common: Sequence[Any],
+    words: Mapping[str, str],
 ) -> Page:
     found = model.by_number[reference.number]
     numbers = [one.reference.number for one in model.versions]
@@ -103,7 +110,7 @@ def _version(
     )  # fmt: skip
     return Page(
         f"models/{model.name}/v{reference.number}", "version", _key(common, made_of),
-        lambda: version_page(site, model, reference, beside, rival), lambda data: version_pictures(data, words),
+        lambda: version_page(place, site, model, reference, beside, rival), lambda data: version_pictures(data, words),
     )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from gitops_registry.drawing import Picture
 from gitops_registry.site import views
 from gitops_registry.site.pages import Page
 
@@ -29,12 +30,24 @@ _LONGEST = 20_000
 """As many signs of one text as stand on a page; what people write into a card has a limit of its own."""
 
 
-def page_html(page: Page, data: Mapping[str, Any], drawn: Mapping[str, str], site: Mapping[str, Any]) -> bytes:
-    """Return a page. `drawn` are its charts as SVG by where they stand; `site` is what all pages know: title, language, words."""
-    charts = {place: Markup(svg) for place, svg in drawn.items()}  # noqa: S704 - drawn by us, text in it escaped
+def page_html(
+    page: Page, data: Mapping[str, Any], drawn: Mapping[str, str], body: str, site: Mapping[str, Any]
+) -> bytes:
+    """Return a page. `drawn` are its charts (see `chart`) by where they stand, `body` a card as safe HTML; `site` is what all
+    pages know: title, language, words.
+    """
+    charts = {place: Markup(one) for place, one in drawn.items()}  # noqa: S704 - made by `chart`
+    safe = Markup(body)  # noqa: S704 - made by the templates of cards, which escape
     template = _environment().get_template(f"{page.template}.html.j2")
-    text = template.render(page=page, data=data, charts=charts, csp=CSP, **site)
+    text = template.render(page=page, data=data, charts=charts, body=safe, csp=CSP, **site)
     return (_BLANK.sub("\n", text).strip() + "\n").encode("utf-8", "replace")
+
+
+def chart(picture: Picture, svg: str, words: Mapping[str, str]) -> str:
+    """Return a chart as it stands in a page: the drawing, and what a script needs to draw it again, livelier."""
+    rows = escape(json.dumps(list(picture.rows), ensure_ascii=False))
+    button = f'<button type="button" class="livelier" hidden>{escape(words["interactive"])}</button>'
+    return f'<div class="picture" data-kind="{picture.kind}" data-rows="{rows}">{svg}{button}</div>'
 
 
 def page_json(data: Mapping[str, Any]) -> bytes:
@@ -69,7 +82,9 @@ def _environment() -> Environment:
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=_visible,
     )  # fmt: skip
-    environment.filters.update(number=_number, day=_day, minute=_minute, short=views.shortened, points=views.sparkline)
+    environment.filters.update(
+        number=_number, day=_day, minute=_minute, short=views.shortened, points=views.sparkline, json=_json
+    )
     return environment
 
 
@@ -81,6 +96,10 @@ def _visible(value: Any) -> Any:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in text)
+
+
+def _json(value: Any) -> Markup:
+    return escape(json.dumps(value, ensure_ascii=True))  # whole, however long
 
 
 def _number(value: float | None) -> str:

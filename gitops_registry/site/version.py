@@ -1,48 +1,77 @@
-"""The page of a version: its card, with charts, its life, and how it stands against the champion."""
+"""The page of a version: its card, with charts, and how it stands against the champion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitops_registry.card import card_data
+from gitops_registry.biography import lived
+from gitops_registry.card.content import card_content, moving
+from gitops_registry.card.rendering import BODY, tidied
 from gitops_registry.drawing import Picture
+from gitops_registry.errors import RegistryError
 from gitops_registry.policy.data import measurements
+from gitops_registry.portrait import words_as_html
+from gitops_registry.printing import Job, printed
+from gitops_registry.printing.templates import templates_of
 from gitops_registry.reference import Reference
-from gitops_registry.site import figures, views
+from gitops_registry.site import figures
 from gitops_registry.site.contents import Contents, ModelContents
+from gitops_registry.snapshot import Snapshot
+from gitops_registry.workplace import Workplace
 
 
 def version_page(
-    site: Contents, model: ModelContents, reference: Reference, beside: tuple[int | None, int | None],
-    rival: Reference | None,
+    place: Workplace, site: Contents, model: ModelContents, reference: Reference,
+    beside: tuple[int | None, int | None], rival: Reference | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return one version: its card's data, its neighbours, the champion's metrics, and what was decided about it."""
+    """Return one version: everything on its card, its neighbours, and the champion's metrics."""
     snapshot = site.snapshot
-    version = snapshot.known_version(reference)
     found = model.by_number[reference.number]
-    champion = model.by_number[rival.number] if rival and rival.number in model.by_number else None
+    champion = model.by_number.get(rival.number) if rival else None
+    history, approvals = lived(place, model.decisions_about(reference.number))
+    around = moving(
+        snapshot.known_model(model.name), reference.number, found.stage,
+        history=history, approvals=approvals, later=measurements(snapshot, reference),
+    )  # fmt: skip
     return {
-        "title": model.title, "owners": list(model.state["owners"]), "stage": found.stage, "aliases": list(found.aliases),
+        **card_content(reference, snapshot.known_version(reference), snapshot.card(*reference), around),
         "is_serving": reference.number in model.serving, "is_champion": reference.number == model.champion,
         "previous": beside[0], "next": beside[1],
         "champion": {"version": champion.reference.number, "metrics": champion.metrics} if champion else None,
-        "decisions": [views.decision(event, site) for event in model.decisions_about(reference.number)],
-        **card_data(reference, version, snapshot.card(*reference), measurements(snapshot, reference)),
     }  # fmt: skip
 
 
 def pictures(data: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Picture]:
-    """Return the charts of a version's page by the section of the card they stand in."""
-    version, champion = data["version"], data["champion"]
-    own = f"v{data['number']}"
+    """Return the charts of a version's page by the section of the card they stand in; those of slices are numbered."""
+    champion = data["champion"]
     other = words["champion_is"].format(champion["version"]) if champion else ""
     found: dict[str, Picture | None] = {
-        "confusion_matrix": figures.confusion(version["confusion_matrix"], words),
-        "metrics": figures.metrics(version["metrics"], own, champion["metrics"] if champion else None, other, words),
-    }
-    for number, part in enumerate(version["slices"]):
-        found[f"slices-{number}"] = figures.slices(part, words)
+        "metrics": figures.metrics(data["metrics"], f"v{data['version']}", champion["metrics"] if champion else None, other, words),
+        "confusion-matrix": figures.confusion(data["confusion_matrix"], words),
+    }  # fmt: skip
+    for number, part in enumerate(data["slices"]):
+        found[f"slices {number}"] = figures.slices(part, words)
     compared = next((one["formats"] for one in reversed(data["later"]) if one["formats"]), None)
     found["formats"] = figures.formats(compared, words) if compared else None
-    return {place: picture for place, picture in found.items() if picture is not None}
+    return {section: picture for section, picture in found.items() if picture is not None}
+
+
+def bodies(snapshot: Snapshot, shown: Sequence[Mapping[str, Any]], drawn: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what stands below the title of versions' pages, with their charts (safe HTML by section), in order.
+
+    A registry's own template is run in one child for all of them. Raises RegistryError where it fails.
+    """
+    templates = templates_of(snapshot)
+    jobs = []
+    for data, charts in zip(shown, drawn, strict=True):
+        sections: dict[str, str] = {}
+        for name, fragment in charts.items():
+            section = name.partition(" ")[0]
+            sections[section] = sections.get(section, "") + fragment
+        jobs.append(Job(dict(data), words_as_html(dict(data), templates), sections))
+    made = printed(BODY, templates, jobs)
+    for one in made:
+        if isinstance(one, RegistryError):
+            raise one
+    return [tidied(str(one)) for one in made]

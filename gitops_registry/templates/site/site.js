@@ -120,7 +120,7 @@
   function compare() {
     const form = document.getElementById("compare"), table = document.getElementById("compared");
     if (!form) return;
-    const { versions, lower, pair } = JSON.parse(document.getElementById("versions").textContent);
+    const { versions, lower, pair } = JSON.parse(document.getElementById("versions").dataset.told);
     const known = new Map(versions.map((one) => [one.version, one]));
     const asked = new URLSearchParams(location.hash.slice(1));
     for (const side of ["left", "right"]) {
@@ -206,14 +206,14 @@
   // ── charts
 
   function charts() {
-    for (const figure of document.querySelectorAll("figure.picture")) {
+    for (const figure of document.querySelectorAll("div.picture")) {
       const button = figure.querySelector("button");
       button.hidden = false;
       button.addEventListener("click", function () {
         button.disabled = true;
         Promise.all([load("vega.js"), load("charts.js")]).then(function () {
           const specification = structuredClone(registry.charts[figure.dataset.kind]);
-          const rows = JSON.parse(figure.querySelector("script").textContent);
+          const rows = JSON.parse(figure.dataset.rows);
           for (const data of specification.data) if (data.name === "rows") data.values = rows;
           const place = element("div", { class: "live" });
           const drawn = figure.querySelector("svg.chart");
