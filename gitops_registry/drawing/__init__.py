@@ -7,6 +7,7 @@ several processes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -32,7 +33,7 @@ _PATIENCE, _EACH = 60.0, 2.0
 _LONGEST = 1 << 30
 _ROLES = re.compile(r"""\s(?:role|aria-[a-z]+)=(?:"[^"]*"|'[^']*')""")
 _SIZE = re.compile(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]+)"[^>]*>')
-_IDS = re.compile(r'\b(id="|url\(#)')
+_IDS = re.compile(r'\b(id="|url\(#)([^")]+)')
 _LOADER = "window.vegaEmbed = vegaEmbed;"
 
 Words = Mapping[str, str]
@@ -66,9 +67,7 @@ def draw(pictures: Sequence[Picture], words: Words) -> list[str]:
         with ThreadPoolExecutor(workers) as pool:
             found = list(pool.map(lambda part: _drawn_by_a_child(part, words), parts))
         drawn = [found[at % workers][at // workers] for at in range(len(pictures))]
-    return [
-        _standing(svg, picture.told, f"c{at}") for at, (svg, picture) in enumerate(zip(drawn, pictures, strict=True))
-    ]
+    return [_standing(svg, picture) for svg, picture in zip(drawn, pictures, strict=True)]
 
 
 def specifications(words: Words) -> dict[str, Any]:
@@ -122,13 +121,16 @@ def _drawn_by_a_child(pictures: Sequence[Picture], words: Words) -> list[str]:
     return [str(json.loads(line)) for line in lines]
 
 
-def _standing(drawn: str, told: str, prefix: str) -> str:
+def _standing(drawn: str, picture: Picture) -> str:
     """Return an SVG as an element among others: scaled by its page, one image with one name, ids that no other has."""
+    # From what is drawn, not from its place among others: the same page has the same bytes, whatever else is built.
+    prefix = f"c{hashlib.sha256(json.dumps(picture).encode()).hexdigest()[:12]}"
     found = _SIZE.search(drawn)
     if found is None:
         raise RegistryError("the renderer of charts gave no SVG", hint=_INSTALL)
     width, height, box = found.groups()
     inner = _ROLES.sub("", drawn[found.end() :])
-    inner = _IDS.sub(lambda match: f"{match[1]}{prefix}-", inner)
+    ids: dict[str, str] = {}  # numbered anew: the renderer counts on from chart to chart
+    inner = _IDS.sub(lambda match: match[1] + ids.setdefault(match[2], f"{prefix}-{len(ids)}"), inner)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{width}" height="{height}" viewBox="{box}" role="img"'
-    return f'{head} aria-label="{escape(told, quote=True)}">{inner}'
+    return f'{head} aria-label="{escape(picture.told, quote=True)}">{inner}'

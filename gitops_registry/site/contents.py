@@ -6,7 +6,7 @@ The manifests come from the cache of search and the decisions from history; both
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from gitops_registry.comparison import challenger, champion
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.policy.gate import ruling
 from gitops_registry.policy.report import Facts, Judgement, Verdict
+from gitops_registry.policy.subjects import subjects
 from gitops_registry.reference import Reference
 from gitops_registry.searching import FoundVersion, find_models, find_versions
 from gitops_registry.snapshot import Snapshot
@@ -123,7 +124,7 @@ def contents(place: Workplace, *, commit_page: str = "") -> Contents:
     decisions = tuple(event for event in events(place.repository, commit) if event.changes or event.problem)
     theirs = _by_model(decisions)
     place.tell("asking the policies")
-    verdicts, problem = _verdicts(place, snapshot)
+    verdicts, problem = _verdicts(place, snapshot, theirs)
     models = tuple(
         ModelContents(
             model.name, model.state, tuple(versions[model.name]), tuple(theirs.get(model.name, ())),
@@ -152,16 +153,32 @@ def _by_model(decisions: Sequence[Event]) -> dict[str, list[Event]]:
     return {name: lived[::-1] for name, lived in found.items()}
 
 
-def _verdicts(place: Workplace, snapshot: Snapshot) -> tuple[tuple[Verdict, ...], str]:
-    """Return what the policies say of what serves, without what only a store, a forge or people could tell."""
+def _verdicts(
+    place: Workplace, snapshot: Snapshot, theirs: Mapping[str, Sequence[Event]]
+) -> tuple[tuple[Verdict, ...], str]:
+    """Return what the policies say of what serves, were it to come there today, and why they could not be asked.
+
+    What only a store, a forge or people could tell is not known here. A version that was put back into its stage is not asked
+    what rollbacks are not.
+    """
     law = snapshot.constitution
     judgement = Judgement(
         None, snapshot, (), (), Facts(now=datetime.now(UTC)), law, snapshot.access, snapshot.live_models()
     )
+    asked = [
+        replace(one, came_back=_came(theirs.get(one.reference.name, ()), one.reference.number, one.stage) > 1)
+        for one in subjects(judgement)
+    ]
     try:
-        return ruling(judgement, place.engine).verdicts, ""
+        return ruling(judgement, place.engine, asked).verdicts, ""
     except RegistryError as error:
         return (), error.message
+
+
+def _came(decisions: Sequence[Event], number: int, stage: str) -> int:
+    """Return how often decisions brought a version into a stage."""
+    moves = (change for event in decisions for change in event.changes if change.kind == "stage_transition")
+    return sum(change.version == number and change.after == stage for change in moves)
 
 
 def _contest(snapshot: Snapshot, name: str) -> tuple[int | None, int | None]:

@@ -1,0 +1,320 @@
+"""The site as files: what changed is made anew and nothing else, each page has a twin in JSON, nothing of anybody's is overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from urllib.error import HTTPError
+from xml.etree import ElementTree
+
+import pytest
+from builder import World
+
+from gitops_registry.errors import RegistryError
+from gitops_registry.manifest.facts import ConfusionMatrix
+from gitops_registry.site.building import STATE, Built, build
+from gitops_registry.site.figures import trend
+from gitops_registry.site.serving import serve
+from gitops_registry.site.words import words_in
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+MATRIX = ConfusionMatrix(labels=(0, 1), counts=((8, 2), (1, 9)))
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    world.model("fraud", title="不正検知", owners=("risk",)).version(confusion_matrix=MATRIX).version(
+        metrics={"accuracy": 0.96}
+    ).in_stage("production", 1).commit()
+    return world.model("churn").version().commit()
+
+
+def made(world: World, folder: Path, **options: bool | str) -> Built:
+    return build(world.registry.place, folder, **options)  # type: ignore[arg-type]
+
+
+def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every file of the site with its inode and bytes: a file that was not touched keeps both."""
+    return {str(file.relative_to(folder)): (file.stat().st_ino, file.read_bytes()) for file in folder.rglob("*") if file.is_file()}  # fmt: skip
+
+
+def changed(before: dict[str, tuple[int, bytes]], after: dict[str, tuple[int, bytes]]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def data(folder: Path, page: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / f"{page}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_page_has_a_twin_in_json_and_says_where_it_is(filled: World, tmp_path: Path) -> None:
+    built = made(filled, tmp_path / "site")
+    pages = {str(file.relative_to(tmp_path / "site").with_suffix("")) for file in (tmp_path / "site").rglob("*.html")}
+    twins = {
+        str(file.relative_to(tmp_path / "site").with_suffix("")) for file in (tmp_path / "site").rglob("*.json")
+    } - {".built"}
+    assert pages == twins
+    assert len(pages) == built.pages
+    assert {
+        "index",
+        "policies",
+        "audit/index",
+        "models/fraud/index",
+        "models/fraud/compare",
+        "models/fraud/v2",
+    } <= pages
+    text = (tmp_path / "site/models/fraud/v2.html").read_text(encoding="utf-8")
+    assert 'href="../../models/fraud/v2.json"' in text
+
+
+def test_the_index_says_what_serves_its_metric_its_trend_its_owners_and_what_the_policies_say(
+    filled: World, tmp_path: Path
+) -> None:
+    made(filled, tmp_path / "site")
+    models = {one["name"]: one for one in data(tmp_path / "site", "index")["models"]}  # type: ignore[attr-defined]
+    fraud = models["fraud"]
+    assert fraud["serving"] == [{"version": 1, "stage": "production", "value": 0.95}]
+    assert (fraud["metric"], fraud["trend"], fraud["owners"], fraud["title"]) == (
+        "accuracy",
+        [0.95, 0.96],
+        ["risk"],
+        "不正検知",
+    )
+    assert (fraud["policies"]["state"], fraud["policies"]["counts"]) == ("passes", {"pass": 2})
+    assert models["churn"]["policies"]["state"] == "none"
+    page = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert "不正検知" in page
+    assert '<svg class="spark"' in page
+
+
+def test_a_version_that_would_not_pass_today_is_shown_as_one(world: World, tmp_path: Path) -> None:
+    world.model("fraud").version(metrics={"accuracy": 0.5}).in_stage("production", 1).commit()
+    made(world, tmp_path / "site")
+    (fraud,) = data(tmp_path / "site", "index")["models"]  # type: ignore[misc]
+    assert fraud["policies"]["state"] == "fails"
+    assert [one["rule"] for one in fraud["policies"]["rules"]] == ["metrics"]
+    assert "0.5 is below 0.9" in (tmp_path / "site/models/fraud/index.html").read_text(encoding="utf-8")
+
+
+def test_nothing_is_written_where_nothing_changed(filled: World, tmp_path: Path) -> None:
+    made(filled, tmp_path / "site")
+    before = seen(tmp_path / "site")
+    built = made(filled, tmp_path / "site")
+    assert built.made == 0
+    assert changed(before, seen(tmp_path / "site")) - {STATE} == set()
+
+
+def test_a_decision_renews_the_pages_it_is_about_and_no_other(filled: World, tmp_path: Path) -> None:
+    made(filled, tmp_path / "site")
+    before = seen(tmp_path / "site")
+    filled.registry.set_alias("fraud", "challenger", 2)
+    built = made(filled, tmp_path / "site")
+    renewed = changed(before, seen(tmp_path / "site"))
+    decision = f"decisions/{built.commit}"
+    expected = {"index", "audit/index", "models/fraud/index", "models/fraud/v2", "models/fraud/compare", decision}
+    assert {name.rpartition(".")[0] for name in renewed if name.endswith(".html")} <= expected
+    assert {"models/fraud/v2.html", "models/fraud/index.html", f"{decision}.html", "feed.xml"} <= renewed
+    assert "models/fraud/v1.html" not in renewed
+    assert built.made <= len(expected)
+
+
+def test_a_model_that_is_gone_takes_its_pages_with_it_and_its_decisions_stay(filled: World, tmp_path: Path) -> None:
+    made(filled, tmp_path / "site")
+    filled.registry.delete("churn", reason="unused")
+    built = made(filled, tmp_path / "site")
+    assert built.removed == 3
+    assert not (tmp_path / "site/models/churn").exists()
+    assert any(
+        change["model"] == "churn" for one in data(tmp_path / "site", "audit/index")["decisions"] for change in one["changes"]  # type: ignore[attr-defined]
+    )  # fmt: skip
+
+
+def test_a_page_that_somebody_removed_is_made_again_and_fresh_makes_all(filled: World, tmp_path: Path) -> None:
+    total = made(filled, tmp_path / "site").pages
+    (tmp_path / "site/models/fraud/v1.html").unlink()
+    assert made(filled, tmp_path / "site").made == 1
+    assert made(filled, tmp_path / "site", is_anew=True).made == total
+
+
+def test_a_build_that_was_killed_is_finished_by_the_next(filled: World, tmp_path: Path) -> None:
+    """What was being written counts as not there: a page may hold the future, and its key must not say that it is the past."""
+    folder = tmp_path / "site"
+    made(filled, folder)
+    whole = seen(folder)
+    filled.registry.set_alias("fraud", "challenger", 2)
+    command = [sys.executable, "-m", "gitops_registry", "site", "build", "--out", str(folder)]
+    for delay in (0.9, 1.3, 1.7, 2.1):
+        process = subprocess.Popen(command, cwd=filled.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    filled.registry.remove_alias("fraud", "challenger")
+    made(filled, folder)
+    made(filled, tmp_path / "other")
+    now, other = seen(folder), seen(tmp_path / "other")
+    drafts = {name for name in now if Path(name).name.startswith(".") and Path(name).name not in {STATE, ".gitignore"}}
+    assert {name: content for name, (_, content) in now.items() if name not in drafts} == {
+        name: content for name, (_, content) in other.items()
+    }
+    assert whole.keys() <= now.keys()
+
+
+def test_a_folder_of_somebody_else_is_not_touched(filled: World, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/thesis.txt").write_text("mine")
+    with pytest.raises(RegistryError, match="holds files that are no site"):
+        made(filled, tmp_path / "site")
+    assert os.listdir(tmp_path / "site") == ["thesis.txt"]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RegistryError, match="is a file"):
+        made(filled, tmp_path / "file")
+
+
+def test_git_does_not_see_a_site_in_the_work_tree(filled: World) -> None:
+    assert filled.cli("site", "build").stdout.startswith("site/index.html  ")
+    assert filled.git("status", "--porcelain") == ""
+    assert filled.registry.check().refusals(frozenset()) == ()
+
+
+def test_what_was_built_says_what_a_lying_list_of_pages_cannot_make_it_remove(filled: World, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    made(filled, folder)
+    (tmp_path / "mine.html").write_text("mine")
+    told = json.loads((folder / STATE).read_text())
+    told["pages"] |= {"../mine": "x", str(tmp_path / "mine"): "x"}
+    (folder / STATE).write_text(json.dumps(told))
+    made(filled, folder)
+    assert (tmp_path / "mine.html").read_text() == "mine"
+
+
+def test_the_feed_is_atom_with_the_newest_decision_first(filled: World, tmp_path: Path) -> None:
+    filled.registry.set_alias("fraud", "challenger", 2)
+    made(filled, tmp_path / "site", url="https://models.example.com/")
+    root = ElementTree.parse(tmp_path / "site/feed.xml").getroot()
+    first = root.find(f"{ATOM}entry")
+    assert first is not None
+    assert [first.findtext(f"{ATOM}{name}") for name in ("title", "summary")] == ["fraud: alias challenger → 2"] * 2
+    link = first.find(f"{ATOM}link")
+    assert link is not None
+    assert link.attrib["href"].startswith("https://models.example.com/decisions/")
+    ids = [one.findtext(f"{ATOM}id") for one in root.iter(f"{ATOM}entry")]
+    assert len(set(ids)) == len(ids) == len(filled.git("rev-list", "--first-parent", "main").split())
+    assert all(str(one).startswith("urn:uuid:") for one in ids)
+
+
+def test_older_decisions_are_on_pages_that_stay_as_they_are(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_registry.site.pages.EACH", 3)
+    world.model("fraud").version().commit()
+    for number in range(7):
+        world.registry.describe("fraud", tags={"n": str(number)})
+    folder = tmp_path / "site"
+    made(world, folder)
+    told = [data(folder, page) for page in ("audit/index", "audit/page-3", "audit/page-2", "audit/page-1")]
+    commits = [one["commit"] for page in reversed(told[1:]) for one in reversed(page["decisions"])]  # type: ignore[arg-type]
+    assert commits == world.git("rev-list", "--first-parent", "--reverse", "main").split()
+    assert [(page["newer"], page["older"]) for page in told] == [
+        (None, "page-3"),
+        ("index", "page-2"),
+        ("page-3", "page-1"),
+        ("page-2", None),
+    ]
+    before = seen(folder)
+    world.registry.describe("fraud", tags={"n": "last"})
+    made(world, folder)
+    assert not {
+        name
+        for name in changed(before, seen(folder))
+        if name.startswith("audit/page-") and name.endswith(("-1.html", "-2.html", "-3.html"))
+    }
+
+
+def test_the_site_speaks_the_language_of_the_cards(filled: World, tmp_path: Path) -> None:
+    text = filled.read("registry.yaml").decode()
+    filled.commit({"registry.yaml": f"{text}card: {{language: ja}}\n".encode()})
+    made(filled, tmp_path / "site")
+    page = (tmp_path / "site/models/fraud/v1.html").read_text(encoding="utf-8")
+    assert '<html lang="ja">' in page
+    assert "混同行列" in page
+    assert "監査ログ" in page
+
+
+def test_both_languages_have_every_word_and_fill_in_the_same() -> None:
+    english, japanese = words_in("en"), words_in("ja")
+    own = {name: text for name, text in japanese.items() if text != english[name]}
+    assert {name for name in english if name not in own and not english[name].isupper()} <= {"rows"} | {
+        n for n in english if english[n] == japanese[n]
+    }
+    assert [name for name, text in own.items() if text.count("{") != english[name].count("{")] == []
+    assert all(text.format(1.0, 2.0, 3.0, 4.0, 5.0) for text in (*english.values(), *japanese.values()))
+
+
+def test_a_registry_without_a_model_has_a_site(world: World, tmp_path: Path) -> None:
+    built = made(world, tmp_path / "site")
+    assert "No model is registered yet." in (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert built.pages == 4
+
+
+def test_a_trend_stays_in_its_box_whatever_the_values() -> None:
+    for values in ([0.1, 0.1], [1e300, -1e300, 0.0], [float(n % 7) for n in range(400)]):
+        points = [tuple(map(float, point.split(","))) for point in trend(values).split()]
+        assert len(points) == min(len(values), 50)
+        assert all(0 <= x <= 100 and 0 <= y <= 24 for x, y in points)
+    assert trend([1.0]) == ""
+
+
+def test_the_command_line_builds_says_how_much_and_refuses_in_one_line(filled: World, tmp_path: Path) -> None:
+    told = json.loads(filled.cli("site", "build", "-o", str(tmp_path / "site"), "--json").stdout)
+    assert (told["made"], told["commit"]) == (told["pages"], filled.git("rev-parse", "main").strip())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").write_text("")
+    refused = filled.cli("site", "build", "-o", str(tmp_path / "full"), check=2)
+    assert len(refused.stderr.splitlines()) == 2
+    assert "hint: name an empty folder" in refused.stderr
+
+
+def test_the_site_is_shown_to_this_machine_alone_and_follows_the_registry(filled: World, tmp_path: Path) -> None:
+    told: list[str] = []
+    is_up = threading.Event()
+
+    def says(line: str) -> None:
+        told.append(line)
+        is_up.set()
+
+    threading.Thread(
+        target=serve, args=(filled.registry.place, tmp_path / "site"), kwargs={"port": 0, "says": says}, daemon=True
+    ).start()
+    assert is_up.wait(60)
+    address = told[0].split()[0]
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(f"{address}models/fraud/index.html") as answer:
+        assert "不正検知" in answer.read().decode()
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for path, host in (("", "models.example.com"), (STATE, "localhost"), ("models/", "localhost")):
+        request = urllib.request.Request(f"{address}{path}", headers={"Host": host})
+        with pytest.raises(HTTPError) as refused:
+            urllib.request.urlopen(request)
+        assert refused.value.code in {404, 421}
+    is_up.clear()
+    filled.registry.set_alias("fraud", "challenger", 2)
+    assert is_up.wait(60)
+    with urllib.request.urlopen(f"{address}models/fraud/v2.html") as answer:
+        assert "challenger" in answer.read().decode()
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(filled: World, tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RegistryError, match="cannot be used"):
+            serve(filled.registry.place, tmp_path / "site", port=taken.getsockname()[1], says=print)
