@@ -15,7 +15,7 @@ from gitops_registry.biography import beside
 from gitops_registry.card.content import Content, Moving, card_content
 from gitops_registry.card.form import form
 from gitops_registry.card.hub import Described, readme
-from gitops_registry.card.rendering import BODY, MARKDOWN, PAGE, Templates, stamped, tidied
+from gitops_registry.card.rendering import BODY, MARKDOWN, PAGE, Templates, stamped
 from gitops_registry.card.words import PROSE
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
@@ -64,9 +64,8 @@ def page(
     """Return a card as a page of its own, or only what stands below its title. `charts` are drawings as safe HTML, by the id of
     the section that they belong to: metrics, confusion-matrix, slices, formats, later, or a field of words.
     """
-    return tidied(
-        _one(PAGE if is_whole else BODY, templates, Job(content, words_as_html(content, templates), charts or {}))
-    )
+    job = Job(content, words_as_html(content, templates), charts or {})
+    return _one(PAGE if is_whole else BODY, templates, job).strip() + "\n"
 
 
 def words_as_html(content: Content, templates: Templates) -> dict[str, str]:
