@@ -6,7 +6,7 @@ measured since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from gitops_registry.card.rendering import BODY, MARKDOWN, PAGE, Templates, stam
 from gitops_registry.card.words import PROSE
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
+from gitops_registry.manifest.facts import Evaluation
 from gitops_registry.policy.data import measurements
 from gitops_registry.printing import Job, printed
 from gitops_registry.printing.templates import templates_of
@@ -44,18 +45,24 @@ def portrait(
     `language` is that of the labels, the registry's without one. Raises NotFound for a version or a language that there is
     not, RegistryError where the registry's own template fails or what makes pages is not installed.
     """
-    version, words = snapshot.known_version(reference), snapshot.card(*reference)
-    templates = templates_of(snapshot, language)
     if kind == "html":
-        return page(content_of_card(place, snapshot, reference), templates)
-    later = measurements(snapshot, reference)
-    if kind == "huggingface":
-        text = _one(MARKDOWN, templates, Job(card_content(reference, version, words)))
-        title = snapshot.known_model(reference.name).title
-        told = Described(reference, version, words, title, tuple(later), language or "")
-        return readme(told, stamped(text, templates).decode())
-    shown = Job(card_content(reference, version, words, Moving(later=later)))
-    return stamped(_one(MARKDOWN, templates, shown), templates).decode()
+        return page(content_of_card(place, snapshot, reference), templates_of(snapshot, language))
+    later = tuple(measurements(snapshot, reference))
+    if kind == "markdown":
+        return fixed_card(snapshot, reference, language=language, later=later)
+    version, title = snapshot.known_version(reference), snapshot.known_model(reference.name).title
+    told = Described(reference, version, snapshot.card(*reference), title, later, language or "")
+    return readme(told, fixed_card(snapshot, reference, language=language))
+
+
+def fixed_card(
+    snapshot: Snapshot, reference: Reference, *, language: str | None = None, later: Sequence[Evaluation] = ()
+) -> str:
+    """Return the card as it is committed, in the language of the registry or in another one, with what was measured `later`."""
+    templates = templates_of(snapshot, language)
+    version, words = snapshot.known_version(reference), snapshot.card(*reference)
+    job = Job(card_content(reference, version, words, Moving(later=later)))
+    return stamped(_one(MARKDOWN, templates, job), templates).decode()
 
 
 def page(
@@ -84,7 +91,14 @@ class Draft(NamedTuple):
 
 
 def draft(place: Workplace, snapshot: Snapshot, reference: Reference) -> Draft:
-    """Return the words of a version as a file to edit, in the state folder of the repository."""
+    """Return the words of a version as a file to edit, in the state folder of the repository.
+
+    Raises RegistryError for a registry that was opened at a revision: the past is not changed.
+    """
+    if place.revision is not None:
+        raise RegistryError(
+            f"this registry is read at {place.revision}, and the past is not changed", hint="leave out --revision"
+        )
     snapshot.known_version(reference)
     path = paths.card_path(*reference)
     since = snapshot.oid(path)
@@ -94,7 +108,9 @@ def draft(place: Workplace, snapshot: Snapshot, reference: Reference) -> Draft:
     if is_new:
         folder.mkdir(parents=True, exist_ok=True)
         text = form(reference, snapshot.read(path), templates_of(snapshot).labels)
-        file.write_text(text, encoding="utf-8", newline="\n")
+        begun = file.with_name(f"{file.name}.new")
+        begun.write_text(text, encoding="utf-8", newline="\n")
+        begun.replace(file)  # one that is there is whole
     return Draft(reference, file, since, is_new)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_card import THIS, full, version
 
+from gitops_registry import prose
 from gitops_registry.card.content import Content, Moving, card_content
 from gitops_registry.card.words import PROSE
+from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.facts import Environment, Evaluation, EvaluationData, Framework, Lineage, Person
 from gitops_registry.manifest.figures import FormatFigures, Group, Slice
 from gitops_registry.manifest.kinds import Card
@@ -239,6 +242,16 @@ def test_any_text_gives_tags_of_the_list_only(text: str) -> None:
     read = Read(safe_html(text))
     assert {tag for tag, _ in read.tags} <= TAGS
     assert read.wrong == []
+
+
+@pytest.mark.parametrize("missing", ["nh3", "markdown_it"])
+def test_what_is_not_installed_is_told_with_how_to_install_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reader in (prose._reader, prose._cleaner):
+        reader.cache_clear()
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(RegistryError, match="which is not installed") as caught:
+        safe_html("words")
+    assert caught.value.hint == "pip install 'gitops-registry[site]'"
 
 
 # ── the whole of it, from a registry

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import team as teams
 import yaml
-from builder import FINISHED_CARD, World
+from builder import FINISHED_CARD, World, cli
 from story import Trained
 
 from gitops_registry.manifest.kinds import Card
@@ -147,6 +148,13 @@ def test_without_an_editor_and_a_terminal_nothing_is_opened(fraud: World) -> Non
     assert "no editor is named" in done.stderr
 
 
+def test_the_past_is_not_edited(fraud: World, tmp_path: Path) -> None:
+    environment = editor(tmp_path, f"touch {tmp_path}/opened")
+    done = fraud.cli("--revision", "HEAD", "card", "edit", "fraud@1", environment=environment, check=2)
+    assert "the past is not changed" in done.stderr
+    assert not (tmp_path / "opened").exists()
+
+
 def test_a_model_may_be_called_edit_or_status(world: World) -> None:
     world.model("edit").version().commit()
     world.model("status").version().commit()
@@ -204,7 +212,7 @@ def test_a_card_is_shown_in_every_form(fraud: World) -> None:
     assert (told["name"], told["version"], told["title"], told["stage"]) == ("fraud", 1, "Fraud", "production")
     asked = (
         "date", "authors", "model_type", "architecture", "training_data", "metrics", "test_data", "intended_use", "out_of_scope", "limitations", "biases",
-        "ethical_considerations", "recommendations", "license", "owners", "lineage", "signature", "environment", "slices", "later", "history", "approvals",
+        "ethical_considerations", "recommendations", "license", "owners", "lineage", "signature", "environment", "slices", "formats", "later", "history", "approvals",
     )  # fmt: skip
     assert set(asked) <= set(told)
     html = fraud.cli("card", "fraud@1", "--format", "html", "--language", "ja").stdout
@@ -218,6 +226,8 @@ def test_the_readme_for_the_hub_is_what_the_export_writes_and_what_its_own_reade
 
     given = ("--card", str(trained.card), "--data", str(trained.data), "--target", "diagnosis")
     world.cli("register", "tumour", str(trained.model(1)), *given, "--no-onnx")
+    world.cli("evaluate", "tumour@1", str(trained.data), "--target", "diagnosis")
+    assert "Measured later" in world.cli("card", "tumour@1").stdout
     world.cli("card", "tumour@1", "--format", "huggingface", "-o", str(tmp_path / "README.md"))
     world.cli("export", "tumour@1", "--to", "huggingface", "-o", str(tmp_path / "hub"))
     assert (tmp_path / "README.md").read_bytes() == (tmp_path / "hub/README.md").read_bytes()
@@ -271,8 +281,6 @@ def test_the_next_version_is_registered_with_the_words_of_the_one_before(world: 
 
 
 def test_init_takes_a_language_that_there_is(tmp_path: Path) -> None:
-    from builder import cli
-
     assert "nobody wrote the labels of cards in 'tlh'" in cli(tmp_path, "init", "--language", "tlh").stderr
     assert not (tmp_path / ".git").exists()
     assert cli(tmp_path, "init", "--language", "ja").returncode == 0
@@ -282,3 +290,34 @@ def test_init_takes_a_language_that_there_is(tmp_path: Path) -> None:
 def test_a_card_with_words_from_before_the_new_fields_reads_as_it_did(fraud: World) -> None:
     assert fraud.registry.snapshot.card("fraud", 1) == FINISHED_CARD
     assert "architecture" not in fraud.read(CARD).decode()
+
+
+# ── history and approvals
+
+
+@pytest.mark.needs("signing")
+def test_who_approved_a_move_is_on_the_page_and_in_the_data_and_not_on_the_committed_card(tmp_path: Path) -> None:
+    team = teams.found(tmp_path / "team")
+    alice, bob = team.at("alice"), team.at("bob")
+    before = bob.read("cards/fraud/v1.md")
+    alice.cli("promote", "fraud@1", "--to", "production", "-m", "better than the old one")
+    alice.cli("push")
+    bob.git("fetch", "--quiet")
+    bob.cli("approve", "promote/fraud/1/production")
+    bob.cli("merge", "promote/fraud/1/production")
+    told = json.loads(bob.cli("card", "fraud@1", "--json").stdout)
+    (approval,) = told["approvals"]
+    assert (approval["by"], approval["attested"], approval["what"]) == (
+        "bob",
+        False,
+        "fraud: version 1 staging → production",
+    )
+    assert (told["history"][0]["actor"], told["history"][0]["signed"]) == ("Bob", True)
+    assert "fraud: version 1 staging → production" in told["history"][0]["changes"]
+    html = bob.cli("card", "fraud@1", "--format", "html").stdout
+    assert "<bdi>bob</bdi>" in html[html.index('<section id="approvals"') :]
+    assert bob.read("cards/fraud/v1.md") == before
+    shallow = tmp_path / "shallow"
+    bob.git("clone", "--quiet", "--depth", "1", bob.root.as_uri(), str(shallow))
+    found = json.loads(cli(shallow, "card", "fraud@1", "--json").stdout)
+    assert (found["history"], found["approvals"]) == (None, None)
