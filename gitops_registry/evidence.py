@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from gitops_registry import paths
 from gitops_registry.approving import Landing, consent, unplanned
-from gitops_registry.card.rendering import MARKDOWN
+from gitops_registry.card.rendering import MARKDOWN, Templates
 from gitops_registry.changes import Change
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.parsing import Commit
@@ -43,20 +44,24 @@ class Rendered(Mapping[str, bytes]):
 
     def __getitem__(self, path: str) -> bytes:
         at = paths.place_of(path)
-        if path not in self:
-            raise KeyError(path)
         reference = Reference(at.model, at.version)
+        if at.role != "rendered_card" or self._after.version(*reference) is None:
+            raise KeyError(path)
         if reference not in self._made:
             some = self._with(reference)
-            self._made = dict(zip(some, committed_cards(self._after, some, self._law), strict=True))
+            self._made = dict(zip(some, committed_cards(self._after, some, self._templates), strict=True))
         made = self._made[reference]
         if isinstance(made, RegistryError):
             raise made
         return made
 
+    @cached_property
+    def _templates(self) -> Templates:
+        return templates_of(self._law)
+
     def _with(self, reference: Reference) -> list[Reference]:
         """Return the versions that are rendered together with one."""
-        if reference not in self._wanted or not templates_of(self._law).is_own(MARKDOWN):
+        if reference not in self._wanted or not self._templates.is_own(MARKDOWN):
             return [reference]
         start = self._wanted[reference]
         some = list(self._wanted)[start : start + _TOGETHER]

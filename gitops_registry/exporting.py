@@ -23,7 +23,7 @@ from gitops_registry.exports import TARGETS, Target
 from gitops_registry.exports.subject import Subject
 from gitops_registry.git.remote import remotes
 from gitops_registry.manifest.facts import Version
-from gitops_registry.portrait import portrait
+from gitops_registry.portrait import fixed_card
 from gitops_registry.printing.templates import languages
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -109,7 +109,7 @@ def _subject(
     language = options.get("language")
     # Of a language that nobody wrote the labels of, only the people's words are.
     shown = language if language in languages(snapshot) else None
-    told = portrait(place, snapshot, reference, "markdown", language=shown)
+    told = fixed_card(snapshot, reference, language=shown)
     return Subject(
         reference, version, snapshot.card(*reference), told,
         _Files(place.store(snapshot), reference, version, folder),

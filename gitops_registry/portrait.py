@@ -6,7 +6,7 @@ measured since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,10 +15,11 @@ from gitops_registry.biography import beside
 from gitops_registry.card.content import Content, Moving, card_content
 from gitops_registry.card.form import form
 from gitops_registry.card.hub import Described, readme
-from gitops_registry.card.rendering import BODY, MARKDOWN, PAGE, Templates, stamped, tidied
+from gitops_registry.card.rendering import BODY, MARKDOWN, PAGE, Templates, stamped
 from gitops_registry.card.words import PROSE
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
+from gitops_registry.manifest.facts import Evaluation
 from gitops_registry.policy.data import measurements
 from gitops_registry.printing import Job, printed
 from gitops_registry.printing.templates import templates_of
@@ -44,18 +45,24 @@ def portrait(
     `language` is that of the labels, the registry's without one. Raises NotFound for a version or a language that there is
     not, RegistryError where the registry's own template fails or what makes pages is not installed.
     """
-    version, words = snapshot.known_version(reference), snapshot.card(*reference)
-    templates = templates_of(snapshot, language)
     if kind == "html":
-        return page(content_of_card(place, snapshot, reference), templates)
-    later = measurements(snapshot, reference)
-    if kind == "huggingface":
-        text = _one(MARKDOWN, templates, Job(card_content(reference, version, words)))
-        title = snapshot.known_model(reference.name).title
-        told = Described(reference, version, words, title, tuple(later), language or "")
-        return readme(told, stamped(text, templates).decode())
-    shown = Job(card_content(reference, version, words, Moving(later=later)))
-    return stamped(_one(MARKDOWN, templates, shown), templates).decode()
+        return page(content_of_card(place, snapshot, reference), templates_of(snapshot, language))
+    later = tuple(measurements(snapshot, reference))
+    if kind == "markdown":
+        return fixed_card(snapshot, reference, language=language, later=later)
+    version, title = snapshot.known_version(reference), snapshot.known_model(reference.name).title
+    told = Described(reference, version, snapshot.card(*reference), title, later, language or "")
+    return readme(told, fixed_card(snapshot, reference, language=language))
+
+
+def fixed_card(
+    snapshot: Snapshot, reference: Reference, *, language: str | None = None, later: Sequence[Evaluation] = ()
+) -> str:
+    """Return the card as it is committed, in the language of the registry or in another one, with what was measured `later`."""
+    templates = templates_of(snapshot, language)
+    version, words = snapshot.known_version(reference), snapshot.card(*reference)
+    job = Job(card_content(reference, version, words, Moving(later=later)))
+    return stamped(_one(MARKDOWN, templates, job), templates).decode()
 
 
 def page(
@@ -64,9 +71,8 @@ def page(
     """Return a card as a page of its own, or only what stands below its title. `charts` are drawings as safe HTML, by the id of
     the section that they belong to: metrics, confusion-matrix, slices, formats, later, or a field of words.
     """
-    return tidied(
-        _one(PAGE if is_whole else BODY, templates, Job(content, words_as_html(content, templates), charts or {}))
-    )
+    job = Job(content, words_as_html(content, templates), charts or {})
+    return _one(PAGE if is_whole else BODY, templates, job).strip() + "\n"
 
 
 def words_as_html(content: Content, templates: Templates) -> dict[str, str]:
@@ -85,7 +91,14 @@ class Draft(NamedTuple):
 
 
 def draft(place: Workplace, snapshot: Snapshot, reference: Reference) -> Draft:
-    """Return the words of a version as a file to edit, in the state folder of the repository."""
+    """Return the words of a version as a file to edit, in the state folder of the repository.
+
+    Raises RegistryError for a registry that was opened at a revision: the past is not changed.
+    """
+    if place.revision is not None:
+        raise RegistryError(
+            f"this registry is read at {place.revision}, and the past is not changed", hint="leave out --revision"
+        )
     snapshot.known_version(reference)
     path = paths.card_path(*reference)
     since = snapshot.oid(path)
@@ -95,7 +108,9 @@ def draft(place: Workplace, snapshot: Snapshot, reference: Reference) -> Draft:
     if is_new:
         folder.mkdir(parents=True, exist_ok=True)
         text = form(reference, snapshot.read(path), templates_of(snapshot).labels)
-        file.write_text(text, encoding="utf-8", newline="\n")
+        begun = file.with_name(f"{file.name}.new")
+        begun.write_text(text, encoding="utf-8", newline="\n")
+        begun.replace(file)  # one that is there is whole
     return Draft(reference, file, since, is_new)
 
 

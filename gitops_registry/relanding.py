@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gitops_registry import paths
+from gitops_registry.card.rendering import MARKDOWN, template_of
 from gitops_registry.difference import diff
 from gitops_registry.edits import next_number
 from gitops_registry.errors import Conflict
@@ -23,6 +24,8 @@ from gitops_registry.merging import land, landed_paths
 from gitops_registry.paths import place_of
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION
+from gitops_registry.printing.cards import card_files
+from gitops_registry.printing.templates import templates_of
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import FILE_MODE, Content, PathChange, Snapshot, Stored
 from gitops_registry.workplace import PREFIXES, Workplace
@@ -121,7 +124,7 @@ def _land_again(
     base, now = base or commit.parents[0], place.snapshot(tip)
     ours, theirs = repository.changed_paths(base, step), repository.changed_paths(base, tip)
     _renumber(now, ours, numbers)
-    old, new = (_renumbered(place, place.snapshot(side), numbers) for side in (base, step))
+    old, new = (_renumbered(place.snapshot(side), numbers) for side in (base, step))
     old = _with_new_models(old, now, ours)
     ours, theirs = _between(old, new, ours), _between(old, now, theirs)
     why = f"{commit.subject!r} of yours does not fit what others decided meanwhile"
@@ -136,6 +139,7 @@ def _land_again(
     if both and not diff(old, new, ours):
         raise Conflict(f"{why}: both changed the wording of {min(both)}", hint=hint)
     edits = {path: _content(new, path, content) for path, content in landed.items()}
+    edits |= _with_this_template(now.with_edits(edits), now, ours)
     after = now.with_edits(edits)
     others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
     gather = gatherer(place, tip, said=said_by(place, tip, others[0] if others else ""))
@@ -146,6 +150,16 @@ def _land_again(
     message = _said(commit.body, numbers)
     parents = [tip, *(others if is_judged else ())]
     return write_commit(repository, edits, parents=parents, message=message, author=commit.author_line)
+
+
+def _with_this_template(after: Snapshot, now: Snapshot, ours: Sequence[PathChange]) -> dict[str, bytes]:
+    """Return the cards of a step anew that another template made than the one others have by now."""
+    templates = templates_of(now)
+    places = [place_of(change.path) for change in ours if change.new_oid]
+    cards = [Reference(place.model, place.version) for place in places if place.role == "rendered_card"]
+    there = {card: after.read(paths.rendered_card_path(*card)) for card in cards if after.version(*card)}
+    old = [card for card, text in there.items() if text and template_of(text) != templates.digest(MARKDOWN)]
+    return card_files(after, old, templates) if old else {}
 
 
 def _renumber(now: Snapshot, ours: Sequence[PathChange], numbers: dict[Reference, int]) -> None:
@@ -159,7 +173,7 @@ def _renumber(now: Snapshot, ours: Sequence[PathChange], numbers: dict[Reference
             numbers[Reference(place.model, place.version)] = wanted
 
 
-def _renumbered(place: Workplace, side: Snapshot, numbers: Numbers) -> Snapshot:
+def _renumbered(side: Snapshot, numbers: Numbers) -> Snapshot:
     """Return a registry of ours as it would be had its versions the numbers they have now."""
     gone: dict[str, Content | None] = {}
     moved: dict[str, Content | None] = {}
@@ -175,8 +189,7 @@ def _renumbered(place: Workplace, side: Snapshot, numbers: Numbers) -> Snapshot:
             moved[paths.model_path(name)] = dump(_with_numbers(model, numbers), paths.model_path(name))
     after = side.with_edits({**gone, **moved})
     cards = [Reference(reference.name, number) for reference, number in numbers.items()]
-    rendered = {paths.rendered_card_path(*card): place.card(after, card) for card in cards if after.version(*card)}
-    return after.with_edits(rendered)
+    return after.with_edits(card_files(after, [card for card in cards if after.version(*card)]))
 
 
 def _with_numbers(model: Model, numbers: Numbers) -> Model:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gitops_registry import edits, paths
+from gitops_registry import edits
 from gitops_registry.deciding import Intent
-from gitops_registry.errors import RegistryError
-from gitops_registry.printing.cards import committed_cards
+from gitops_registry.printing.cards import card_files
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
 
@@ -17,11 +16,7 @@ def renaming(old: str, new: str, *, reason: str = "") -> Intent:
         written = dict(edits.rename(before, old, new))
         after = before.with_edits(written)
         cards = [Reference(new, number) for number in after.versions(new)]
-        for card, made in zip(cards, committed_cards(after, cards), strict=True):
-            if isinstance(made, RegistryError):
-                raise made
-            written[paths.rendered_card_path(*card)] = made
-        return written
+        return {**written, **card_files(after, cards)}
 
     return Intent(
         edit=edit,

@@ -15,7 +15,7 @@ from gitops_registry.card.words import PROSE, REQUIRED, empty, thin
 from gitops_registry.deciding import Intent
 from gitops_registry.errors import RegistryError
 from gitops_registry.policy.report import serving_versions
-from gitops_registry.printing.cards import committed_cards
+from gitops_registry.printing.cards import card_files, committed_cards
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
 
@@ -95,11 +95,4 @@ def renewal() -> Intent:
 
 def _renewed(before: Snapshot) -> Edits:
     wanted = [Reference(name, number) for name in before.live_models() for number in before.versions(name)]
-    written: dict[str, bytes] = {}
-    for reference, made in zip(wanted, committed_cards(before, wanted), strict=True):
-        if isinstance(made, RegistryError):
-            raise RegistryError(f"the card of {reference} cannot be rendered: {made.message}", hint=made.hint)
-        path = paths.rendered_card_path(*reference)
-        if before.read(path) != made:
-            written[path] = made
-    return written
+    return {path: made for path, made in card_files(before, wanted).items() if before.read(path) != made}

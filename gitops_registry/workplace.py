@@ -31,7 +31,7 @@ from gitops_registry.git.sources import WorkingSource
 from gitops_registry.identity import Witnesses
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
-from gitops_registry.printing.cards import committed_cards
+from gitops_registry.printing.cards import card_files
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snapshot
 from gitops_registry.storage import detached_config
@@ -296,9 +296,7 @@ class Workplace:
 
     def card(self, snapshot: Snapshot, reference: Reference) -> bytes:
         """Return the card of a version as it must be committed. Raises RegistryError where the registry's template fails."""
-        (made,) = committed_cards(snapshot, [reference])
-        if isinstance(made, RegistryError):
-            raise made
+        (made,) = card_files(snapshot, [reference]).values()
         return made
 
 

@@ -29,7 +29,7 @@ from typing import IO
 
 IMPORTED = (
     "gitops_registry.__main__", "gitops_registry.cli.main", "gitops_registry.cli.changing", "gitops_registry.cli.registering", "gitops_registry.cli.judging",
-    "gitops_registry.cli.looking", "gitops_registry.cli.starting", "gitops_registry.cli.labelling",
+    "gitops_registry.cli.looking", "gitops_registry.cli.cards", "gitops_registry.cli.starting", "gitops_registry.cli.labelling",
     "gitops_registry.cli.searching", "gitops_registry.cli.showing", "gitops_registry.cli.evaluating", "gitops_registry.cli.collecting", "gitops_registry.evaluating", "gitops_registry.cli.comparing", "gitops_registry.git.mirror", "gitops_registry.cli.using", "gitops_registry.doctor",
     "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
     "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics",

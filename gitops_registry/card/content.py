@@ -19,7 +19,7 @@ from gitops_registry.reference import Reference
 Content = dict[str, Any]
 """What a card says. `name`, `version` (its number), `title`; `date` and `authors` (who registered it, then those whom the
 words name); the facts of version.yaml by their names there; the words of card.yaml by their names there and `tags`; `later`
-(measurements since); `owners`, `stage`, `aliases`, `history` and
+(measurements since) and `formats` (the newest comparison of formats among them); `owners`, `stage`, `aliases`, `history` and
 `approvals`, which are empty on a card that is committed (`history` and `approvals` are None where nobody can know them).
 """
 _FACTS = (
@@ -57,8 +57,13 @@ def card_content(reference: Reference, version: Version, card: Card, beside: Mov
         "name": reference.name, "version": reference.number, "title": beside.title, "date": facts["created"],
         "authors": [facts["author"], *({"name": name, "email": ""} for name in words["authors"])],
         **{key: facts[key] for key in _FACTS}, **{key: words[key] for key in PROSE}, "tags": words["tags"],
-        "later": [plain(one) for one in beside.later],
+        "later": [plain(one) for one in beside.later], "formats": _newest_formats(beside.later),
         "owners": list(beside.owners), "stage": beside.stage, "aliases": list(beside.aliases),
         "history": None if beside.history is None else [dict(one) for one in beside.history],
         "approvals": None if beside.approvals is None else [dict(one) for one in beside.approvals],
     }  # fmt: skip
+
+
+def _newest_formats(later: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    found = next((one.formats for one in reversed(later) if one.formats), ())
+    return [plain(figures) for figures in found]

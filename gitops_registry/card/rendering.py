@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 
 MARKDOWN, PAGE, BODY = "card.md.j2", "card.html.j2", "card_body.html.j2"
 """The templates of the committed card, of a page, and of what stands below the title of a page."""
-RENDERING = 2
+RENDERING = 1
 """Goes up with every change here that gives other bytes for the same template: the digest on a card says so too."""
 LARGEST = 1 << 20
 """Signs that one card may have."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_LINES_OF_BLANKS = re.compile(r"\n[ \t]+(?=\n)")
 _STAMP = re.compile(rb"<!-- card template sha256:([0-9a-f]{64}) -->\n?\Z")
 
 
@@ -81,11 +80,6 @@ def template_of(card: bytes) -> str:
     """Return the digest of the template that a committed card says it was rendered by; empty where it says none."""
     found = _STAMP.search(card[-100:])
     return found[1].decode() if found else ""
-
-
-def tidied(html: str) -> str:
-    """Return a rendered page without the blank lines that templates leave behind."""
-    return _BLANK_LINES.sub("\n\n", _LINES_OF_BLANKS.sub("\n", html)).strip() + "\n"
 
 
 def rendered(

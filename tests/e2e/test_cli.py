@@ -30,6 +30,8 @@ READS = {
     "log": ["log"],
     "log NAME": ["log", "tumour", "--limit", "2"],
     "card": ["card", "tumour@2"],
+    "card status": ["card", "status"],
+    "card status NAME": ["card", "status", "tumour"],
     "plan": ["plan"],
     "plan BRANCH": ["plan", "main", "--base", "main^"],
     "check": ["check"],
@@ -121,6 +123,7 @@ DRY = {
     "rollback": ["rollback", "fraud"],
     "merge": ["merge", "promote/fraud/3/staging"],
     "card --update": ["card", "fraud@1", "--update", "--from", "{card}"],
+    "card --all": ["card", "--all"],
     "proposals close": ["proposals", "close", "promote/fraud/3/staging"],
     "init in a folder": ["init", "{folder}"],
 }

@@ -75,6 +75,21 @@ def test_promotions_of_different_versions_both_land_with_their_authors(two: tupl
     bob.cli("check")
 
 
+def test_words_land_on_a_template_that_others_changed_meanwhile(two: tuple[World, World], tmp_path: Path) -> None:
+    alice, bob = two
+    words = tmp_path / "card.yaml"
+    words.write_bytes(bob.read("models/fraud/versions/1/card.yaml") + b"contact: risk@example.com\n")
+    with Away(bob):
+        bob.cli("card", "fraud@1", "--from", str(words))
+    alice.commit(
+        {"cards/templates/card.md.j2": b"# {{ name }} {{ version }}\n\n{{ contact | text }}\n"}, "a template of ours"
+    )
+    alice.cli("push")
+    bob.cli("push")
+    assert is_level(bob)
+    assert (bob.root / "cards/fraud/v1.md").read_text().startswith("# fraud 1\n\nrisk@example.com\n")
+
+
 def test_versions_with_one_number_become_two_and_everything_said_of_them_follows(
     two: tuple[World, World], trained: Trained
 ) -> None:
