@@ -29,8 +29,16 @@ def workflows(kind: str, *, branch: str, requirement: str) -> dict[str, bytes]:
     found = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         text = file.read_text(encoding="utf-8").replace("<branch>", branch).replace("<requirement>", requirement)
+        text = text.replace("<requirement for site>", _with("site", requirement))
         found[_path(kind, file.name)] = text.encode()
     return found
+
+
+def _with(extra: str, requirement: str) -> str:
+    """Return a requirement with one more extra: `gitops-registry[s3]==1.0` → `gitops-registry[s3,site]==1.0`."""
+    name, sign, rest = requirement.partition("==")
+    plain, bracket, extras = name.partition("[")
+    return f"{plain}[{extras.removesuffix(']')},{extra}]{sign}{rest}" if bracket else f"{name}[{extra}]{sign}{rest}"
 
 
 def _path(kind: str, name: str) -> str:

@@ -156,7 +156,12 @@ class Runner:
         """
         whole = yaml.safe_load(workflow)
         told = {"event": happened, "event_name": name, "token": self.token, "server_url": self.server, **github}
-        context = {"github": told, "secrets": self.secrets, "vars": self.variables, "steps": {}}
+        context = {
+            "github": told,
+            "secrets": self.secrets,
+            "vars": self.variables,
+            "steps": {"pages": {"outputs": {"base_url": "https://acme.example.com/models"}}},
+        }
         wanted = whole["jobs"][job]
         for folder in ("work", "home", "installed"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)

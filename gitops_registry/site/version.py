@@ -7,7 +7,7 @@ from typing import Any
 
 from gitops_registry.biography import lived
 from gitops_registry.card.content import card_content, moving
-from gitops_registry.card.rendering import BODY, tidied
+from gitops_registry.card.rendering import BODY
 from gitops_registry.drawing import Picture
 from gitops_registry.errors import RegistryError
 from gitops_registry.policy.data import measurements
@@ -74,4 +74,4 @@ def bodies(snapshot: Snapshot, shown: Sequence[Mapping[str, Any]], drawn: Sequen
     for one in made:
         if isinstance(one, RegistryError):
             raise one
-    return [tidied(str(one)) for one in made]
+    return [str(one) for one in made]

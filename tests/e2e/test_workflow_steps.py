@@ -448,15 +448,16 @@ def test_the_first_push_of_all_has_nothing_to_look_back_to(hub: Hub, runner: Run
     assert landed(hub, runner, "0" * 40).code is None
 
 
-def test_cards_and_log_are_published_only_where_somebody_wants_them(hub: Hub, runner: Runner) -> None:
+def test_the_site_is_published_only_where_somebody_wants_it(hub: Hub, runner: Runner) -> None:
     assert landed(hub, runner, hub.forge.tip("main"), "site").code is None
     runner.variables["REGISTRY_PAGES"] = "true"
     ran = landed(hub, runner, hub.forge.tip("main"), "site")
     assert ran.code == 0, ran.told
     pages = runner.folder / "pages"
-    assert '<li><a href="cards/fraud/v1.md">fraud/v1.md</a>' in (pages / "index.html").read_text()
-    assert (pages / "cards/fraud/v2.md").read_bytes() == hub.at("alice").read("cards/fraud/v2.md")
-    assert json.loads((pages / "log.json").read_text())
+    assert '<a href="models/fraud/index.html" dir="auto">fraud</a>' in (pages / "index.html").read_text()
+    assert (pages / "models/fraud/v2.html").is_file()
+    assert 'href="https://acme.example.com/models/decisions/' in (pages / "feed.xml").read_text()
+    assert json.loads((pages / "audit/index.json").read_text())["decisions"][0]["url"].startswith("http")
     assert landed(hub, runner, hub.forge.tip("main"), "deploy").code == 0
 
 
