@@ -1,8 +1,8 @@
 """Charts of the site, drawn as SVG here and, where somebody asks, again in a browser.
 
 A chart is described once for each kind and language and compiled to Vega; what differs from page to page are rows of
-data. Drawing one then takes a third of the time that compiling it anew would (`benchmarks/site.py`), and many are drawn by
-several processes.
+data. Importing altair takes seconds and compiling is a third of a drawing (`benchmarks/site.py`), so what was compiled is
+kept. Many charts are drawn by several processes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from contextlib import suppress
+from functools import cached_property, lru_cache
 from html import escape
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as release_of
 from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from gitops_registry.child import talk
-from gitops_registry.drawing.charts import DATA, KINDS, Kind, compiled
+from gitops_registry.drawing import charts
+from gitops_registry.drawing.charts import DATA, KINDS, Kind
 from gitops_registry.errors import RegistryError
 
 _INSTALL = "install them: pip install 'gitops-registry[site]'"
@@ -35,8 +40,6 @@ _ROLES = re.compile(r"""\s(?:role|aria-[a-z]+)=(?:"[^"]*"|'[^']*')""")
 _SIZE = re.compile(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]+)"[^>]*>')
 _IDS = re.compile(r'\b(id="|url\(#)([^")]+)')
 _LOADER = "window.vegaEmbed = vegaEmbed;"
-
-Words = Mapping[str, str]
 
 
 class Picture(NamedTuple):
@@ -53,27 +56,14 @@ def require() -> None:
         raise RegistryError("charts need altair and vl-convert, which are not installed", hint=_INSTALL)
 
 
-def draw(pictures: Sequence[Picture], words: Words) -> list[str]:
-    """Return each picture as an SVG element that stands in a page: no script, no style, no address, ids of its own.
-
-    Raises RegistryError where the renderer does not manage one.
-    """
-    require()
-    workers = min(os.cpu_count() or 1, 4) if len(pictures) >= _MANY else 1
-    if workers == 1:
-        drawn = [_drawn_here(picture, words) for picture in pictures]
-    else:
-        parts = [pictures[start::workers] for start in range(workers)]
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(lambda part: _drawn_by_a_child(part, words), parts))
-        drawn = [found[at % workers][at // workers] for at in range(len(pictures))]
-    return [_standing(svg, picture) for svg, picture in zip(drawn, pictures, strict=True)]
-
-
-def specifications(words: Words) -> dict[str, Any]:
-    """Return Vega specifications by kind, without data, for the script that draws them again in a browser."""
-    require()
-    return {kind: compiled(kind, tuple(words.items())) for kind in KINDS}
+def version() -> str:
+    """Return a word for whatever decides on how a chart looks, but its words: the libraries and the descriptions here."""
+    try:
+        libraries = [release_of(name) for name in ("altair", "vl-convert-python")]
+    except PackageNotFoundError:
+        libraries = []
+    described = hashlib.sha256(Path(charts.__file__).read_bytes()).hexdigest()
+    return " ".join([*libraries, described])
 
 
 @lru_cache(maxsize=1)
@@ -84,41 +74,68 @@ def script() -> str:
     return str(vl_convert.javascript_bundle(_LOADER))
 
 
-def version() -> str:
-    """Return the versions of the libraries that draw; empty where they are not installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as of
+class Studio:
+    """Draws charts whose titles are in some words. `folder` is where what was compiled may be kept; nowhere without one."""
 
-    try:
-        return f"{of('altair')} {of('vl-convert-python')}"
-    except PackageNotFoundError:
-        return ""
+    def __init__(self, words: Mapping[str, str], folder: Path | None = None) -> None:
+        self._words = words
+        self._folder = folder
 
+    @cached_property
+    def specifications(self) -> Mapping[str, Any]:
+        """Vega specifications by kind, without data; also for the script that draws them again in a browser."""
+        require()
+        told = json.dumps([version(), dict(self._words)], sort_keys=True)
+        file = self._folder and self._folder / f"charts-{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
+        if file is not None:
+            with suppress(OSError, ValueError):
+                kept: dict[str, Any] = json.loads(file.read_bytes())
+                return kept
+        compiled: dict[str, Any] = {kind: charts.compiled(kind, self._words) for kind in KINDS}
+        if file is not None:
+            with suppress(OSError):  # then it is compiled again
+                draft = file.with_name(token_hex(8))
+                draft.write_text(json.dumps(compiled), encoding="utf-8")
+                draft.replace(file)
+        return compiled
 
-def _drawn_here(picture: Picture, words: Words) -> str:
-    import vl_convert
+    def draw(self, pictures: Sequence[Picture]) -> list[str]:
+        """Return each picture as an SVG element that stands in a page: no script, no style, no address, ids of its own.
 
-    specification = dict(compiled(picture.kind, tuple(words.items())))
-    specification["data"] = [
-        {**data, "values": list(picture.rows)} if data["name"] == DATA else data for data in specification["data"]
-    ]
-    try:
-        return str(vl_convert.vega_to_svg(specification))
-    except Exception as error:  # the renderer is a program of its own behind the library
-        raise RegistryError(f"a chart cannot be drawn: {error}", hint=_INSTALL) from error
+        Raises RegistryError where the renderer does not manage one.
+        """
+        workers = min(os.cpu_count() or 1, 4) if len(pictures) >= _MANY else 1
+        if workers == 1:
+            drawn = [self._here(picture) for picture in pictures]
+        else:
+            parts = [pictures[start::workers] for start in range(workers)]
+            self.specifications  # noqa: B018 - once, before they are asked for by several threads
+            with ThreadPoolExecutor(workers) as pool:
+                found = list(pool.map(self._by_a_child, parts))
+            drawn = [found[at % workers][at // workers] for at in range(len(pictures))]
+        return [_standing(svg, picture) for svg, picture in zip(drawn, pictures, strict=True)]
 
+    def _here(self, picture: Picture) -> str:
+        import vl_convert
 
-def _drawn_by_a_child(pictures: Sequence[Picture], words: Words) -> list[str]:
-    specified = {kind: compiled(kind, tuple(words.items())) for kind in {picture.kind for picture in pictures}}
-    told = {"data": DATA, "charts": specified, "jobs": [[picture.kind, list(picture.rows)] for picture in pictures]}
-    until = time.monotonic() + _PATIENCE + _EACH * len(pictures)
-    command = [sys.executable, "-I", str(Path(__file__).with_name("worker.py"))]
-    done = talk(command, json.dumps(told).encode(), until=until, longest=_LONGEST)
-    lines = done.output.splitlines()
-    if done.code or done.is_late or len(lines) != len(pictures):
-        why = " ".join(done.errors.decode(errors="replace").strip().splitlines()[-1:]) or f"exit code {done.code}"
-        raise RegistryError(f"the charts cannot be drawn: {why}", hint=_INSTALL)
-    return [str(json.loads(line)) for line in lines]
+        specified = self.specifications[picture.kind]
+        data = [{**one, "values": list(picture.rows)} if one["name"] == DATA else one for one in specified["data"]]
+        try:
+            return str(vl_convert.vega_to_svg({**specified, "data": data}))
+        except Exception as error:  # the renderer is a program of its own behind the library
+            raise RegistryError(f"a chart cannot be drawn: {error}", hint=_INSTALL) from error
+
+    def _by_a_child(self, pictures: Sequence[Picture]) -> list[str]:
+        jobs = [[picture.kind, list(picture.rows)] for picture in pictures]
+        told = {"data": DATA, "charts": self.specifications, "jobs": jobs}
+        until = time.monotonic() + _PATIENCE + _EACH * len(pictures)
+        command = [sys.executable, "-I", str(Path(__file__).with_name("worker.py"))]
+        done = talk(command, json.dumps(told).encode(), until=until, longest=_LONGEST)
+        lines = done.output.splitlines()
+        if done.code or done.is_late or len(lines) != len(pictures):
+            why = " ".join(done.errors.decode(errors="replace").strip().splitlines()[-1:]) or f"exit code {done.code}"
+            raise RegistryError(f"the charts cannot be drawn: {why}", hint=_INSTALL)
+        return [str(json.loads(line)) for line in lines]
 
 
 def _standing(drawn: str, picture: Picture) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Literal
 
 Kind = Literal["confusion", "metrics", "history", "slices", "formats"]
@@ -14,13 +13,12 @@ DATA = "rows"
 _INK, _FAINT, _ACCENT, _OTHER = "#6b7280", "#9ca3af", "#2563eb", "#d97706"
 
 
-@lru_cache(maxsize=16)
-def compiled(kind: Kind, words: tuple[tuple[str, str], ...]) -> Any:
-    """Return the Vega specification of a kind of chart with its titles in some words, without data. Not to be changed."""
+def compiled(kind: Kind, words: Mapping[str, str]) -> Any:
+    """Return the Vega specification of a kind of chart with its titles in some words, without data."""
     import altair
     import vl_convert
 
-    chart = _CHARTS[kind](altair, dict(words))
+    chart = _CHARTS[kind](altair, words)
     told = _configured(chart).to_dict()
     compiled = vl_convert.vegalite_to_vega(told)
     compiled = json.loads(compiled) if isinstance(compiled, str) else compiled

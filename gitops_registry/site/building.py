@@ -18,6 +18,7 @@ from typing import Any
 from gitops_registry import drawing
 from gitops_registry.connecting import where
 from gitops_registry.errors import RegistryError
+from gitops_registry.git.landing import state_folder
 from gitops_registry.site import rendering, views
 from gitops_registry.site.contents import Contents, contents
 from gitops_registry.site.feed import feed
@@ -60,6 +61,7 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     known = {} if is_anew else there
     site = contents(place, commit_page=_commit_page(place))
     words = words_in(site.language)
+    studio = drawing.Studio(words, _kept_in(place))
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
     found = list(pages(place, site, made_by, words))
     stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
@@ -69,11 +71,11 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     _keep(folder, {path: key for path, key in known.items() if kept.get(path) == key})
     _put(folder / ".gitignore", b"*\n")  # whoever builds below a registry does not want the pages in it
     if known.get(_ASSETS) != made_by or not (folder / "assets" / "vega.js").is_file():
-        _assets(folder, words)
+        _assets(folder, studio)
     shared = {"title": site.title, "language": site.language, "words": words}
     for start in range(0, len(stale), _AT_ONCE):
         place.tell(f"making pages: {start} of {len(stale)}")
-        _make(folder, site.snapshot, stale[start : start + _AT_ONCE], shared)
+        _make(folder, site.snapshot, studio, stale[start : start + _AT_ONCE], shared)
     _lists(folder, site, url)
     for path in gone:
         _remove(folder, path)
@@ -83,6 +85,13 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
 
 
 _ASSETS = "assets"
+
+
+def _kept_in(place: Workplace) -> Path | None:
+    try:
+        return state_folder(place.repository)
+    except RegistryError:  # nobody may write there; then nothing is kept
+        return None
 
 
 def _commit_page(place: Workplace) -> str:
@@ -99,10 +108,12 @@ def _commit_page(place: Workplace) -> str:
 # ── making pages
 
 
-def _make(folder: Path, snapshot: Snapshot, some: Sequence[Page], shared: Mapping[str, Any]) -> None:
+def _make(
+    folder: Path, snapshot: Snapshot, studio: drawing.Studio, some: Sequence[Page], shared: Mapping[str, Any]
+) -> None:
     shown = [page.show() for page in some]
     wanted = [page.draw(data) for page, data in zip(some, shown, strict=True)]
-    drawn = iter(drawing.draw([picture for charts in wanted for picture in charts.values()], shared["words"]))
+    drawn = iter(studio.draw([picture for charts in wanted for picture in charts.values()]))
     charts = [
         {name: rendering.chart(picture, next(drawn), shared["words"]) for name, picture in own.items()}
         for own in wanted
@@ -116,11 +127,11 @@ def _make(folder: Path, snapshot: Snapshot, some: Sequence[Page], shared: Mappin
         _put(folder / f"{page.path}.json", rendering.page_json(data))
 
 
-def _assets(folder: Path, words: Mapping[str, str]) -> None:
+def _assets(folder: Path, studio: drawing.Studio) -> None:
     for name in ("site.css", "theme.js", "site.js"):
         _put(folder / "assets" / name, rendering.asset(name).encode())
     _put(folder / "assets" / "vega.js", drawing.script().encode())
-    _put(folder / "assets" / "charts.js", _script("charts", drawing.specifications(words)))
+    _put(folder / "assets" / "charts.js", _script("charts", studio.specifications))
 
 
 def _lists(folder: Path, site: Contents, url: str) -> None:
