@@ -30,9 +30,8 @@ PROSE = (
 """The fields of `card.yaml` that hold people's words, in the order of the card."""
 VOLUNTARY = frozenset({"architecture", "biases", "test_data", "recommendations"})
 """Fields that came later: nobody is asked for them, so that no card is unfinished for want of a field it never had."""
-_FEWEST = {"description": 2, "intended_use": 3, "limitations": 3, "training_data": 3}
-"""Words a required field has at least; what a model is can be said in two."""
-_FEWEST_LETTERS = 10
+_FEWEST = {"description": (2, 5), "intended_use": (3, 10), "limitations": (3, 10), "training_data": (3, 10)}
+"""Words and letters that a required field has at least; what a model is can be said in two words."""
 _FEWEST_SIGNS = 4
 """Signs that are enough in a script that writes no spaces between words."""
 
@@ -106,7 +105,8 @@ def _has_substance(field: str, text: str) -> bool:
     letters = sum(map(len, words))
     if signs >= _FEWEST_SIGNS:
         return True
-    return len(words) + signs >= _FEWEST[field] and letters + 2 * signs >= _FEWEST_LETTERS
+    fewest_words, fewest_letters = _FEWEST[field]
+    return len(words) + signs >= fewest_words and letters + 2 * signs >= fewest_letters
 
 
 def _names(*more: Iterable[str]) -> dict[str, tuple[str, ...]]:
