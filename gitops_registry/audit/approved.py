@@ -7,7 +7,7 @@ brought follows from the decisions before it, and so does who decided about the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gitops_registry.approving import Word, brought_up, may_approve, may_reject, touched, unplanned, word_of
 from gitops_registry.audit.decision import Approval, Grade
@@ -29,14 +29,15 @@ _REVIEW = re.compile(r"(?P<member>\S+) \S+ review:\S+ commit:[0-9a-f]{40} plan:(
 
 
 class Agreement:
-    """What is known of the decisions so far, and of the proposals that they landed. `see` is told of each, oldest first."""
+    """What is known of the proposals that the decisions after a commit, up to a tip, landed. `see` is told of each, oldest first.
 
-    def __init__(self, repository: Repository, witnesses: Witnesses, tip: str, after: str = "") -> None:
+    `is_whole`: every decision in between is told, so that who decided about the same since is known without asking git.
+    """
+
+    def __init__(self, repository: Repository, witnesses: Witnesses, tip: str, after: str, *, is_whole: bool) -> None:
         self._repository, self._witnesses = repository, witnesses
-        self._tip, self._after = tip, after
-        self._graph: dict[str, tuple[str, ...]] | None = None
-        self._order: dict[str, int] = {}
-        self._landed: set[str] = set()
+        self._tip, self._after, self._is_whole = tip, after, is_whole
+        self._landed: dict[str, list[str]] | None = None
         self._position: dict[str, int] = {}
         self._touched: dict[str, int] = {}
 
@@ -44,7 +45,6 @@ class Agreement:
         """Take note of a decision, after it was asked about."""
         at = len(self._position)
         self._position[step.commit.oid] = at
-        self._landed.add(step.commit.oid)
         for change in step.changed:
             model = place_of(change.path).model
             for name in (f"models/{model}", f"cards/{model}") if model else ():
@@ -53,22 +53,12 @@ class Agreement:
 
     def contributed(self, step: Step) -> list[tuple[Commit, bytes]] | None:
         """Return the commits that a merge landed, oldest first, with their bytes; None where they are more than anybody reads."""
-        if self._graph is None:
-            self._graph = graph(self._repository, self._tip, self._after)
-            self._order = {oid: at for at, oid in enumerate(self._graph)}
-        own: dict[str, None] = {}
-        waiting = list(step.commit.parents[1:])
-        while waiting:
-            oid = waiting.pop()
-            if oid in own or oid in self._landed or oid not in self._graph or oid == step.parent:
-                continue
-            own[oid] = None
-            waiting += self._graph[oid]
-        self._landed |= own.keys()
+        if self._landed is None:
+            self._landed = _landed(graph(self._repository, self._tip, self._after), self._tip)
+        own = self._landed.get(step.commit.oid, [])
         if len(own) > _MOST:
             return None
-        oldest_first = sorted(own, key=self._order.__getitem__, reverse=True)
-        found = self._repository.objects.get_many(oldest_first, limit=_LARGEST)
+        found = self._repository.objects.get_many(own, limit=_LARGEST)
         return [
             (parse_commit(one.oid, one.data), one.data) for one in found if one is not None and one.data is not None
         ]
@@ -93,7 +83,7 @@ class Agreement:
         for word, signature in words:
             digest = digest or plan_digest(changes, unplanned(step.changed, law))
             problem = _unheard(word, signature, law, changes) or self._void(
-                word, signature.member, wrote, digest, changes
+                word, step.parent, signature.member in wrote, digest, changes
             )
             found_words.append(_approval(word, signature, access, problem))
         return [*self._standing(found_words), *_reviews(step.commit, access, signer)]
@@ -120,30 +110,51 @@ class Agreement:
         is_same = approval.member == rejection.member
         return is_same and self._repository.is_ancestor(rejection.source, approval.source)
 
-    def _void(self, word: Word, member: str, wrote: set[str], digest: str, changes: Sequence[Change]) -> str:
+    def _void(self, word: Word, parent: str, is_author: bool, digest: str, changes: Sequence[Change]) -> str:
         """Say why an approval does not hold for a plan; empty where it does, and for a rejection."""
         if word.kind == "reject":
             return ""
-        if member in wrote:
-            return f"{member} wrote part of it"
+        if is_author:
+            return "whoever gave it wrote part of it"
         if word.plan != digest:
             return "it approves another plan than what landed"
-        return self._outdated(word.base, changes)
+        return self._outdated(word.base, parent, changes)
 
-    def _outdated(self, base: str, changes: Sequence[Change]) -> str:
-        at = self._position.get(base)
-        if at is None and self._after:  # before what is read here, or nowhere: git knows
-            repository = self._repository
-            previous = next(reversed(self._position), self._after)
-            if not repository.follows(self._after, base):
+    def _outdated(self, base: str, parent: str, changes: Sequence[Change]) -> str:
+        at = self._position.get(base) if self._is_whole else None
+        if at is None and (self._after or not self._is_whole):  # before what is read here, or nowhere: git knows
+            if not self._repository.follows(parent, base):
                 return f"it was judged on {base[:12]}, which is no decision here"
-            newer = repository.first_step(previous, base, *touched(changes))
+            newer = self._repository.first_step(parent, base, *touched(changes))
             return f"{newer[:12]} decided about the same since" if newer else ""
         if at is None:
             return f"it was judged on {base[:12]}, which is no decision here"
         if any(self._touched.get(path, -1) > at for path in touched(changes)):
             return "somebody decided about the same since"
         return ""
+
+
+def _landed(parents: Mapping[str, tuple[str, ...]], tip: str) -> dict[str, list[str]]:
+    """Return decision → the commits that it brought and none before it, oldest first, of those decisions that brought any."""
+    order = {oid: at for at, oid in enumerate(parents)}
+    line: list[str] = []
+    at = tip
+    while at in parents:
+        line.append(at)
+        at = (parents[at] or ("",))[0]
+    known, found = set[str](), {}
+    for decision in reversed(line):
+        known.add(decision)
+        waiting, own = list(parents[decision][1:]), set[str]()
+        while waiting:
+            oid = waiting.pop()
+            if oid not in own and oid not in known and oid in parents:
+                own.add(oid)
+                waiting += parents[oid]
+        known |= own
+        if own:
+            found[decision] = sorted(own, key=order.__getitem__, reverse=True)
+    return found
 
 
 def _unheard(word: Word, signature: Signature, law: Snapshot, changes: Sequence[Change]) -> str:
@@ -170,7 +181,8 @@ def _reviews(commit: Commit, access: Access, signer: str) -> list[Approval]:
         problem = "" if access.member(name) else "it names no member of that time"
         problem = problem if signer else "nobody signed the decision that names it"
         grade: Grade = "attested" if signer else "claimed"
-        found.append(Approval(name, grade, told, match["plan"] if match else "", role_of(access, name), problem))
+        source = told.removeprefix(f"{name} ") if name else told
+        found.append(Approval(name, grade, source, match["plan"] if match else "", role_of(access, name), problem))
     return found
 
 

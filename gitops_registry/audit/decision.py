@@ -72,13 +72,10 @@ class Approval(NamedTuple):
 
     def __str__(self) -> str:
         """`approved by bob (signed)`."""
-        how = {"verified": "signed", "attested": "a review, as whoever decided wrote it down"}.get(
-            self.grade, "a claim"
-        )
+        how = "signed" if self.grade == "verified" else f"{self.source}, {self.grade}"
         word = "rejected" if self.is_rejection else "approved"
-        return f"{word} by {self.member or 'nobody known'} ({how})" + (
-            f", which does not count: {self.problem}" if self.problem else ""
-        )
+        void = f", which does not count: {self.problem}" if self.problem else ""
+        return f"{word} by {self.member or 'nobody known'} ({how}){void}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -121,7 +118,7 @@ class Event:
         """What stands behind it, in words: `signed by alice`, or why nobody's word does."""
         if self.attested is not None:
             return str(self.attested)
-        return str(self.signature) if self.signature else "claimed: no member had a key then"
+        return str(self.signature) if self.signature else "no member had a key then"
 
     @property
     def pull_request(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gitops_registry.audit.approved import Agreement, role_of
 from gitops_registry.audit.decision import Approval, Event, attested_by
@@ -10,6 +10,7 @@ from gitops_registry.audit.walking import Step, Walk, is_readable, is_registry
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff
 from gitops_registry.errors import ManifestError, NotFound, RegistryError
+from gitops_registry.git.line import ids
 from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import Repository
 from gitops_registry.identity import Signature, Witnesses
@@ -31,11 +32,25 @@ def decisions(repository: Repository, tip: str, after: str = "") -> Iterator[Eve
 def judged(
     repository: Repository, witnesses: Witnesses, tip: str, after: str = ""
 ) -> Iterator[tuple[Step, Event | None, Landed | None]]:
-    """Yield every step with the decision it is (None where it decides nothing) and the commits that it landed, which are None
-    where they are more than anybody reads.
+    """Yield every step up to `tip`, oldest first, with the decision it is (None where it decides nothing) and the commits that it
+    landed, which are None where they are more than anybody reads.
     """
-    agreement = Agreement(repository, witnesses, tip, after)
-    for step in Walk(repository, tip, after).steps():
+    commits = ids(repository, tip, after)[::-1]
+    return _judged(Walk(repository, commits), witnesses, Agreement(repository, witnesses, tip, after, is_whole=True))
+
+
+def some(repository: Repository, witnesses: Witnesses, commits: Sequence[str]) -> Iterator[tuple[str, Event | None]]:
+    """Yield those commits of one line, which are given oldest first, each with the decision it is."""
+    first = repository.commit(commits[0]).parents
+    agreement = Agreement(repository, witnesses, commits[-1], first[0] if first else "", is_whole=False)
+    for step, event, _ in _judged(Walk(repository, commits), witnesses, agreement):
+        yield step.commit.oid, event
+
+
+def _judged(
+    walk: Walk, witnesses: Witnesses, agreement: Agreement
+) -> Iterator[tuple[Step, Event | None, Landed | None]]:
+    for step in walk.steps():
         landed = agreement.contributed(step) if len(step.commit.parents) > 1 else []
         event = _event(witnesses, agreement, step, landed)
         yield step, event, landed

@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
+from gitops_registry import paths
 from gitops_registry.audit.decision import Event
-from gitops_registry.audit.deriving import decisions
+from gitops_registry.audit.deriving import some
+from gitops_registry.audit.storing import event_of, text_of
+from gitops_registry.catalog.events import KeptEvents
 from gitops_registry.changes import Change
+from gitops_registry.git.line import ids
 from gitops_registry.git.repository import Repository
+from gitops_registry.history import past
+from gitops_registry.identity import Witnesses
 from gitops_registry.reference import Reference
 
+_FEW, _MOST = 120, 5_000
+"""Decisions that are read together: at first, and later on."""
 
-def events(repository: Repository, tip: str, *, name: str = "", limit: int | None = None) -> Iterator[Event]:
+
+def events(
+    repository: Repository, tip: str, *, name: str = "", limit: int | None = None, anew: bool = False
+) -> Iterator[Event]:
     """Yield the decisions that touched a model under all its names (or anything, without a name), newest first.
 
-    Raises RegistryError in a shallow clone.
+    What was read before is shown as it was kept, in a file that whoever owns the disk can write; `anew` reads all of it from
+    git. Raises RegistryError in a shallow clone.
     """
-    found: Iterable[Event] = reversed(list(decisions(repository, tip)))
-    return islice(about(found, name) if name else iter(found), limit)
+    commits = (oid for _, oid, _ in past(repository, tip, name, _folders)) if name else _line(repository, tip)
+    found = (event for event in _read(repository, commits, anew=anew) if event is not None)
+    return islice(found, limit)
 
 
-def about(found: Iterable[Event], name: str) -> Iterator[Event]:
-    """Yield those decisions, newest first, that touched a model, which is called `name` by the newest one."""
-    called = name
-    for event in found:
-        renamed = next((c for c in event.changes if c.kind == "model_renamed" and c.after == called), None)
-        if renamed is not None or called in event.touched:
-            yield event
-        called = renamed.model if renamed is not None else called
+def _folders(called: str) -> tuple[str, ...]:
+    return (f"{paths.MODELS}/{called}", f"cards/{called}")
 
 
-def life(repository: Repository, tip: str, reference: Reference) -> Iterator[Event]:
+def _line(repository: Repository, tip: str) -> Iterator[str]:
+    """Yield the commits of the line newest first; whoever asks for few waits for few."""
+    first = ids(repository, tip, limit=_FEW)
+    yield from first
+    if len(first) == _FEW:
+        yield from ids(repository, tip)[_FEW:]
+
+
+def _read(repository: Repository, commits: Iterable[str], *, anew: bool) -> Iterator[Event | None]:
+    """Yield what commits of one line, newest first, decided, in blocks that grow: kept ones as they were kept."""
+    witnesses = Witnesses(repository)
+    kept = None if anew else KeptEvents(repository.common_dir / "gitops-registry")
+    size, coming = _FEW, iter(commits)
+    while block := list(islice(coming, size)):
+        texts = kept.get(block) if kept else {}
+        found: dict[str, Event | None] = {}
+        for oid, text in texts.items():
+            with suppress(ValueError):
+                found[oid] = event_of(text)
+        missing = [oid for oid in block[::-1] if oid not in found]
+        if missing:
+            new = dict(some(repository, witnesses, missing))
+            if kept:
+                kept.put((oid, text_of(event)) for oid, event in new.items())
+            found |= new
+        yield from (found.get(oid) for oid in block)
+        size = min(size * 4, _MOST)
+
+
+def life(repository: Repository, tip: str, reference: Reference, *, anew: bool = False) -> Iterator[Event]:
     """Yield the decisions about one version, newest first, each with what it did to that version and nothing else.
 
     Raises RegistryError in a shallow clone.
     """
-    yield from of_version(events(repository, tip, name=reference.name), reference)
+    yield from of_version(events(repository, tip, name=reference.name, anew=anew), reference)
 
 
 def of_version(found: Iterable[Event], reference: Reference) -> Iterator[Event]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gitops_registry import paths
 from gitops_registry.errors import Damaged, ManifestError
-from gitops_registry.git.line import line
+from gitops_registry.git.line import steps_of
 from gitops_registry.git.parsing import Commit, parse_commit
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import RevisionSource
@@ -55,35 +55,39 @@ class Step:
 
 
 class Walk:
-    """The decisions from the beginning (or after a commit) to a tip. It can be gone once."""
+    """Decisions of one line, oldest first, told by their commits; where they follow each other no tree is read. It can be gone once."""
 
-    def __init__(self, repository: Repository, tip: str, after: str = "") -> None:
+    def __init__(self, repository: Repository, commits: Sequence[str]) -> None:
         self.repository = repository
-        self.tip, self.after = tip, after
-        self._base = repository.source(after) if after else None
+        self._commits = commits
+        self._base: RevisionSource | None = None
         self._now: dict[str, str] = {}
         self._ahead: dict[str, bytes] = {}
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self.parsed: OrderedDict[tuple[str, str, type[Document]], Parsed[Document]] = OrderedDict()
 
     def steps(self) -> Iterator[Step]:
-        """Yield the decisions, oldest first. Raises RegistryError in a shallow clone, Damaged where git lost a commit."""
-        found = line(self.repository, self.tip, self.after)
-        previous = self.after
+        """Yield the decisions. Raises Damaged where git lost a commit."""
+        found = steps_of(self.repository, self._commits)
+        previous = None
         while some := list(islice(found, _AT_ONCE)):
-            commits = self.repository.objects.get_many([oid for oid, _ in some], limit=_LARGEST_COMMIT)
-            told = list(zip(some, commits, strict=True))
+            commits = list(self.repository.objects.get_many([oid for oid, _ in some], limit=_LARGEST_COMMIT))
             self._fetch(changed for _, changed in some)
-            for (oid, changed), commit in told:
-                if commit is None or commit.data is None:
+            for (oid, changed), raw in zip(some, commits, strict=True):
+                if raw is None or raw.data is None:
                     raise Damaged(
                         f"git has lost the commit {oid[:12]}, or it is larger than 1 MiB", hint="see: git fsck"
                     )
-                edits = {path.path: "" if path.new_mode == _SUBMODULE else path.new_oid for path in changed}
-                before = _Seen(_Side(self, previous or EMPTY_TREE, {}))
-                after = _Seen(_Side(self, oid, edits))
-                yield Step(commit.data, parse_commit(oid, commit.data), changed, before, after)
-                self._now.update(edits)
+                commit = parse_commit(oid, raw.data)
+                parent = commit.parents[0] if commit.parents else ""
+                if parent != previous:
+                    self._base, self._now = self.repository.source(parent) if parent else None, {}
+                was = {path.path: "" if path.old_mode == _SUBMODULE else path.old_oid for path in changed}
+                becomes = {path.path: "" if path.new_mode == _SUBMODULE else path.new_oid for path in changed}
+                before = _Seen(_Side(self, parent or EMPTY_TREE, was))
+                after = _Seen(_Side(self, oid, becomes))
+                yield Step(raw.data, commit, changed, before, after)
+                self._now.update(becomes)
                 previous = oid
 
     def _fetch(self, changes: Iterator[Sequence[PathChange]]) -> None:
@@ -103,10 +107,10 @@ class Walk:
         }
 
     def now(self, path: str) -> str:
-        """Return the object of a path before the decision at hand; empty where there is none."""
+        """Return the object that the decision at hand finds at a path, and leaves there; empty where there is none."""
         found = self._now.get(path)
         if found is None:
-            found = self._base.oid(path) if self._base is not None else ""
+            found = self._now[path] = self._base.oid(path) if self._base is not None else ""
         return found
 
     def blob(self, oid: str, path: str, limit: int) -> bytes | None:
@@ -115,7 +119,7 @@ class Walk:
         if data is None:
             data = self._kept.get(oid)
         if data is None or len(data) > limit:
-            source = self.repository.source(self.tip)
+            source = self.repository.source(EMPTY_TREE)
             data = source.read_object(oid, path, limit)
         if data is not None and place_of(path).role in _READ:
             self._kept[oid] = data
@@ -129,14 +133,14 @@ class Walk:
 
 
 class _Side:
-    """One side of a decision as a source: what it changes, and below that what the decisions before it left."""
+    """One side of a decision as a source: what changes, as it is on that side, and for the rest what earlier decisions left."""
 
-    def __init__(self, walk: Walk, commit: str, edits: Mapping[str, str]) -> None:
+    def __init__(self, walk: Walk, commit: str, own: Mapping[str, str]) -> None:
         self.label = commit[:12]
-        self._walk, self._commit, self._edits = walk, commit, edits
+        self._walk, self._commit, self._own = walk, commit, own
 
     def oid(self, path: str) -> str:
-        found = self._edits.get(path)
+        found = self._own.get(path)
         return self._walk.now(path) if found is None else found
 
     def read(self, path: str, limit: int) -> bytes | None:

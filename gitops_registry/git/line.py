@@ -1,8 +1,8 @@
-"""The line of decisions, oldest first, in bulk: one git process however many there are, and nothing held."""
+"""The line of decisions in bulk: one git process however many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gitops_registry.git.parsing import changes_in
 from gitops_registry.git.process import streamed
@@ -10,20 +10,15 @@ from gitops_registry.git.repository import Repository
 from gitops_registry.snapshot import PathChange
 
 
-def line(repository: Repository, tip: str, after: str = "") -> Iterator[tuple[str, list[PathChange]]]:
-    """Yield the first-parent steps that lead to `tip` (those after a commit, where one is given), oldest first, each with
-    all the paths it changed.
-
-    Raises RegistryError in a shallow clone, where the first step would look like the beginning.
-    """
-    repository.need_history("the log")
+def steps_of(repository: Repository, commits: Iterable[str]) -> Iterator[tuple[str, list[PathChange]]]:
+    """Yield those commits in their order, each with all the paths it changed against its first parent."""
     words = (
-        "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--stdin", "--reverse", "--no-show-signature",
+        "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-walk=unsorted", "--stdin", "--no-show-signature",
         "--no-color", "--no-notes", "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative",
         "--no-abbrev", "--ignore-submodules=none", "--format=%H",
     )  # fmt: skip
     step: tuple[str, list[PathChange]] | None = None
-    with streamed(repository.folder, *words, stdin=_range(tip, after)) as tokens:
+    with streamed(repository.folder, *words, stdin="".join(f"{oid}\n" for oid in commits).encode()) as tokens:
         for oid, change in changes_in(tokens, commits=True):
             if oid:
                 if step:
@@ -35,11 +30,14 @@ def line(repository: Repository, tip: str, after: str = "") -> Iterator[tuple[st
         yield step
 
 
-def ids(repository: Repository, tip: str, *, limit: int | None = None) -> list[str]:
-    """Return the commits of the line that leads to `tip`, newest first. Raises RegistryError in a shallow clone."""
+def ids(repository: Repository, tip: str, after: str = "", *, limit: int | None = None) -> list[str]:
+    """Return the commits of the line that leads to `tip` (after a commit, where one is given), newest first.
+
+    Raises RegistryError in a shallow clone, where the first one would look like the beginning.
+    """
     repository.need_history("the log")
     count = () if limit is None else (f"--max-count={limit}",)
-    return repository.run("rev-list", "--first-parent", *count, tip).split()
+    return repository.run("rev-list", "--first-parent", *count, tip, *([f"^{after}"] if after else [])).split()
 
 
 def graph(repository: Repository, tip: str, after: str = "") -> dict[str, tuple[str, ...]]:
@@ -47,7 +45,3 @@ def graph(repository: Repository, tip: str, after: str = "") -> dict[str, tuple[
     told = repository.run("rev-list", "--topo-order", "--parents", tip, *([f"^{after}"] if after else []))
     rows = (row.split(" ") for row in told.splitlines())
     return {oid: tuple(parents) for oid, *parents in rows}
-
-
-def _range(tip: str, after: str) -> bytes:
-    return f"{tip}\n{f'^{after}' if after else ''}\n".encode()
