@@ -7,15 +7,13 @@ a version to return, raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from gitops_registry.bookkeeping import Bookkeeping
 from gitops_registry.delivery import Delivery
 from gitops_registry.intake import Intake
-from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.team import Team
@@ -23,10 +21,6 @@ from gitops_registry.verbs import Verbs
 from gitops_registry.workplace import Workplace, place_at
 
 if TYPE_CHECKING:
-    from gitops_registry.audit.anchors import Anchor
-    from gitops_registry.audit.decision import Event
-    from gitops_registry.audit.entries import Entry
-    from gitops_registry.audit.wanted import Wanted
     from gitops_registry.changes import Change
     from gitops_registry.comparison import Compared
     from gitops_registry.evaluating import Remeasured
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
     from gitops_registry.using import RegisteredModel
 
 
-class Registry(Verbs, Intake, Team, Delivery):
+class Registry(Verbs, Intake, Team, Delivery, Bookkeeping):
     """One registry, read at a revision or at its newest state."""
 
     @classmethod
@@ -87,65 +81,6 @@ class Registry(Verbs, Intake, Team, Delivery):
         """Return the registry at one moment and the version that is meant there."""
         snapshot = self.snapshot
         return snapshot, snapshot.resolve_named(name, version)
-
-    def log(
-        self, name: str = "", *, limit: int | None = None, wanted: Wanted | None = None, anew: bool = False
-    ) -> Iterator[Event]:
-        """Yield the decisions about a model, under all its names, or one version (`fraud@3`); about everything, without a name.
-
-        Newest first, those that are `wanted`, at most `limit` of them. What was read before comes from a cache that whoever owns
-        the disk can write; `anew` reads all of it from git. A deleted model and an old name have a history too. Raises NotFound.
-        """
-        from gitops_registry.audit.ledger import events, of_version
-
-        name, _, version = name.partition("@")
-        known = self._logged(name) if name else ""
-        number = self._numbered(known, version) if version else None
-        found = events(self._place.repository, self._place.commit(), name=known, anew=anew)
-        if number is not None:
-            found = of_version(found, Reference(known, number))
-        return islice(wanted.of(found) if wanted else found, limit)
-
-    def _logged(self, name: str) -> str:
-        snapshot = self.snapshot
-        known = snapshot.present_name(name)
-        model = snapshot.model(known) if not name_problem(known) else None
-        if model is None or not model.removed:
-            snapshot.known_model(known)  # a deleted one has a history too
-        return known
-
-    def _numbered(self, name: str, version: str) -> int:
-        plain = version.lower().removeprefix("v")
-        is_number = plain.isascii() and plain.isdigit() and 0 < len(plain) < 10
-        return int(plain) if is_number else self.snapshot.resolve(f"{name}@{version}").number
-
-    def at(self, moment: datetime) -> Self:
-        """Return the registry as it was after the last decision by a moment. Raises NotFound where there was none yet."""
-        from gitops_registry.audit.wanted import at
-
-        place = self._place
-        revision = at(place.repository, place.commit(), moment)
-        return type(self)(Workplace(place.repository, revision=revision, progress=place.progress, mirror=place.mirror))
-
-    def history(self, name: str, version: int | str = "", *, anew: bool = False) -> Iterator[Event]:
-        """Yield the decisions about one version, newest first: registered, promoted, named, … Raises RegistryError in a
-        shallow clone.
-        """
-        from gitops_registry.audit.ledger import life
-
-        return life(self._place.repository, self._place.commit(), self.resolve(name, version), anew=anew)
-
-    def denials(self) -> Iterator[Entry]:
-        """Yield the pushes that a hook turned away here, oldest first, as events; nothing in a repository that is no server's."""
-        from gitops_registry.audit.recorded import denied
-
-        return denied(self._place.repository)
-
-    def anchor(self, root: str = "") -> Anchor:
-        """Return what outside of the history says how it begins: the root that git's configuration pins, or the one given."""
-        from gitops_registry.audit.anchors import anchor
-
-        return anchor(self._place.repository, self._place.commit(), root)
 
     def compare(self, left: str, right: str = "") -> Compared:
         """Compare two versions; one with the champion of its model; or, of a model's bare name, champion and challenger.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from gitops_registry.git.parsing import changes_in
 from gitops_registry.git.process import streamed
@@ -10,13 +10,15 @@ from gitops_registry.git.repository import Repository
 from gitops_registry.snapshot import PathChange
 
 
-def steps_of(repository: Repository, commits: Iterable[str]) -> Iterator[tuple[str, list[PathChange]]]:
+def steps_of(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, list[PathChange]]]:
     """Yield those commits in their order, each with all the paths it changed against its first parent."""
     words = (
         "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-walk=unsorted", "--stdin", "--no-show-signature",
         "--no-color", "--no-notes", "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative",
         "--no-abbrev", "--ignore-submodules=none", "--format=%H",
     )  # fmt: skip
+    if not commits:  # git would take none for HEAD
+        return
     step: tuple[str, list[PathChange]] | None = None
     with streamed(repository.folder, *words, stdin="".join(f"{oid}\n" for oid in commits).encode()) as tokens:
         for oid, change in changes_in(tokens, commits=True):
