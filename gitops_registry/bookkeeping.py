@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitops_registry.audit.decision import Event
     from gitops_registry.audit.entries import Entry
     from gitops_registry.audit.wanted import Wanted
+    from gitops_registry.auditing.compliance import Answer
     from gitops_registry.auditing.exporting import Export
     from gitops_registry.auditing.outlets import Format
     from gitops_registry.auditing.verification import Verification
@@ -115,3 +116,21 @@ class Bookkeeping:
 
         kept = read(Path(checkpoint)) if checkpoint is not None else None
         return Verification(self._place, kept, root, objects)
+
+    def audit_report(self, name: str) -> dict[str, Any]:
+        """Return the report of a model, also of one that was deleted, as JSON-ready data. Raises NotFound."""
+        from gitops_registry.auditing.casebook import Casebook
+        from gitops_registry.auditing.report import report
+
+        return report(Casebook(self._place, name))
+
+    def comply(self, name: str, profile: str | Path) -> list[Answer]:
+        """Return what a profile (a shipped one by name, or a file) comes to for a model: met, not met, or not checked.
+
+        Raises NotFound for no such model or profile, ManifestError for a file that is none.
+        """
+        from gitops_registry.auditing import compliance
+        from gitops_registry.auditing.casebook import Casebook
+
+        asked = compliance.profile(str(profile))
+        return list(compliance.answers(Casebook(self._place, name), asked))

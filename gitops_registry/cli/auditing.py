@@ -193,3 +193,76 @@ def _tell(looked: Verification, count: int) -> None:
         click.secho(f"the history does not hold: {count} breach{'es' if count > 1 else ''}", fg="red")
     else:
         click.secho("the history holds", fg="green")
+
+
+@audit_command.command("report")
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "html", "json"]),
+    default="markdown",
+    show_default=True,
+    help="As what.",
+)
+@output_option
+@json_option
+@click.pass_context
+def _report(ctx: click.Context, /, name: str, form: str, output: Path | None, as_json: bool) -> None:
+    """Report on MODEL: the life of each version, who did what in which role, what speaks for it, and what is not known."""
+    from gitops_registry.reporting.values import json_text
+
+    data = opened(ctx).audit_report(name)
+    if as_json or form == "json":
+        text = json_text(data, ascii_only=False) + "\n"
+    else:
+        from gitops_registry.auditing import rendering
+
+        text = rendering.html(data) if form == "html" else rendering.markdown(data)
+    with _written_to(output) as write:
+        write(text)
+
+
+@audit_command.command("comply")
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--profile",
+    required=True,
+    metavar="NAME|FILE",
+    help="registered-staged-approved-deployed, four-eyes, eu-ai-act-documentation, or a file of your own (see docs/audit.md).",
+)
+@json_option
+@click.pass_context
+def _comply(ctx: click.Context, /, name: str, profile: str, as_json: bool) -> int:
+    """Hold MODEL to a profile: what is met, not met, or not checked. Exit code 1 where something is not met."""
+    from gitops_registry.auditing.compliance import profile as read
+
+    asked = read(profile)
+    registry = opened(ctx)
+    found = registry.comply(name, profile)
+    is_unmet = any(one.outcome == "not met" for one in found)
+    anchor = registry.anchor()
+    if as_json:
+        told = {
+            "profile": asked.name,
+            "title": asked.title,
+            "disclaimer": asked.disclaimer or None,
+            "anchor": anchor.to_json(),
+        }
+        print_json({**told, "model": name, "met": not is_unmet, "answers": [one.to_json() for one in found]})
+        return FINDINGS if is_unmet else 0
+    click.secho(clean(f"{name}: {asked.title or asked.name}"), bold=True)
+    colours = {"met": "green", "not met": "red", "not checked": "yellow"}
+    for one in found:
+        which = f"{clean(name)}@{one.version}  " if one.version else ""
+        source = f" ({one.requirement.source})" if one.requirement.source else ""
+        click.echo(
+            f"{click.style(f'{one.outcome:11}', fg=colours[one.outcome])}  {which}{clean(one.requirement.title)}{clean(source)}"
+        )
+        click.echo(f"             {clean(one.found)}")
+    counts = ", ".join(f"{sum(one.outcome == outcome for one in found)} {outcome}" for outcome in colours)
+    click.echo(counts)
+    if asked.disclaimer:
+        click.echo(click.style("note: ", fg="cyan") + clean(asked.disclaimer.strip()))
+    click.echo(click.style("note: ", fg="cyan") + clean(anchor))
+    return FINDINGS if is_unmet else 0

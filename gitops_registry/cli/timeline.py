@@ -148,7 +148,7 @@ def _show(one: Event | Entry) -> None:
     for entry in entries_of(one):
         click.echo(f"    {clean(entry.text)}")
     for approval in one.approvals or ():
-        click.echo(f"    {clean(approval)}")
+        click.echo(f"    {clean(str(approval))}")
     if one.approvals is None:
         click.echo("    who approved it cannot be read")
     if one.pull_request:
