@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gitops_registry import paths
-from gitops_registry.access import holds
+from gitops_registry.access import holds, needed
 from gitops_registry.approving import brought_up, word_of
 from gitops_registry.audit.decision import Event, attested_by
 from gitops_registry.audit.deriving import Landed
@@ -43,10 +43,13 @@ class Deciders:
     attested: list[str] = field(default_factory=list)
     reviewed: int = 0
     by_date: int = 0
+    latest: int = 0
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def look(self, step: Step, event: Event | None, landed: Landed | None) -> Iterator[Breach]:
         """Yield what is wrong with who decided."""
         self.line.add(step.commit.oid)
+        yield from self._plain(step)
         access = self.witnesses.members(step.law)
         if not any(member.keys for member in access.members):
             self.keyless.append(step.commit.oid)
@@ -62,13 +65,21 @@ class Deciders:
                 yield Breach("signature", step.commit.oid, _unsigned(step, found))
                 return
             self.attested.append(step.commit.oid)
-            yield from self._landing(step, landed, access)
+            yield from self._landing(step, event.changes if event else (), landed, access)
             return
         self.by_date += step.commit.oid not in self.received
         for refusal in signers.spoofed(self.witnesses, step.commit, step.law, found.member):
             yield Breach("author", step.commit.oid, refusal.message)
         yield from self._permitted(step, event, found.member, access)
-        yield from self._landing(step, landed, access)
+        yield from self._landing(step, event.changes if event else (), landed, access)
+
+    def _plain(self, step: Step) -> Iterator[Breach]:
+        """What a commit says of itself can be shown, and it is no older than what it follows."""
+        for refusal in signers.texts(step.commit):
+            yield Breach("text", step.commit.oid, refusal.message)
+        for refusal in signers.dates(step.commit, now=self.now, after=self.latest, is_history=True):
+            yield Breach("dates", step.commit.oid, refusal.message)
+        self.latest = max(self.latest, step.commit.time)
 
     def _permitted(self, step: Step, event: Event | None, member: str, access: Access) -> Iterator[Breach]:
         changes = event.changes if event else ()
@@ -105,7 +116,9 @@ class Deciders:
 
     # ── what landed
 
-    def _landing(self, step: Step, landed: Landed | None, access: Access) -> Iterator[Breach]:
+    def _landing(
+        self, step: Step, changes: Sequence[Change], landed: Landed | None, access: Access
+    ) -> Iterator[Breach]:
         """A merge joins one proposal, on the side where it belongs, to exactly what `merge` would make, by members who may write."""
         commit = step.commit
         if len(commit.parents) < 2:
@@ -126,7 +139,8 @@ class Deciders:
             yield Breach("landing", commit.oid, "lands more commits than anybody can read")
             return
         yield from self._merged(step, landed)
-        yield from self._contributed(step, landed, access)
+        models = {model for _, model in needed(changes, step.law, step.law.constitution, access) if model}
+        yield from self._contributed(step, landed, access, models)
 
     def _merged(self, step: Step, landed: Landed) -> Iterator[Breach]:
         own = {commit.oid for commit, _ in landed}
@@ -148,7 +162,7 @@ class Deciders:
             message = f"is not the merge that would be made of its proposal: {unlike[0]} differs"
             yield Breach("landing", step.commit.oid, message, unlike[0])
 
-    def _contributed(self, step: Step, landed: Landed, access: Access) -> Iterator[Breach]:
+    def _contributed(self, step: Step, landed: Landed, access: Access, models: set[str]) -> Iterator[Breach]:
         """Where no forge takes part, every commit of a proposal is the work of a member who may write."""
         has_forge = is_registry(step.before) and step.before.constitution.forge is not None
         trees = {commit.oid: commit.tree for commit, _ in landed}
@@ -156,8 +170,9 @@ class Deciders:
             found = self.witnesses.signature_of(data, step.law, now=self.received.get(commit.oid))
             is_word = word_of(commit, lambda oid: trees.get(oid) or self.place.repository.commit(oid).tree) is not None
             if found.is_good:
-                if not is_word and not access.may_write(found.member):
-                    message = f"lands {commit.oid[:12]}, which {found.member} made, who may not write"
+                barred = [model for model in sorted(models) if not holds(access, found.member, "write", model)]
+                if not is_word and (barred or not access.may_write(found.member)) and not self._joins(commit, step):
+                    message = f"lands {commit.oid[:12]}, which {found.member} made, who may not write{' for ' + barred[0] if barred else ''}"
                     yield Breach("permissions", step.commit.oid, message)
                 for refusal in signers.spoofed(self.witnesses, commit, step.law, found.member):
                     yield Breach(

@@ -18,7 +18,7 @@ from gitops_registry.policy.check import check
 from gitops_registry.policy.report import Facts, Verdict
 from gitops_registry.workplace import Workplace
 
-_JUDGED = frozenset({"stage_transition", "alias_set", "version_registered", "card_updated", "evaluation_added"})
+JUDGED = frozenset({"stage_transition", "alias_set", "version_registered", "card_updated", "evaluation_added"})
 """Changes that policies can be about."""
 
 
@@ -48,7 +48,7 @@ def verdicts(place: Workplace, event: Event) -> tuple[Verdict, ...] | None:
 
 def with_policies(place: Workplace, event: Event, entries: Sequence[Entry]) -> list[Entry]:
     """Return the events of a decision with what policies say of each, judged again."""
-    if not any(change.kind in _JUDGED for change in event.changes):
+    if not any(change.kind in JUDGED for change in event.changes):
         return list(entries)
     found = verdicts(place, event)
     if found is None:

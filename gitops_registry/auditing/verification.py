@@ -19,12 +19,14 @@ from gitops_registry.audit.deriving import Landed, judged
 from gitops_registry.audit.entries import entries_of
 from gitops_registry.audit.recorded import Receipt, receipts
 from gitops_registry.audit.walking import Step, is_registry
+from gitops_registry.auditing import contents
 from gitops_registry.auditing.anchoring import comparisons
 from gitops_registry.auditing.authorship import Deciders
 from gitops_registry.auditing.checkpoint import Chain, Checkpoint
 from gitops_registry.auditing.exporting import decided
 from gitops_registry.auditing.findings import Breach, Note
 from gitops_registry.auditing.keeping import Keeper
+from gitops_registry.auditing.rejudging import JUDGED, verdicts
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.line import ids
 from gitops_registry.identity import Witnesses
@@ -35,24 +37,28 @@ from gitops_registry.workplace import Workplace
 class Verification:
     """One look at a history. `breaches` yields what is wrong as it is found; afterwards the rest says what was looked at.
 
-    `objects`: whether git's own objects are looked at too, byte for byte (`git fsck`).
+    `objects`: whether git's own objects are looked at too, byte for byte (`git fsck`); `policies`: whether policies judge
+    each decision again.
     """
 
     place: Workplace
     checkpoint: Checkpoint | None = None
     root: str = ""
     objects: bool = True
+    policies: bool = False
     grades: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
     commits: int = 0
+    unjudged: int = 0
     events: Chain = field(default_factory=Chain)
     anchor: Anchor = field(default_factory=Anchor)
     head: str = ""
 
     def breaches(self) -> Iterator[Breach]:
         """Yield every breach. Raises RegistryError in a shallow clone, and where git cannot read on."""
-        self.head = decided(self.place)
         repository = self.place.repository
+        repository.need_history("verifying it")
+        self.head = decided(self.place)
         if self.objects:
             yield from (Breach("objects", "", f"git fsck: {line}") for line in repository.broken_objects())
         witnesses = Witnesses(repository)
@@ -65,6 +71,7 @@ class Verification:
                 self.commits += 1
                 yield from _chained(step, previous)
                 yield from _judge(step, event, landed, deciders, keeper)
+                yield from self._policies(event)
                 for entry in entries_of(event) if event else ():
                     self.events = self.events.with_event(entry.id)
                 self._count(event)
@@ -74,8 +81,24 @@ class Verification:
         except RegistryError as error:
             yield Breach("chain", previous, f"the history cannot be read on after it: {error.message}")
         self.notes += deciders.notes()
-        yield from comparisons(self.place, witnesses, self.head, self.checkpoint, at_checkpoint, keeper)
+        try:
+            yield from comparisons(self.place, witnesses, self.head, self.checkpoint, at_checkpoint, keeper)
+        except RegistryError as error:
+            yield Breach("unreadable", self.head, error.message)
         yield from self._anchored()
+
+    def _policies(self, event: Event | None) -> Iterator[Breach]:
+        """Yield the rules of policies that refused a decision then, judged again; only where that was asked for."""
+        if not self.policies or event is None or not any(change.kind in JUDGED for change in event.changes):
+            return
+        found = verdicts(self.place, event)
+        if found is None:
+            self.unjudged += 1
+        for one in found or ():
+            if one.is_in_the_way and one.result != "not-checked":
+                told = f"{one.policy}/{one.rule} refused {one.model}@{one.version} for {one.stage}: {one.message}"
+                yield Breach("policies", event.commit.oid, told, one.path)
+            self.unjudged += one.is_in_the_way and one.result == "not-checked"
 
     def _count(self, event: Event | None) -> None:
         if event is not None:
@@ -90,6 +113,12 @@ class Verification:
             self.notes.append(Note("checkpoint", told))
         if not self.anchor.root and self.checkpoint is None:
             self.notes.append(Note("anchor", str(self.anchor)))
+        if not self.policies:
+            self.notes.append(Note("policies", "not checked: policies were not asked again (--policies asks them)"))
+        elif self.unjudged:
+            self.notes.append(
+                Note("policies", f"not checked: {self.unjudged} rules or decisions could not be judged again")
+            )
         self.notes.append(Note("bytes", "the bytes of artifacts are another question: gitops-registry verify --deep"))
 
     def to_json(self, breaches: list[Breach]) -> dict[str, Any]:
@@ -134,7 +163,7 @@ def _judge(
         return
     if event is not None and event.problem:
         yield Breach("unreadable", step.commit.oid, event.problem)
-    for look in (deciders.look, keeper.look):
+    for look in (deciders.look, keeper.look, contents.look):
         try:
             yield from look(step, event, landed)
         except RegistryError as error:
