@@ -6,7 +6,7 @@ decided about the same things since, and whoever gave it may decide such a plan,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -59,11 +59,16 @@ def message(verb: Verb, subject: str, plan: str, base: str) -> tuple[str, str]:
 
 def word(repository: Repository, commit: Commit) -> Word | None:
     """Return the approval or rejection that a commit is; None for one that changes anything, or says neither or both."""
+    return word_of(commit, lambda oid: repository.commit(oid).tree)
+
+
+def word_of(commit: Commit, tree_of: Callable[[str], str]) -> Word | None:
+    """Return what `word` does, where `tree_of` knows the tree of a commit."""
     said = [(kind, commit.trailers(f"{name}-Plan"), commit.trailers(f"{name}-Base")) for name, kind in _WORDS]
     spoken = [(kind, plans, bases) for kind, plans, bases in said if plans or bases]
     if len(spoken) != 1 or len(spoken[0][1]) != 1 or len(spoken[0][2]) != 1:
         return None
-    if len(commit.parents) != 1 or repository.commit(commit.parents[0]).tree != commit.tree:
+    if len(commit.parents) != 1 or tree_of(commit.parents[0]) != commit.tree:
         return None
     kind, (plan,), (base,) = spoken[0]
     told = commit.body.strip().split("\n\n")[1:-1]

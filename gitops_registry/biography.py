@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gitops_registry.audit import Event, life
+from gitops_registry.audit.decision import Event
+from gitops_registry.audit.ledger import life
 from gitops_registry.card.content import Moving, moving
-from gitops_registry.difference import diff
-from gitops_registry.errors import RegistryError
-from gitops_registry.evidence import agreed
 from gitops_registry.policy.data import measurements
-from gitops_registry.policy.report import Facts
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
@@ -28,7 +25,7 @@ def beside(place: Workplace, snapshot: Snapshot, reference: Reference) -> Moving
     In a shallow clone history and approvals are None: they are not here, which is not that there are none.
     """
     is_here = not place.repository.is_shallow
-    history, approvals = lived(place, life(place.repository, place.commit(), reference) if is_here else ())
+    history, approvals = lived(life(place.repository, place.commit(), reference) if is_here else ())
     return moving(
         snapshot.known_model(reference.name), reference.number, snapshot.stage_of(reference),
         history=history if is_here else None, approvals=approvals if is_here else None,
@@ -36,14 +33,14 @@ def beside(place: Workplace, snapshot: Snapshot, reference: Reference) -> Moving
     )  # fmt: skip
 
 
-def lived(place: Workplace, events: Iterable[Event]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def lived(events: Iterable[Event]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the decisions about the stages and names of a version, and who approved them, of events that are about it."""
     history: list[dict[str, Any]] = []
     approvals: list[dict[str, Any]] = []
     for event in events:
         if told := [str(change) for change in event.changes if change.kind in _TOLD]:
             history.append(_decision(event, told))
-            approvals += _approvals(place, event)
+            approvals += _approvals(event)
     return history, approvals
 
 
@@ -55,27 +52,14 @@ def _decision(event: Event, told: list[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _approvals(place: Workplace, event: Event) -> Iterator[dict[str, Any]]:
-    """Yield who agreed to a move into a stage: reviews that a signed merge attests, and approvals that were signed here."""
+def _approvals(event: Event) -> Iterator[dict[str, Any]]:
+    """Yield who agreed to a move into a stage and counts: members who signed it, and reviews on a forge that a signed merge names."""
     moves = [change for change in event.changes if change.kind == "stage_transition"]
-    if not moves or len(event.commit.parents) < 2:
-        return
     told = {"time": _moment(event), "commit": event.commit.oid, "what": "; ".join(map(str, moves))}
-    for review in event.reviews:
-        yield {**told, "by": review, "attested": True}
-    for member in _members(place, event):
-        yield {**told, "by": member, "attested": False}
-
-
-def _members(place: Workplace, event: Event) -> tuple[str, ...]:
-    """Return the members whose approval held when the decision was made."""
-    base, head = event.commit.parents[:2]
-    before, after = place.snapshot(base), place.snapshot(event.commit.oid)
-    try:
-        changes = diff(before, after, place.repository.changed_paths(base, event.commit.oid))
-        return agreed(place, base, head, changes, Facts(), now=event.time).approvals or ()
-    except RegistryError:  # a history that cannot be read says nothing for anybody
-        return ()
+    for one in event.approvals or () if moves else ():
+        if not one.problem and not one.is_rejection:
+            by = one.source if one.grade != "verified" else one.member
+            yield {**told, "by": by, "attested": one.grade != "verified"}
 
 
 def _moment(event: Event) -> str:

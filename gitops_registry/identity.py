@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitops_registry import paths
+from gitops_registry.git.parsing import Commit
 from gitops_registry.git.repository import Repository
 from gitops_registry.git.signatures import GitVerdict, Signer, verified
 from gitops_registry.git.signing import signs_with
@@ -83,11 +84,15 @@ class Witnesses:
 
         Whether a key has expired is judged at `now`; without it, at the moment the commit itself names.
         """
+        found = self.repository.objects.get(oid)
+        return self.signature_of(found.data if found and found.data else b"", side, now=now)
+
+    def signature_of(self, data: bytes, side: Snapshot, *, now: datetime | None = None) -> Signature:
+        """Return what `signature` does, of the bytes of a commit object."""
         from gitops_registry.signing.verdict import verify
 
         _, ring = self._known(side)
-        found = self.repository.objects.get(oid)
-        verdict = verify(found.data if found and found.data else b"", ring, at=now)
+        verdict = verify(data, ring, at=now)
         return Signature(verdict.state, ring.member(verdict.fingerprint), verdict.fingerprint, verdict.problem)
 
     def tag_signature(self, data: bytes, side: Snapshot, *, now: datetime) -> Signature:
@@ -118,7 +123,10 @@ class Witnesses:
 
     def authors(self, oid: str, side: Snapshot) -> set[str]:
         """Return the members that a commit names as its author or committer, by their e-mail or name: a claim, no proof."""
-        commit = self.repository.commit(oid)
+        return self.authors_of(self.repository.commit(oid), side)
+
+    def authors_of(self, commit: Commit, side: Snapshot) -> set[str]:
+        """Return what `authors` does, of a commit."""
         by, through = (commit.author, commit.email), (commit.committer, commit.committer_email)
         return self.named(*by, side) | self.named(*through, side)
 

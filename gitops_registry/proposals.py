@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops_registry.approving import contribution
-from gitops_registry.audit import reason_of
+from gitops_registry.audit.decision import reason_of
 from gitops_registry.changes import Change, meaning, to_json
 from gitops_registry.deciding import Outcome, about_branch, about_kept, again, deciding, message_of
 from gitops_registry.difference import diff

@@ -7,13 +7,13 @@ a version to return, raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitops_registry.bookkeeping import Bookkeeping
 from gitops_registry.delivery import Delivery
 from gitops_registry.intake import Intake
-from gitops_registry.paths import name_problem
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.team import Team
@@ -21,7 +21,6 @@ from gitops_registry.verbs import Verbs
 from gitops_registry.workplace import Workplace, place_at
 
 if TYPE_CHECKING:
-    from gitops_registry.audit import Event
     from gitops_registry.changes import Change
     from gitops_registry.comparison import Compared
     from gitops_registry.evaluating import Remeasured
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from gitops_registry.using import RegisteredModel
 
 
-class Registry(Verbs, Intake, Team, Delivery):
+class Registry(Verbs, Intake, Team, Delivery, Bookkeeping):
     """One registry, read at a revision or at its newest state."""
 
     @classmethod
@@ -83,25 +82,6 @@ class Registry(Verbs, Intake, Team, Delivery):
         """Return the registry at one moment and the version that is meant there."""
         snapshot = self.snapshot
         return snapshot, snapshot.resolve_named(name, version)
-
-    def log(self, name: str = "", *, limit: int | None = None) -> Iterator[Event]:
-        """Yield the decisions about a model (about everything, without a name), newest first."""
-        from gitops_registry.audit import events
-
-        snapshot = self.snapshot
-        known = snapshot.present_name(name) if name else ""
-        model = snapshot.model(known) if known and not name_problem(known) else None
-        if known and (model is None or not model.removed):
-            snapshot.known_model(known)  # a deleted one has a history too
-        return events(self._place.repository, self._place.commit(), name=known, limit=limit)
-
-    def history(self, name: str, version: int | str = "") -> Iterator[Event]:
-        """Yield the decisions about one version, newest first: registered, promoted, named, … Raises RegistryError in a
-        shallow clone.
-        """
-        from gitops_registry.audit import life
-
-        return life(self._place.repository, self._place.commit(), self.resolve(name, version))
 
     def compare(self, left: str, right: str = "") -> Compared:
         """Compare two versions; one with the champion of its model; or, of a model's bare name, champion and challenger.

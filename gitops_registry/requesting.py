@@ -13,7 +13,7 @@ from typing import Any
 from gitops_registry import deciding, paths
 from gitops_registry.access import holds, needed
 from gitops_registry.approving import contribution
-from gitops_registry.audit import reason_of
+from gitops_registry.audit.decision import reason_of
 from gitops_registry.changes import Change, meaning
 from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import Conflict, RegistryError

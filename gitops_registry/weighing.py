@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gitops_registry.approving import contribution
-from gitops_registry.audit import reason_of
+from gitops_registry.audit.decision import reason_of
 from gitops_registry.deciding import Outcome, deciding, message_of
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.evidence import gatherer, said_by

@@ -1,4 +1,4 @@
-"""list, log."""
+"""list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import click
 
 from gitops_registry.cli.output import (
     aliases_told,
-    clean,
     json_option,
     opened,
     print_json,
@@ -108,33 +107,3 @@ def aliases_of(snapshot: Snapshot, reference: Reference) -> list[str]:
     return [
         alias for alias, number in snapshot.known_model(reference.name).aliases.items() if number == reference.number
     ]
-
-
-@click.command("log")
-@click.argument("name", required=False)
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many decisions.")
-@json_option
-@click.pass_context
-def log_command(ctx: click.Context, name: str | None, limit: int | None, as_json: bool) -> None:
-    """Show what was decided, newest first: the audit log, read from git history."""
-    found = list(opened(ctx).log(name or "", limit=limit))
-    if as_json:
-        print_json([event.to_json() for event in found])
-        return
-    for event in found:
-        head = f"{event.time:%Y-%m-%d %H:%M}  {click.style(event.commit.oid[:9], fg='yellow')}  {clean(event.commit.author)}"
-        through = event.proposal
-        signed = event.signature
-        if event.attested:
-            word = f"  {click.style(clean(str(event.attested)), fg='yellow' if event.attested.is_merge else 'red')}"
-        else:
-            word = f"  {click.style(clean(signed), fg='green' if signed.is_good else 'red')}" if signed else ""
-        click.echo(head + (f"  (through {clean(through)})" if through else "") + word)
-        for change in event.changes or ():
-            click.echo(f"    {clean(change)}")
-        for review in event.reviews:
-            click.echo(f"    approved by {clean(review)}")
-        if event.reason:
-            click.echo(f"    {click.style('why:', fg='cyan')} {clean(event.reason)}")
-        if event.problem:
-            click.echo(f"    ? {clean(event.problem)}")

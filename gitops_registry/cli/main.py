@@ -34,7 +34,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("showing", "one model or one version"),
         "compare": ("comparing", "two versions, or champion and challenger, side by side"),
         "card": ("cards", "the model card of a version: show it, edit its words, say what it lacks"),
-        "log": ("looking", "what was decided, when and by whom"),
+        "log": ("timeline", "what was decided, when, by whom, and how well that is proved"),
         "site": ("site", "pages to look at: models, cards, comparisons, the log, policies"),
     },
     "Change": {
@@ -65,7 +65,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "verify": ("using", "look at the bytes of versions: cache, store, digests"),
         "monitor": ("monitoring", "measure what serves again, and propose to demote what holds no more"),
         "hook": ("serving", "let a server's repository judge every push"),
-        "audit": ("serving", "read what a server recorded of pushes"),
+        "audit": ("auditing", "export, report, check and verify the history; what a server recorded"),
     },
     "Use": {
         "pull": ("using", "get the verified files of a version"),

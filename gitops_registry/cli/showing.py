@@ -11,7 +11,7 @@ from gitops_registry.cli.output import aliases_told, clean, facts, json_option, 
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from gitops_registry.audit import Event
+    from gitops_registry.audit.decision import Event
     from gitops_registry.manifest.facts import Evaluation, Signature, Version
     from gitops_registry.reference import Reference
     from gitops_registry.registry import Registry
@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]")
+@click.option(
+    "--at", "moment", default="", metavar="DATE", help="As it was then: 2026-11-25 (its end), or with a time; UTC."
+)
 @json_option
 @click.pass_context
-def show_command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
-    """Show a model, or one version of it."""
+def show_command(ctx: click.Context, words: tuple[str, ...], moment: str, as_json: bool) -> None:
+    """Show a model, or one version of it; with --at, what there was on a day: show NAME@production --at 2026-11-25."""
     registry = opened(ctx)
+    if moment:
+        from gitops_registry.audit.instants import instant
+
+        registry = registry.at(instant(moment, "--at", is_end=True))
     snapshot = registry.snapshot
     if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
         _show_model(snapshot, words[0], as_json)

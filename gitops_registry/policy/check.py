@@ -87,7 +87,7 @@ def check(before: Snapshot, after: Snapshot, changed: Sequence[PathChange], gath
         law=after.constitution if first else before.constitution,
         access=before.access,
         models=tuple(sorted({name for change in changes for name in _names(change)})),
-        versions=_touched(after, changes),
+        versions=touched_versions(after, changes),
     )  # fmt: skip
     report = _run(judgement, {"schema": invariants.schema, **INVARIANTS, **DECISIONS})
     said = ruling(judgement, engine)
@@ -176,7 +176,8 @@ def _names(change: Change) -> set[str]:
     return {change.model, str(change.after)} if change.kind == "model_renamed" else {change.model} - {""}
 
 
-def _touched(after: Snapshot, changes: Sequence[Change]) -> tuple[Reference, ...]:
+def touched_versions(after: Snapshot, changes: Sequence[Change]) -> tuple[Reference, ...]:
+    """Return the versions that a change touches, those of a model that it renames too, in order."""
     kinds = {"version_registered", "stage_transition", "card_updated", "evaluation_added", "immutable_violated"}
     found = {Reference(change.model, change.version) for change in changes if change.kind in kinds and change.version}
     renamed = [str(change.after) for change in changes if change.kind == "model_renamed"]

@@ -9,17 +9,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from gitops_registry.audit.recorded import ACCEPTED, REFUSED, has_record, lines
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
 from gitops_registry.git.repository import Repository
 from gitops_registry.receiving.pushes import Pusher
 from gitops_registry.receiving.updates import Refusal, Update
 
-REFUSED = "denials.jsonl"
-ACCEPTED = "received.jsonl"
 _MOST = 50
 _LONGEST = 500
 
@@ -74,23 +72,11 @@ def pushes(repository: Repository, *, is_refused: bool = False) -> Iterator[dict
 
     Raises RegistryError for a repository whose hook never ran.
     """
-    folder = repository.common_dir / "gitops-registry"
-    files = [folder / REFUSED, *([] if is_refused else [folder / ACCEPTED])]
-    if not any(file.exists() for file in (folder / REFUSED, folder / ACCEPTED)):
+    if not has_record(repository):
         raise RegistryError(
             "no push was recorded here",
             hint="the server's repository records them: gitops-registry -C REPOSITORY audit pushes",
         )
-    yield from sorted((entry for file in files for entry in _entries(file)), key=lambda entry: str(entry.get("time")))
-
-
-def _entries(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.exists():
-        return
-    for line in file.read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the machine went down in the middle of it
-        if isinstance(entry, dict):
-            yield entry
+    names = [REFUSED, *([] if is_refused else [ACCEPTED])]
+    found = (entry for name in names for _, entry in lines(repository, name))
+    yield from sorted(found, key=lambda entry: str(entry.get("time")))

@@ -34,7 +34,7 @@ def signature(
     refusals = [] if found.is_good else [_unsigned(commit, found)]
     if found.is_good:
         refusals += _unlike_git(witnesses, commit, side, found)
-        refusals += _spoofed(witnesses, commit, side, found.member)
+        refusals += spoofed(witnesses, commit, side, found.member)
     return found, refusals
 
 
@@ -55,7 +55,7 @@ def _unlike_git(witnesses: Witnesses, commit: Commit, side: Snapshot, found: Sig
         yield Refusal("signature", message, "sign it again: git commit --amend --no-edit -S", "", commit.oid)
 
 
-def _spoofed(witnesses: Witnesses, commit: Commit, side: Snapshot, member: str) -> Iterator[Refusal]:
+def spoofed(witnesses: Witnesses, commit: Commit, side: Snapshot, member: str) -> Iterator[Refusal]:
     """The author and the committer that a commit names are whoever signed it."""
     signer = witnesses.members(side).member(member)
     assert signer is not None

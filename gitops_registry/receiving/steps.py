@@ -25,7 +25,7 @@ from gitops_registry.snapshot import PathChange, Snapshot
 from gitops_registry.workplace import Workplace
 
 REQUIRED: frozenset[Fact] = DECISION | {"actor"}
-_DIRECT = frozenset({"model_registered", "version_registered"})
+DIRECT = frozenset({"model_registered", "version_registered"})
 """What a registry that takes proposals only takes directly: a new version, which serves nobody yet."""
 
 
@@ -67,9 +67,9 @@ def _step(place: Workplace, court: Court, commit: Commit, parent: Commit) -> Ite
         yield Refusal("empty", "decides nothing", "leave it out", "", commit.oid)
     report = _report(place, court, commit, parent.oid, head, changed, found.member)
     yield from (Refusal(f.rule, f.message, f.hint, f.where, commit.oid) for f in report.refusals(court.required))
-    wording = _meaning_the_same(before, report, changed)
-    yield from _wording(before, commit, wording, found.member)
-    yield from _kind(place, before, report, commit, head, wording=bool(wording))
+    same = meaning_the_same(before, report.changes, changed)
+    yield from wording(before, commit, same, found.member)
+    yield from _kind(place, before, report, commit, head, wording=bool(same))
     if not place.witnesses.members(before).may_write(found.member):
         message = f"{found.member} may not write"
         yield Refusal("permissions", message, "see who may: gitops-registry access who-can write", "", commit.oid)
@@ -128,9 +128,9 @@ def _landing(
         yield Refusal("empty", "decides nothing: its proposal changes nothing any more", "leave it out", "", commit.oid)
 
 
-def _wording(before: Snapshot, commit: Commit, wording: Sequence[str], member: str) -> Iterator[Refusal]:
+def wording(before: Snapshot, commit: Commit, same: Sequence[str], member: str) -> Iterator[Refusal]:
     """Yield a refusal for each file that changes and means the same, where its signer may not write it: no change speaks of it."""
-    for path in wording:
+    for path in same:
         model = paths.place_of(path).model
         wanted: Permission = "write" if model else "administer"
         if before.access is not None and not holds(before.access, member, wanted, model):
@@ -138,8 +138,9 @@ def _wording(before: Snapshot, commit: Commit, wording: Sequence[str], member: s
             yield Refusal("permissions", message, "see who may: gitops-registry access list", path, commit.oid)
 
 
-def _meaning_the_same(before: Snapshot, report: Report, changed: Sequence[PathChange]) -> list[str]:
-    planned = {path.path for change in report.changes for path in change.paths}
+def meaning_the_same(before: Snapshot, changes: Sequence[Change], changed: Sequence[PathChange]) -> list[str]:
+    """Return the files that changed and stand in no change: what they say is what they said, in other words or bytes."""
+    planned = {path.path for change in changes for path in change.paths}
     globs = before.constitution.unmanaged
     return [change.path for change in changed if change.path not in planned and not is_unmanaged(change.path, globs)]
 
@@ -149,7 +150,7 @@ def _kind(
 ) -> Iterator[Refusal]:
     """Direct decisions are for registries that take them; who wrote a proposal may write what it is about."""
     law = before.constitution
-    if not head and not law.direct and (wording or any(change.kind not in _DIRECT for change in report.changes)):
+    if not head and not law.direct and (wording or any(change.kind not in DIRECT for change in report.changes)):
         message = "is a direct decision, and this registry takes changes as proposals only (direct: false)"
         yield Refusal("direct", message, "propose it on a branch, and merge that", "", commit.oid)
     if place.snapshot(commit.oid).constitution.branch != place.branch:

@@ -139,7 +139,7 @@ def _lists(folder: Path, site: Contents, url: str) -> None:
     decisions = [views.decision(event, site) for event in site.decisions]
     first = site.decisions[-1].commit.oid if site.decisions else ""
     _put(folder / "feed.xml", feed(site.title, decisions, first, language=site.language, url=url))
-    kept = ("commit", "time", "actor", "grade", "subject")
+    kept = ("commit", "time", "actor", "signer", "grade", "subject")
     slim = [
         {
             **{key: one[key] for key in kept},

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.audit import Event, events
+from gitops_registry.audit.decision import Event
+from gitops_registry.audit.ledger import events
 from gitops_registry.comparison import challenger, champion
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.policy.gate import ruling

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitops_registry import paths
-from gitops_registry.audit import Event
+from gitops_registry.audit.decision import Event
 from gitops_registry.drawing import Picture
 from gitops_registry.printing.templates import FOLDER as TEMPLATES
 from gitops_registry.reference import Reference
@@ -57,7 +57,7 @@ def pages(place: Workplace, site: Contents, made_by: str, words: Mapping[str, st
         yield _model(site, model, common, words)
         yield _compare(site, model, common)
         for version in model.versions:
-            yield _version(place, site, model, version.reference, (*common, own), words)
+            yield _version(site, model, version.reference, (*common, own), words)
     yield from _log(site, common)
     ruled = [oid for path, oid in sorted(site.objects.items()) if path.startswith(f"{paths.POLICIES}/")]
     yield Page("policies", "policies", _key(common, ruled, _today()), lambda: policies_page(place, site))
@@ -90,7 +90,6 @@ def _compare(site: Contents, model: ModelContents, common: Sequence[Any]) -> Pag
 
 
 def _version(
-    place: Workplace,
     site: Contents,
     model: ModelContents,
     reference: Reference,
@@ -110,7 +109,7 @@ def _version(
     )  # fmt: skip
     return Page(
         f"models/{model.name}/v{reference.number}", "version", _key(common, made_of),
-        lambda: version_page(place, site, model, reference, beside, rival), lambda data: version_pictures(data, words),
+        lambda: version_page(site, model, reference, beside, rival), lambda data: version_pictures(data, words),
     )  # fmt: skip
 
 

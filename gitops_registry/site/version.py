@@ -18,18 +18,17 @@ from gitops_registry.reference import Reference
 from gitops_registry.site import figures
 from gitops_registry.site.contents import Contents, ModelContents
 from gitops_registry.snapshot import Snapshot
-from gitops_registry.workplace import Workplace
 
 
 def version_page(
-    place: Workplace, site: Contents, model: ModelContents, reference: Reference,
+    site: Contents, model: ModelContents, reference: Reference,
     beside: tuple[int | None, int | None], rival: Reference | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return one version: everything on its card, its neighbours, and the champion's metrics."""
     snapshot = site.snapshot
     found = model.by_number[reference.number]
     champion = model.by_number.get(rival.number) if rival else None
-    history, approvals = lived(place, model.decisions_about(reference.number))
+    history, approvals = lived(model.decisions_about(reference.number))
     around = moving(
         snapshot.known_model(model.name), reference.number, found.stage,
         history=history, approvals=approvals, later=measurements(snapshot, reference),

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitops_registry.audit import Event
+from gitops_registry.audit.decision import Event, spelled
+from gitops_registry.audit.entries import entries_of
 from gitops_registry.comparison import compare, is_lower_better
 from gitops_registry.manifest.facts import Version
 from gitops_registry.policy.report import Verdict
@@ -167,17 +168,14 @@ def _plain(value: Any) -> Any:
 
 def decision(event: Event, site: Contents) -> dict[str, Any]:
     """Return one decision as lists show it: when, who, whose word it is, and what changed, in words."""
-    signed = event.signature
-    grade = "signed" if signed and signed.is_good else "attested" if event.attested else "claimed"
     changes = [
-        {"kind": change.kind, "model": change.model, "version": change.version or None, "text": shortened(str(change))}
-        for change in event.changes
+        {"kind": one.event, "model": one.model, "version": one.version or None, "text": shortened(one.text)}
+        for one in entries_of(event)
     ]
     return {
-        "commit": event.commit.oid, "time": event.time.isoformat().replace("+00:00", "Z"),
-        "actor": shortened(event.commit.author, 80), "member": signed.member if signed and signed.is_good else None,
-        "grade": grade, "evidence": str(event.attested or signed or ""), "subject": shortened(event.commit.subject, 160),
-        "changes": changes, "problem": event.problem or None,
+        "commit": event.commit.oid, "time": spelled(event.time), "actor": shortened(event.commit.author, 80),
+        "signer": event.signer or None, "role": event.role or None, "grade": event.grade, "proof": event.proof,
+        "subject": shortened(event.commit.subject, 160), "changes": changes, "problem": event.problem or None,
         "url": site.commit_page.format(event.commit.oid) if site.commit_page else None,
     }  # fmt: skip
 
@@ -185,10 +183,13 @@ def decision(event: Event, site: Contents) -> dict[str, Any]:
 def decision_page(event: Event, site: Contents) -> dict[str, Any]:
     """Return one decision with everything that is known of it."""
     full = event.to_json()
-    kept = ("reason", "proposal", "pull_request", "reviews", "attested", "signature")
-    texts = [{**one, "text": shortened(str(change), 2_000)} for one, change in zip(decision(event, site)["changes"], event.changes, strict=True)]  # fmt: skip
+    kept = ("reason", "proposal", "pull_request", "reviews", "attested", "signature", "entries")
+    told = decision(event, site)
+    for change, entry in zip(told["changes"], entries_of(event), strict=True):
+        change["text"] = shortened(entry.text, 2_000)
+    agreed = None if event.approvals is None else [{**one.to_json(), "text": str(one)} for one in event.approvals]
     return {
-        **decision(event, site), **{key: full[key] for key in kept}, "changes": texts, "email": event.commit.email,
+        **told, **{key: full[key] for key in kept}, "approvals": agreed, "email": event.commit.email,
         "parents": list(event.commit.parents), "paths": [path for change in full["changes"] for path in change["paths"]][:500],
     }  # fmt: skip
 

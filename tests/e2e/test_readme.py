@@ -37,7 +37,7 @@ def plain(line: str) -> str:
     line = re.sub(r"\b[0-9a-f]{9,40}\b", "<id>", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "<time>", line)
     line = re.sub(r"\d\.\d+", "<number>", line)
-    return re.sub(r"<id>  \w+  ", "<id>  <who>  ", line.rstrip())
+    return re.sub(r"<time>  \w+", "<time>  <who>", line.rstrip())
 
 
 def agrees(told: list[str], shown: list[str]) -> bool:

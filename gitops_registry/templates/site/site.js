@@ -182,7 +182,7 @@
         });
         return element("li", {}, what, element("p", { class: "who" },
           element("time", { datetime: one.time }, one.time.slice(0, 16).replace("T", " ")), " ", element("span", { dir: "auto" }, one.actor), " ",
-          element("span", { class: "grade " + one.grade }, log.dataset[one.grade]), " ",
+          element("span", { class: "grade " + one.grade }, log.dataset[one.grade] + (one.signer ? ": " + one.signer : "")), " ",
           element("a", { class: "commit", href: root + "decisions/" + one.commit + ".html" }, one.commit.slice(0, 9))));
       }
       function show() {

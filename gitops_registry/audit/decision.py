@@ -1,28 +1,23 @@
-"""Git history as events: what each decision changed.
+"""One decision: a step of the first-parent history, what it changed, whose word it is and who agreed.
 
-A decision is one step of the first-parent history. It is read by the same semantic diff that judged it. No
-answer comes from a message somebody wrote.
+Everything but the claims (`commit.author`, `reason`, `attested`) is read from contents and signatures.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from gitops_registry import paths
 from gitops_registry.changes import Change, to_json
-from gitops_registry.difference import diff
 from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.parsing import Commit
-from gitops_registry.git.repository import EMPTY_TREE, Repository
-from gitops_registry.history import past
-from gitops_registry.identity import Signature, Witnesses
-from gitops_registry.reference import Reference
+from gitops_registry.identity import Signature
 from gitops_registry.snapshot import Snapshot
+
+Grade = Literal["verified", "attested", "recorded", "claimed"]
+"""How well it is proved who decided: by a member's signature, by what a forge says, by a server's own record, or not at all."""
 
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
@@ -58,12 +53,47 @@ class Attested(NamedTuple):
         )
 
 
+class Approval(NamedTuple):
+    """Somebody's word on the plan that a decision landed.
+
+    `grade`: verified where they signed it, attested where whoever signed the decision wrote down a review on a forge, claimed
+    where nobody signed that either. `problem` says why it does not count; empty where it does. `source` is the signed commit, or
+    the review as it was written down. `is_rejection` of one who was against it.
+    """
+
+    member: str
+    grade: Grade
+    source: str
+    plan: str = ""
+    role: str = ""
+    problem: str = ""
+    is_rejection: bool = False
+    comment: str = ""
+
+    def __str__(self) -> str:
+        """`approved by bob (signed)`."""
+        how = "signed" if self.grade == "verified" else f"{self.source}, {self.grade}"
+        word = "rejected" if self.is_rejection else "approved"
+        void = f", which does not count: {self.problem}" if self.problem else ""
+        return f"{word} by {self.member or 'nobody known'} ({how}){void}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {
+            "member": self.member or None, "role": self.role or None, "word": "rejected" if self.is_rejection else "approved",
+            "grade": self.grade, "counts": not self.problem, "problem": self.problem or None, "plan": self.plan or None,
+            "source": self.source, "comment": self.comment or None,
+        }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Event:
     """One decision. `problem` says why its changes could not be read, where they could not.
 
     `signature` is judged by the keys of the registry it was made on (of the first one, by its own); None where nothing was
-    signed and nobody has a key.
+    signed and nobody has a key. `role` is the signer's then. `serving` are the stages that served by the rules it was judged
+    by, so that a move into one is a deployment. `approvals` are None where nobody could read the commits it landed. `touched` are
+    the models in whose folders it changed anything, by the names they had before and after it.
     """
 
     commit: Commit
@@ -71,6 +101,24 @@ class Event:
     problem: str = ""
     signature: Signature | None = None
     attested: Attested | None = None
+    role: str = ""
+    serving: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] | None = ()
+    touched: tuple[str, ...] = ()
+
+    @property
+    def grade(self) -> Grade:
+        """How well it is proved who decided."""
+        if self.signature is not None and self.signature.is_good:
+            return "verified"
+        return "attested" if self.attested is not None and self.attested.is_merge else "claimed"
+
+    @property
+    def proof(self) -> str:
+        """What stands behind it, in words: `signed by alice`, or why nobody's word does."""
+        if self.attested is not None:
+            return str(self.attested)
+        return str(self.signature) if self.signature else "no member had a key then"
 
     @property
     def pull_request(self) -> str:
@@ -97,22 +145,39 @@ class Event:
         """When the decision was committed, in UTC, as far as a calendar reaches: who commits may write any number."""
         return datetime.fromtimestamp(min(self.commit.time, _LAST_SECOND), UTC)
 
+    @property
+    def signer(self) -> str:
+        """The member whose key signed it; empty where nobody's word stands behind it."""
+        return self.signature.member if self.signature is not None and self.signature.is_good else ""
+
     def to_json(self) -> dict[str, Any]:
-        """Return the event as JSON-ready data."""
+        """Return the event as JSON-ready data; `entries` are its changes as events of the audit log, each with a stable id."""
+        from gitops_registry.audit.entries import entries_of
+
         data: dict[str, Any] = {
             "commit": self.commit.oid,
-            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "time": spelled(self.time),
             "actor": {"name": self.commit.author, "email": self.commit.email},
+            "grade": self.grade,
+            "signer": self.signer or None,
+            "role": self.role or None,
             "subject": self.commit.subject,
             "reason": self.reason or None,
             "proposal": self.proposal or None,
             "pull_request": self.pull_request or None,
             "reviews": list(self.reviews),
+            "approvals": None if self.approvals is None else [one.to_json() for one in self.approvals],
             "attested": self.attested._asdict() if self.attested else None,
             "signature": self.signature.to_json() if self.signature else None,
             "changes": [to_json(change) for change in self.changes],
+            "entries": [{"id": entry.id, "event": entry.event, "text": entry.text} for entry in entries_of(self)],
         }
         return data | ({"problem": self.problem} if self.problem else {})
+
+
+def spelled(time: datetime) -> str:
+    """Return a time in UTC as RFC 3339 has it: `2026-11-25T10:00:00Z`."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def reason_of(commit: Commit) -> str:
@@ -121,41 +186,7 @@ def reason_of(commit: Commit) -> str:
     return "\n\n".join(part for part in paragraphs if not part.startswith("Proposal: ")).strip()
 
 
-def events(repository: Repository, tip: str, *, name: str = "", limit: int | None = None) -> Iterator[Event]:
-    """Yield the decisions that touched a model under all its names (or anything, without a name), newest first.
-
-    Raises RegistryError in a shallow clone.
-    """
-    if not name:
-        steps = repository.steps(tip, limit=limit)
-    else:
-        found = past(repository, tip, name, lambda called: (f"{paths.MODELS}/{called}", f"cards/{called}"))
-        steps = islice(((oid, changed) for _, oid, changed in found), limit)
-    witnesses = Witnesses(repository)
-    for oid, changed in steps:
-        commit = repository.commit(oid)
-        parent = commit.parents[0] if commit.parents else EMPTY_TREE
-        before, after = Snapshot(repository.source(parent)), Snapshot(repository.source(oid))
-        try:
-            changes, problem = tuple(diff(before, after, changed)) if _is_registry(before, after) else (), ""
-        except (ManifestError, NotFound) as error:
-            changes, problem = (), error.message
-        signature = _signature(witnesses, oid, before, after)
-        is_proved = signature is not None and signature.is_good
-        yield Event(commit, changes, problem, signature, None if is_proved else _attested(commit, before))
-
-
-def _signature(witnesses: Witnesses, oid: str, before: Snapshot, after: Snapshot) -> Signature | None:
-    side = before if before.read(paths.CONSTITUTION) is not None else after
-    try:
-        found = witnesses.signature(oid, side)
-        has_keys = any(member.keys for member in witnesses.members(side).members)
-    except ManifestError as error:
-        return Signature("unknown", problem=error.message)
-    return found if has_keys or found.state != "unsigned" else None
-
-
-def _attested(commit: Commit, before: Snapshot) -> Attested | None:
+def attested_by(commit: Commit, before: Snapshot) -> Attested | None:
     """Return what a commit says about a forge's button; None in a registry whose pull requests are on no forge."""
     try:
         forge = before.constitution.forge
@@ -166,25 +197,3 @@ def _attested(commit: Commit, before: Snapshot) -> Attested | None:
         return None
     number = next(int(found) for found in match.groups() if found)
     return Attested(forge.kind, number, len(commit.parents) > 1)
-
-
-def life(repository: Repository, tip: str, reference: Reference) -> Iterator[Event]:
-    """Yield the decisions about one version, newest first, each with what it did to that version and nothing else.
-
-    Raises RegistryError in a shallow clone.
-    """
-    names = {reference.name}
-    for event in events(repository, tip, name=reference.name):
-        names |= {change.before for change in event.changes if change.kind == "model_renamed" and change.after in names}
-        own = tuple(change for change in event.changes if change.model in names and _concerns(change, reference.number))
-        if own:
-            yield replace(event, changes=own)
-
-
-def _concerns(change: Change, number: int) -> bool:
-    is_alias = change.kind in {"alias_set", "alias_removed"}
-    return change.version == number or (is_alias and number in {change.before, change.after})
-
-
-def _is_registry(*sides: Snapshot) -> bool:
-    return any(side.read(paths.CONSTITUTION) is not None for side in sides)

@@ -1,0 +1,64 @@
+"""What the policies of its time say of a decision: judged again under the rules of its first parent, at its own moment.
+
+Whether bytes were there then nobody can know any more, and no policy asks for it. What cannot be judged is `not-checked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gitops_registry.audit.decision import Event
+from gitops_registry.audit.entries import Entry
+from gitops_registry.changes import Change
+from gitops_registry.errors import RegistryError
+from gitops_registry.evidence import gatherer
+from gitops_registry.git.repository import EMPTY_TREE
+from gitops_registry.policy.check import check
+from gitops_registry.policy.report import Facts, Verdict
+from gitops_registry.workplace import Workplace
+
+JUDGED = frozenset({"stage_transition", "alias_set", "version_registered", "card_updated", "evaluation_added"})
+"""Changes that policies can be about."""
+
+
+def verdicts(place: Workplace, event: Event) -> tuple[Verdict, ...] | None:
+    """Return what each rule of each policy that is about a decision came to, judged again; None where that cannot be had."""
+    if event.problem or event.approvals is None or not event.commit.parents:
+        return None
+    parent = event.commit.parents[0]
+    kept, place.decided = place.decided, parent
+    try:
+        before, after = place.snapshot(parent), place.snapshot(event.commit.oid)
+        changed = place.repository.changed_paths(parent or EMPTY_TREE, event.commit.oid)
+
+        def said(_: Sequence[Change]) -> Facts:
+            given = [one for one in event.approvals or () if not one.problem]
+            approvals = tuple(dict.fromkeys(one.member for one in given if not one.is_rejection))
+            objections = tuple((one.member, one.comment) for one in given if one.is_rejection)
+            return Facts(actor=event.signer or None, approvals=approvals, objections=objections)
+
+        gather = gatherer(place, parent, said=said, now=event.time)
+        return check(before, after, changed, gather, place.engine).verdicts
+    except RegistryError:
+        return None
+    finally:
+        place.decided = kept
+
+
+def with_policies(place: Workplace, event: Event, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the events of a decision with what policies say of each, judged again."""
+    if not any(change.kind in JUDGED for change in event.changes):
+        return list(entries)
+    found = verdicts(place, event)
+    if found is None:
+        return list(entries)
+    return [
+        replace(
+            entry,
+            policies=tuple(one.to_json() for one in found if (one.model, one.version) == (entry.model, entry.version)),
+        )
+        if entry.version
+        else entry
+        for entry in entries
+    ]
