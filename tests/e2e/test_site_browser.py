@@ -155,7 +155,10 @@ def test_the_log_is_filtered_by_model_person_and_event_and_each_row_leads_to_its
     page.select_option("select[name=model]", "churn")
     page.select_option("select[name=event]", "stage_transition")
     found = facts_of(page, "#log .what", "innerText")
-    assert (len(found), found[0]) == (2, "churn: version 1 staging → production")
+    assert (len(found), found[0]) == (
+        2,
+        "churn: version 1 staging → production\nchurn: version 1 deployed to production",
+    )
     page.select_option("select[name=person]", "Alice")
     assert page.inner_text("#audit output") == "2 of 2"
     commit = page.get_attribute("#log a.commit", "href")
