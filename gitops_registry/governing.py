@@ -123,7 +123,11 @@ class Tested:
 
 def tested(place: Workplace, names: Sequence[str]) -> Tested:
     """Run the tests of the policies as they lie here. Raises NotFound for one that is not there."""
-    snapshot, book = book_of(place, names)
+    return tested_in(place, *book_of(place, names))
+
+
+def tested_in(place: Workplace, snapshot: Snapshot, book: Rulebook) -> Tested:
+    """Run the tests of some policies of a revision."""
     work = Work()
     prepared = [one for sheet in book.sheets for one in trials.prepare(work, sheet)]
     run = work.run(place.engine)

@@ -263,6 +263,43 @@ def test_a_registry_without_a_model_has_a_site(world: World, tmp_path: Path) -> 
     assert built.pages == 4
 
 
+HUGE = b"x" * 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "page"),
+    [
+        ("models/fraud/versions/1/card.yaml", "ModelCard", "models/fraud/v1"),
+        ("models/fraud/versions/1/evaluations/a.yaml", "Evaluation", "models/fraud/v1"),
+        ("models/fraud/versions/2/version.yaml", "ModelVersion", "index"),
+        ("models/fraud/model.yaml", "Model", "index"),
+        ("policies/huge.yaml", "Policy", "policies"),
+    ],
+)
+def test_a_field_of_ten_megabytes_is_told_where_it_should_be_and_the_rest_is_built(
+    filled: World, tmp_path: Path, path: str, kind: str, page: str
+) -> None:
+    filled.commit({path: b"kind: " + kind.encode() + b"\nschema_version: 1\ndescription: " + HUGE + b"\n"})
+    folder = tmp_path / "site"
+    made(filled, folder)
+    text = (folder / f"{page}.html").read_text(encoding="utf-8")
+    assert f"{path}:1:1: 10,000,0" in text or f"{path}: 10,000,0" in text
+    assert "at most 1,048,576 are read" in text
+    assert (folder / "models/churn/v1.html").is_file()
+    biggest = max(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != "vega.js")
+    assert biggest < 100_000
+
+
+def test_long_words_are_shortened_on_the_page_and_whole_in_the_twin(filled: World, tmp_path: Path) -> None:
+    words = "word " * 19_000
+    filled.commit(
+        {"models/fraud/versions/1/card.yaml": f"kind: ModelCard\nschema_version: 1\nlimitations: {words}\n".encode()}
+    )
+    made(filled, tmp_path / "site")
+    assert (tmp_path / "site/models/fraud/v1.html").stat().st_size < 60_000
+    assert str(data(tmp_path / "site", "models/fraud/v1")["limitations"]).count("word") == 19_000
+
+
 def test_a_trend_stays_in_its_box_whatever_the_values() -> None:
     for values in ([0.1, 0.1], [1e300, -1e300, 0.0], [float(n % 7) for n in range(400)]):
         points = [tuple(map(float, point.split(","))) for point in trend(values).split()]

@@ -5,7 +5,7 @@ The manifests come from the cache of search and the decisions from history; both
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,10 +15,10 @@ from gitops_registry import paths
 from gitops_registry.audit.decision import Event
 from gitops_registry.audit.ledger import events
 from gitops_registry.comparison import challenger, champion
-from gitops_registry.errors import NotFound, RegistryError
+from gitops_registry.errors import ManifestError, NotFound, RegistryError
 from gitops_registry.policy.gate import ruling
 from gitops_registry.policy.report import Facts, Judgement, Verdict
-from gitops_registry.policy.subjects import subjects
+from gitops_registry.policy.subjects import Subject, subjects
 from gitops_registry.reference import Reference
 from gitops_registry.searching import FoundVersion, find_models, find_versions
 from gitops_registry.snapshot import Snapshot
@@ -44,6 +44,7 @@ class ModelContents:
     champion: int | None = None
     challenger: int | None = None
     serving: tuple[int, ...] = ()
+    problem: str = ""
 
     @property
     def title(self) -> str:
@@ -75,7 +76,7 @@ def _is_about(change: Any, number: int) -> bool:
 @dataclass(frozen=True)
 class Contents:
     """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is where a forge shows a commit,
-    with `{}` for its id; empty without a forge.
+    with `{}` for its id; empty without a forge. `problems` say what cannot be shown.
     """
 
     commit: str
@@ -84,7 +85,7 @@ class Contents:
     models: tuple[ModelContents, ...]
     decisions: tuple[Event, ...] = field(repr=False)
     commit_page: str = ""
-    policy_problem: str = ""
+    problems: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -125,18 +126,37 @@ def contents(place: Workplace, *, commit_page: str = "") -> Contents:
     decisions = tuple(event for event in events(place.repository, commit) if event.changes or event.problem)
     theirs = _by_model(decisions)
     place.tell("asking the policies")
-    verdicts, problem = _verdicts(place, snapshot, theirs)
+    verdicts, problems = _verdicts(place, snapshot, theirs, [model.name for model in found])
     models = tuple(
         ModelContents(
             model.name, model.state, tuple(versions[model.name]), tuple(theirs.get(model.name, ())),
             tuple(verdict for verdict in verdicts if verdict.model == model.name), *_contest(snapshot, model.name),
-            serving=_serving(snapshot, model.name),
+            serving=_serving(snapshot, model.name), problem=problems.get(model.name, ""),
         )
         for model in found
     )  # fmt: skip
     objects = {file.path: file.new_oid for file in place.files(commit)}
     place.tell("")
-    return Contents(commit, snapshot, objects, models, decisions, commit_page, problem)
+    unread = tuple(_problems(snapshot, models))
+    return Contents(commit, snapshot, objects, models, decisions, commit_page, unread)
+
+
+def _problems(snapshot: Snapshot, models: Sequence[ModelContents]) -> Iterator[str]:
+    """Yield why models and versions that have a folder are not shown; what was deleted or renamed has no reason to be."""
+    shown = {model.name: model for model in models}
+    for name in snapshot.models():
+        there = shown[name].by_number if name in shown else {}
+        try:
+            if name not in shown:
+                snapshot.model(name)
+        except ManifestError as error:
+            yield error.message
+        for number in snapshot.versions(name) if name in shown else ():
+            try:
+                if number not in there:
+                    snapshot.version(name, number)
+            except ManifestError as error:
+                yield error.message
 
 
 def _by_model(decisions: Sequence[Event]) -> dict[str, list[Event]]:
@@ -155,25 +175,29 @@ def _by_model(decisions: Sequence[Event]) -> dict[str, list[Event]]:
 
 
 def _verdicts(
-    place: Workplace, snapshot: Snapshot, theirs: Mapping[str, Sequence[Event]]
-) -> tuple[tuple[Verdict, ...], str]:
-    """Return what the policies say of what serves, were it to come there today, and why they could not be asked.
+    place: Workplace, snapshot: Snapshot, theirs: Mapping[str, Sequence[Event]], names: Sequence[str]
+) -> tuple[tuple[Verdict, ...], dict[str, str]]:
+    """Return what the policies say of what serves, were it to come there today, and of which models they could not be asked.
 
     What only a store, a forge or people could tell is not known here. A version that was put back into its stage is not asked
     what rollbacks are not.
     """
     law = snapshot.constitution
-    judgement = Judgement(
-        None, snapshot, (), (), Facts(now=datetime.now(UTC)), law, snapshot.access, snapshot.live_models()
-    )
-    asked = [
-        replace(one, came_back=_came(theirs.get(one.reference.name, ()), one.reference.number, one.stage) > 1)
-        for one in subjects(judgement)
-    ]
+    judgement = Judgement(None, snapshot, (), (), Facts(now=datetime.now(UTC)), law, snapshot.access)
+    asked: list[Subject] = []
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            found = subjects(replace(judgement, models=(name,)))
+        except ManifestError as error:
+            problems[name] = error.message
+            continue
+        lived = theirs.get(name, ())
+        asked += [replace(one, came_back=_came(lived, one.reference.number, one.stage) > 1) for one in found]
     try:
-        return ruling(judgement, place.engine, asked).verdicts, ""
+        return ruling(judgement, place.engine, asked).verdicts, problems
     except RegistryError as error:
-        return (), error.message
+        return (), dict.fromkeys(names, error.message)
 
 
 def _came(decisions: Sequence[Event], number: int, stage: str) -> int:

@@ -69,7 +69,7 @@ def _model(site: Contents, model: ModelContents, common: Sequence[Any], words: M
         site.objects.get(paths.model_path(model.name), ""),
         files,
         _ids(model.decisions),
-        views.policy_state(model, site.policy_problem),
+        views.policy_state(model),
     )
     draw = lambda _: _some(history=figures.history(model.versions, model.headline, words))  # noqa: E731
     return Page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gitops_registry.governing import Tested, tested, waivers_of
+from gitops_registry.governing import Tested, tested_in, waivers_of
 from gitops_registry.manifest.policies import Policy, Rule
 from gitops_registry.policy.rulebook import rulebook
 from gitops_registry.site.contents import Contents
@@ -17,8 +17,8 @@ def policies_page(place: Workplace, site: Contents) -> dict[str, Any]:
 
     Raises RegistryError where the engine of policies cannot be had.
     """
-    results = tested(place, ())
     book = rulebook(site.snapshot)
+    results = tested_in(place, site.snapshot, book)
     policies = [_policy(sheet.policy, results) for sheet in book.sheets]
     broken = [{"path": one.path, "message": one.message} for one in (*book.broken, *results.findings) if one.path]
     return {"policies": policies, "problems": broken, "waivers": waivers_of(site.snapshot)}

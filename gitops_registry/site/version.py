@@ -9,7 +9,9 @@ from gitops_registry.biography import lived
 from gitops_registry.card.content import card_content, moving
 from gitops_registry.card.rendering import BODY
 from gitops_registry.drawing import Picture
-from gitops_registry.errors import RegistryError
+from gitops_registry.errors import ManifestError, RegistryError
+from gitops_registry.manifest.facts import Evaluation
+from gitops_registry.manifest.kinds import Card
 from gitops_registry.policy.data import measurements
 from gitops_registry.portrait import words_as_html
 from gitops_registry.printing import Job, printed
@@ -29,16 +31,31 @@ def version_page(
     found = model.by_number[reference.number]
     champion = model.by_number.get(rival.number) if rival else None
     history, approvals = lived(model.decisions_about(reference.number))
+    words, later, problems = _readable(snapshot, reference)
     around = moving(
         snapshot.known_model(model.name), reference.number, found.stage,
-        history=history, approvals=approvals, later=measurements(snapshot, reference),
+        history=history, approvals=approvals, later=later,
     )  # fmt: skip
     return {
-        **card_content(reference, snapshot.known_version(reference), snapshot.card(*reference), around),
+        **card_content(reference, snapshot.known_version(reference), words, around),
         "is_serving": reference.number in model.serving, "is_champion": reference.number == model.champion,
-        "previous": beside[0], "next": beside[1],
+        "problems": problems, "previous": beside[0], "next": beside[1],
         "champion": {"version": champion.reference.number, "metrics": champion.metrics} if champion else None,
     }  # fmt: skip
+
+
+def _readable(snapshot: Snapshot, reference: Reference) -> tuple[Card, list[Evaluation], list[str]]:
+    """Return the words and the later measurements of a version as far as they can be read, and what is wrong with the rest."""
+    words, later, problems = Card(), list[Evaluation](), list[str]()
+    try:
+        words = snapshot.card(*reference)
+    except ManifestError as error:
+        problems.append(error.message)
+    try:
+        later = measurements(snapshot, reference)
+    except ManifestError as error:
+        problems.append(error.message)
+    return words, later, problems
 
 
 def pictures(data: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Picture]:

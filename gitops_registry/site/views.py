@@ -39,11 +39,11 @@ def index(site: Contents) -> dict[str, Any]:
         "title": site.title, "description": law.description, "commit": site.commit,
         "stages": [stage.name for stage in law.stages],
         "counts": {"models": len(site.models), "versions": sum(len(model.versions) for model in site.models)},
-        "models": [model_line(site, model) for model in site.models],
+        "models": [model_line(model) for model in site.models], "problems": list(site.problems),
     }  # fmt: skip
 
 
-def model_line(site: Contents, model: ModelContents) -> dict[str, Any]:
+def model_line(model: ModelContents) -> dict[str, Any]:
     """Return a model as the index shows it. `trend` are its headline metric's values by version."""
     metric = model.headline
     serving = [_serving(model, number, metric) for number in model.serving if number in model.by_number]
@@ -54,7 +54,7 @@ def model_line(site: Contents, model: ModelContents) -> dict[str, Any]:
         "versions": len(model.versions), "latest": last.reference.number if last else None,
         "latest_created": last.facts["created"] if last else None, "serving": serving, "metric": metric or None,
         "trend": [one.metrics[metric] for one in model.versions if metric in one.metrics][-50:] if metric else [],
-        "policies": policy_state(model, site.policy_problem),
+        "policies": policy_state(model),
     }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _serving(model: ModelContents, number: int, metric: str) -> dict[str, Any]:
     return {"version": number, "stage": version.stage, "value": version.metrics.get(metric)}
 
 
-def policy_state(model: ModelContents, problem: str = "") -> dict[str, Any]:
+def policy_state(model: ModelContents) -> dict[str, Any]:
     """Return what the policies say of what serves: `state`, how many rules came to what, and the rules in the way.
 
     `state` is `none` (nothing serves), `passes`, `waived` (it passes thanks to a waiver), `fails`, `unknown` (a rule asks
@@ -76,12 +76,12 @@ def policy_state(model: ModelContents, problem: str = "") -> dict[str, Any]:
         state = "none"
     elif results & {*_IN_THE_WAY}:
         state = "fails"
-    elif problem or not binding or "not-checked" in results:
+    elif model.problem or not binding or "not-checked" in results:
         state = "unknown"
     else:
         state = "waived" if "waived" in results else "passes"
     wrong = [verdict for verdict in model.verdicts if verdict.result in {*_IN_THE_WAY, "waived"}]
-    return {"state": state, "problem": problem or None, "counts": dict(sorted(counts.items())), "rules": [_verdict(one) for one in wrong]}  # fmt: skip
+    return {"state": state, "problem": model.problem or None, "counts": dict(sorted(counts.items())), "rules": [_verdict(one) for one in wrong]}  # fmt: skip
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def model_page(site: Contents, model: ModelContents) -> dict[str, Any]:
         for stage in reversed(law.stages)
     ]  # fmt: skip
     return {
-        **model_line(site, model), "description": state["description"], "aliases": state["aliases"],
+        **model_line(model), "description": state["description"], "aliases": state["aliases"],
         "evaluation": state["evaluation"], "board": board, "metric_names": names,
         "table": [_row(one, names) for one in reversed(model.versions)],
         "decisions": [decision(event, site) for event in model.decisions[:_LAST]], "more": len(model.decisions) > _LAST,
