@@ -246,3 +246,8 @@ def test_the_registry_at_a_moment_is_what_the_last_decision_by_then_left(fraud: 
     assert at("2030-01-31").snapshot.in_stage("fraud", "archived") == ()
     with pytest.raises(NotFound, match="nothing was decided here by 2001"):
         at("2001-01-01")
+
+
+def test_the_log_as_json_is_one_list_whether_empty_or_long(fraud: World) -> None:
+    assert json.loads(fraud.cli("log", "--json", "--event", "model_renamed").stdout) == []
+    assert len(json.loads(fraud.cli("log", "--json").stdout)) == 2

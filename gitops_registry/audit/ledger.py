@@ -19,7 +19,7 @@ from gitops_registry.history import past
 from gitops_registry.identity import Witnesses
 from gitops_registry.reference import Reference
 
-_FEW, _MOST = 120, 5_000
+_FEW, _MOST = 120, 1_000
 """Decisions that are read together: at first, and later on."""
 
 

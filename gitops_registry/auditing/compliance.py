@@ -18,7 +18,9 @@ from gitops_registry.audit.entries import DEPLOYED, TYPES, Entry, entries_of
 from gitops_registry.auditing.casebook import Case, Casebook
 from gitops_registry.card.words import unfinished
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.manifest.kinds import Card
+from gitops_registry.manifest.facts import Version
+from gitops_registry.manifest.kinds import Card, Model
+from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.profiles import ApprovalsNeeded, EventNeeded, Profile, Requirement, RetentionNeeded
 from gitops_registry.manifest.reading import MAX_BYTES, parse
 from gitops_registry.reference import did_you_mean
@@ -72,19 +74,24 @@ def profile(named: str) -> Profile:
         raise RegistryError(
             f"cannot read the profile {named}: {error.strerror}", hint="name a file that can be read"
         ) from error
-    for one in found.requirements:
-        asked = (
-            one.policies,
-            *((one.event.type, one.event.before) if one.event else ()),
-            *((one.approvals.of,) if one.approvals else ()),
-        )
-        for kind in filter(None, asked):
-            if kind not in TYPES:
-                raise NotFound(
-                    f"{named}: requirement {one.id!r} asks for {kind!r}, which is no event",
-                    hint=did_you_mean(kind, TYPES),
-                )
+    _know(found, named)
     return found
+
+
+_SIDES: dict[str, type[Document]] = {"card": Card, "version": Version, "model": Model}
+
+
+def _know(found: Profile, named: str) -> None:
+    """Raise NotFound where a profile asks for an event or a field that there is none of."""
+    fields = tuple(f"{side}.{name}" for side, kind in _SIDES.items() for name in kind.model_fields)
+    for one in found.requirements:
+        events = [one.policies, one.approvals.of if one.approvals else None]
+        events += [one.event.type, one.event.before] if one.event else []
+        for asked, known, what in ((events, TYPES, "event"), (one.documentation, fields, "field")):
+            for word in filter(None, asked):
+                if word not in known:
+                    message = f"{named}: requirement {one.id!r}: there is no {what} {word}"
+                    raise NotFound(message, hint=did_you_mean(word, known))
 
 
 def answers(book: Casebook, asked: Profile, *, now: datetime | None = None) -> Iterator[Answer]:
@@ -179,12 +186,10 @@ class _Judge:
     def _documentation(self, fields: tuple[str, ...], case: Case) -> Found:
         if case.facts is None:
             return "not checked", case.problem or "its files are not in the history"
-        sides = {"card": case.card, "version": case.facts, "model": self.book.model}
+        sides: dict[str, Document] = {"card": case.card, "version": case.facts, "model": self.book.model}
         empty = []
         for path in fields:
             side, _, name = path.partition(".")
-            if not hasattr(type(sides[side]), "model_fields") or name not in type(sides[side]).model_fields:
-                return "not checked", f"there is no field {path}"
             is_prose = side == "card" and isinstance(getattr(sides[side], name), str)
             if (is_prose and unfinished(_card(sides[side]), [name])) or not getattr(sides[side], name):
                 empty.append(path)

@@ -99,6 +99,16 @@ def print_json(data: Any) -> None:
     click.echo(json_text(data, ascii_only=not is_utf8()))
 
 
+def print_json_list(items: Iterable[Any]) -> None:
+    """Print a list as JSON, as `print_json` does, each item when it comes: none of them is held."""
+    before = "[\n"
+    for item in items:
+        text = json_text(item, ascii_only=not is_utf8()).replace("\n", "\n  ")
+        click.echo(f"{before}  {text}", nl=False)
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Sequence[int] = ()) -> None:
     """Print rows in columns as wide as they must be; columns in `numbers` are set to the right."""
     heading, *lines = columns([headings, *rows], numbers=numbers)

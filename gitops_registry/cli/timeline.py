@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gitops_registry.cli.output import clean, json_option, opened, print_json
+from gitops_registry.cli.output import clean, json_option, opened, print_json_list
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def log_command(
     found = registry.log(about, limit=None if most is None else most + 1, wanted=wanted, anew=no_cache)
     everything = _with_denials(found, _denials(registry, about, wanted))
     if as_json:
-        print_json([_told(one) for one in islice(everything, most)])
+        print_json_list(_told(one) for one in islice(everything, most))
         return
     shown = 0
     for one in everything:

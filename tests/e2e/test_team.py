@@ -74,8 +74,9 @@ def test_a_key_that_cannot_sign_stops_the_change_and_leaves_nothing(team: Team) 
 
 def test_an_unsigned_decision_is_told_as_one(team: Team) -> None:
     alice = team.at("alice")
-    alice.git("-c", "commit.gpgSign=false", "commit", "--allow-empty", "--quiet", "-m", "nobody's")
-    assert "unsigned" in alice.cli("log", "-n", "1").stdout
+    (alice.root / "models/fraud/model.yaml").write_bytes(alice.read("models/fraud/model.yaml") + b"title: Fraud\n")
+    alice.git("-c", "commit.gpgSign=false", "commit", "--all", "--quiet", "-m", "nobody's")
+    assert "claimed: unsigned, commit" in alice.cli("log", "-n", "1").stdout
 
 
 def test_init_names_the_key_and_signs_its_first_commit(team: Team, tmp_path: Path) -> None:

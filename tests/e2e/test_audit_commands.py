@@ -1,0 +1,346 @@
+"""log, show --at and audit as their users type them, in a registry of a team whose every step was signed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from builder import World, cli
+from courtroom import Courtroom
+from workshop import Workshop
+
+from gitops_registry import edits
+from gitops_registry.reference import Reference
+
+
+@pytest.fixture(scope="module")
+def court(shop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Courtroom:
+    """The honest past of the workshop, and one more approved deployment, in a bare repository."""
+    found = Courtroom(tmp_path_factory.mktemp("commands"), shop)
+    return found.put(shop.landed(shop.bob, shop.promotion("fraud@3", "production"), approved=shop.carol))
+
+
+def said(court: Courtroom, *arguments: str, code: int = 0) -> str:
+    """Return what a command prints; `code` is the exit code that is expected."""
+    done = cli(court.root.parent, "-C", str(court.root), *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_log_says_what_happened_first_and_the_hash_last(court: Courtroom) -> None:
+    first = said(court, "log", "fraud", "-n", "1").splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d  Bob  \(through promote/x\)", first[0])
+    assert first[1:4] == [
+        "    fraud: version 1 production → archived",
+        "    fraud: version 3 staging → production",
+        "    fraud: version 3 deployed to production",
+    ]
+    assert "    approved by carol (signed)" in first
+    assert re.search(r"verified: signed by bob \(ml_engineer\), commit [0-9a-f]{9}$", first[-3])
+    assert first[-2] == "older ones follow: gitops-registry log fraud --all"
+    assert "the history begins with the pinned root SHA256:" in first[-1]
+
+
+def test_who_approved_version_three(court: Courtroom) -> None:
+    rows = json.loads(said(court, "log", "fraud@3", "--event", "model_deployed", "--json"))
+    (row,) = rows
+    assert [(one["member"], one["role"], one["grade"], one["counts"]) for one in row["approvals"]] == [
+        ("carol", "admin", "verified", True)
+    ]
+    assert len(row["approvals"][0]["plan"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (("--version", "2"), 4), (("--event", "model-deployed"), 4), (("--event", "version_registered"), 5), (("--actor", "dan"), 4),
+        (("--actor", "nobody"), 0), (("--stage", "Production"), 4), (("--stage", "archived"), 3), (("--until", "2001-01-01"), 0),
+        (("--since", "2001-01-01", "--event", "alias_set"), 1), (("--stage", "staging", "--version", "5"), 1),
+    ],
+)  # fmt: skip
+def test_filters_leave_what_fits(court: Courtroom, filters: tuple[str, ...], count: int) -> None:
+    assert len(json.loads(said(court, "log", "fraud", *filters, "--json"))) == count
+    assert json.loads(said(court, "log", "--model", "fraud", *filters, "--json", "--no-cache")) == json.loads(
+        said(court, "log", "fraud", *filters, "--json")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("log", "--since", "yesterday"), "write --since 2026-11-25"),
+        (("log", "--until", "2026-02-30"), "write --until 2026-11-25"),
+        (("log", "--since", "2026-02-01", "--until", "2026-01-01"), "swap the two"),
+        (("log", "--event", "model_deplyed"), "did you mean model_deployed"),
+        (("log", "fraud", "--model", "churn"), "name one of them"),
+        (("log", "frod"), "did you mean fraud"),
+        (("log", "fraud@canary"), "there is"),
+        (("show", "fraud@production", "--at", "25.11.2026"), "write --at 2026-11-25"),
+        (("show", "fraud", "--at", "1999-01-01"), "see when it began"),
+        (("audit", "comply", "fraud", "--profile", "five-eyes"), "did you mean four-eyes"),
+        (("audit", "report", "frod"), "did you mean fraud"),
+        (("audit", "export", "--format", "xml"), "--help"),
+        (("audit", "verify", "--checkpoint", "nowhere.json"), "name a file that"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_with_a_hint(court: Courtroom, arguments: tuple[str, ...], hint: str) -> None:
+    lines = said(court, *arguments, code=2).splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("error: ")
+    assert hint in lines[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2030-01-01", "2030-01-01T12:00", "2030-01-01 12:00:30Z", "2030-01-01T12:00:00+09:00", "2030-01-01T12:00:00.5Z"],
+)
+def test_dates_are_iso_with_utc_where_no_zone_is_named(court: Courtroom, text: str) -> None:
+    assert "version 3" in said(court, "show", "fraud@production", "--at", text) or "fraud@3" in said(
+        court, "show", "fraud@production", "--at", text
+    )
+
+
+def test_what_was_in_production_on_a_day(world: World) -> None:
+    world.model("fraud").version().version().commit()
+    for number, day in ((1, "2030-03-01"), (2, "2030-04-01")):
+        world.commit(edits.promote(world.registry.snapshot, Reference("fraud", number), "production"))
+        dated = {**os.environ, "GIT_COMMITTER_DATE": f"{day}T12:00:00Z", "GIT_AUTHOR_DATE": f"{day}T12:00:00Z"}
+        subprocess.run(
+            ["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated
+        )
+    at = lambda day: json.loads(world.cli("show", "fraud@production", "--at", day, "--json").stdout)["number"]  # noqa: E731
+    assert (at("2030-03-01"), at("2030-03-31"), at("2030-04-01")) == (1, 1, 2)
+    world.cli("show", "fraud@production", "--at", "2030-03-01T11:59:59", check=2)
+    between = world.cli("log", "--since", "2030-03-15", "--until", "2030-04-15").stdout
+    assert "fraud: version 2 deployed to production" in between
+    assert "registered" not in between
+
+
+def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
+    record = court.root / "gitops-registry/denials.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    denial = {
+        "time": "2035-01-01T10:00:00Z", "key": "SHA256:abc", "account": "git", "result": "refused", "signer": "dan",
+        "refs": [{"ref": "refs/heads/main", "old": "0" * 40, "new": "1" * 40}],
+        "reasons": [{"rule": "permissions", "message": "dan may not deploy for fraud\x1b[2J", "where": "models/fraud/model.yaml"}],
+    }  # fmt: skip
+    record.write_text(json.dumps(denial) + "\n{cut short")
+    try:
+        for about in ((), ("fraud",)):
+            told = said(court, "log", *about, "-n", "1")
+            assert "a push of main was refused: dan may not deploy for fraud" in told
+            assert "recorded: recorded by the server" in told
+            assert "\x1b" not in told
+        assert "refused" not in said(court, "log", "churn", "-n", "1")
+        (row,) = json.loads(said(court, "log", "--event", "access_denied", "--json"))
+        assert (row["event"], row["grade"], row["commit"], row["model"]) == ("access_denied", "recorded", None, "fraud")
+        exported = said(court, "audit", "export").splitlines()
+        assert json.loads(exported[-1])["id"] == row["id"]
+    finally:
+        record.unlink()
+
+
+def test_a_checkpoint_and_what_comes_after_it(court: Courtroom, shop: Workshop, tmp_path: Path) -> None:
+    file, out = tmp_path / "kept" / "cp.json", tmp_path / "events.jsonl"
+    tip = court.git("rev-parse", "main").strip()
+    told = said(court, "audit", "export", "--checkpoint", str(file), "--output", str(out))
+    whole = out.read_text().splitlines()
+    assert f"checkpoint at {tip[:12]}, {len(whole)} events" in told
+    assert "the checkpoint is not signed, so it is a claim" in told
+    assert "the history holds" in said(court, "audit", "verify", "--checkpoint", str(file))
+    assert out.read_text() == "".join(f"{line}\n" for line in whole)
+    said(court, "audit", "export", "--since-last", "--checkpoint", str(file), "--output", str(out))
+    assert out.read_text() == ""
+    court.put(shop.tip)
+    try:
+        refused = said(
+            court, "audit", "export", "--since-last", "--checkpoint", str(file), "--output", str(out), code=2
+        )
+        assert "history does not go on from the checkpoint" in refused
+        assert out.read_text() == "", "what could not be written left the file as it was"
+        assert "rewritten:" in said(court, "audit", "verify", "--checkpoint", str(file), code=1)
+    finally:
+        court.put(tip)
+
+
+def test_without_a_file_the_checkpoint_lies_in_the_git_directory(court: Courtroom) -> None:
+    first = said(court, "audit", "export", "--since-last", "--format", "csv")
+    again = said(court, "audit", "export", "--since-last", "--format", "csv")
+    assert len(list(csv.reader(io.StringIO(first)))) > 20
+    assert "id,time" not in again
+    (court.root / "gitops-registry/audit-checkpoint.json").unlink()
+
+
+def test_verify_tells_each_breach_with_its_commit(court: Courtroom, shop: Workshop) -> None:
+    tip = court.git("rev-parse", "main").strip()
+    forged = shop.forge.unsigned(shop.commit(shop.alice, shop.registration("fraud")))
+    court.put(forged)
+    try:
+        told = said(court, "audit", "verify", code=1)
+        assert re.search(rf"signature: nobody signed it.*commit {forged[:12]}", told)
+        assert "the history does not hold: 1 breach" in told
+        data = json.loads(said(court, "audit", "verify", "--json", code=1))
+        assert [(one["rule"], one["commit"]) for one in data["breaches"]] == [("signature", forged)]
+        assert data["ok"] is False
+    finally:
+        court.put(tip)
+    data = json.loads(said(court, "audit", "verify", "--policies", "--json"))
+    assert data["ok"] is True
+    assert data["grades"] == {"verified": data["decisions"]}
+    assert data["anchor"]["holds"] is True
+
+
+# ── report
+
+
+def test_a_report_says_who_did_what_and_what_is_not_known(court: Courtroom) -> None:
+    data = json.loads(said(court, "audit", "report", "fraud", "--json"))
+    third = data["versions"][2]
+    assert [one["event"] for one in third["life"]] == [
+        "version_registered",
+        "stage_transition",
+        "stage_transition",
+        "model_deployed",
+    ]
+    (duty,) = third["separation"]
+    assert (duty["registered_by"], duty["approved_by"], duty["decided_by"], duty["separated"]) == (
+        "bob",
+        ["carol"],
+        "bob",
+        "yes",
+    )
+    assert third["evidence"]["policies"][0]["results"][0]["result"] == "pass"
+    assert data["versions"][0]["separation"][0]["registered_by"] == "dan"
+    people = {one["name"]: one for one in data["people"]}
+    assert people["carol"]["roles"] == ["admin"]
+    assert people["dan"]["did"]["version_registered"] == 4
+    assert "it was not measured again since it was registered" in third["gaps"]
+    assert data["anchor"]["holds"] is True
+    assert json.loads(said(court, "audit", "report", "fraud", "--format", "json")) == data
+
+
+def test_a_report_as_markdown_and_as_a_page_shows_the_same(court: Courtroom, tmp_path: Path) -> None:
+    text = said(court, "audit", "report", "fraud")
+    for heading in (
+        "# Audit report: fraud",
+        "## What is not known",
+        "## Who did what",
+        "## Version 3 (production)",
+        "### Separation of duties",
+        "### Gaps",
+    ):
+        assert f"{heading}\n" in text
+    page = tmp_path / "report.html"
+    said(court, "audit", "report", "fraud", "--format", "html", "--output", str(page))
+    html = page.read_text()
+    assert "default-src 'none'" in html
+    assert "<script" not in html
+    assert not re.search(r"(src|href)=", html)
+    assert "Version 3 (production)" in html
+
+
+def test_what_people_wrote_is_text_in_every_report(world: World) -> None:
+    evil = "<script>alert(1)</script> @everyone | [x](https://evil.example) \x1b[2J {{ 7*7 }}"
+    world.model("fraud", owners=(evil.replace("\x1b", ""),)).version(metrics={"accuracy": 0.9}).commit()
+    world.commit(edits.promote(world.registry.snapshot, Reference("fraud", 1), "staging"), f"promote\n\n{evil}")
+    world.git(
+        "-c", "user.name=<img src=x onerror=alert(1)>", "commit", "--quiet", "--amend", "--no-edit", "--reset-author"
+    )
+    html = world.cli("audit", "report", "fraud", "--format", "html").stdout
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "{{ 7*7 }}" in html
+    assert "\x1b" not in html
+    markdown = world.cli("audit", "report", "fraud").stdout
+    assert "<script" not in markdown
+    assert "`[x](https://evil.example)`" in markdown, "a link is code, and no link"
+    assert "\x1b" not in markdown
+    assert "`@everyone`" in markdown
+
+
+def test_a_deleted_model_has_its_report(world: World) -> None:
+    world.model("fraud").version().commit()
+    world.registry.rename("fraud", "payments", direct=True)
+    world.registry.delete("payments", direct=True)
+    data = world.registry.audit_report("payments")
+    assert (data["state"], data["former_names"]) == ("deleted", ["fraud"])
+    assert data["versions"][0]["state"] == "deleted"
+    assert data["versions"][0]["evidence"]["metrics"][0]["registered"] == 0.95
+    assert data["versions"][0]["life"][0]["event"] == "version_registered"
+    assert "nobody proved who registered it" in data["versions"][0]["gaps"]
+
+
+# ── comply
+
+
+def test_shipped_profiles_are_met_by_an_honest_team(court: Courtroom) -> None:
+    for profile in ("registered-staged-approved-deployed", "four-eyes"):
+        told = said(court, "audit", "comply", "fraud", "--profile", profile)
+        assert "0 not met, 0 not checked" in told
+    told = said(court, "audit", "comply", "fraud", "--profile", "eu-ai-act-documentation", code=1)
+    assert "no statement that a system" in told
+    assert re.search(r"not checked +Measures of human oversight", told)
+    assert re.search(r"met +fraud@3  The intended purpose", told)
+
+
+def test_what_nobody_approved_is_not_met_and_what_nobody_can_know_is_not_checked(
+    court: Courtroom, shop: Workshop, world: World
+) -> None:
+    tip = court.git("rev-parse", "main").strip()
+    court.put(shop.landed(shop.bob, shop.promotion("fraud@3", "production")))
+    try:
+        told = said(court, "audit", "comply", "fraud", "--profile", "four-eyes", code=1)
+        assert re.search(r"not met +fraud@3  Somebody who did not register it", told)
+    finally:
+        court.put(tip)
+    world.model("churn").version().commit()
+    told = world.cli("audit", "comply", "churn", "--profile", "four-eyes").stdout
+    assert "no version of churn was ever deployed" in told
+    assert "0 met, 0 not met, 2 not checked" in told
+
+
+PROFILE = """\
+kind: AuditProfile
+schema_version: 1
+name: ours
+versions: all
+requirements:
+- {id: words, title: Words, documentation: [card.description, card.license]}
+- {id: never, title: Never in archived, event: {type: stage_transition, to: archived}}
+- {id: two, title: Two approvals, approvals: {of: model_deployed, count: 2, independent: false, roles: [admin]}}
+- {id: kept, title: Kept, retention: {days: 36500, bytes: true}}
+"""
+
+
+def test_a_profile_of_ones_own(court: Courtroom, tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text(PROFILE)
+    data = json.loads(said(court, "audit", "comply", "fraud", "--profile", str(file), "--json", code=1))
+    found = {(one["requirement"], one["version"]): one["outcome"] for one in data["answers"]}
+    assert found["words", 1] == "not met"
+    assert (found["never", 1], found["never", 2]) == ("met", "not met")
+    assert (found["two", 3], found["two", 4]) == ("not met", "not checked")
+    assert found["kept", 1] == "met"
+    assert data["met"] is False
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("versions: all", "versions: some"), "ours.yaml:4:"), (("title: Words, ", "title: Words, x: 1, "), "ours.yaml:6:"),
+        (("kind: AuditProfile", "kind: Policy"), "kind must be"), (("id: two", "id: words"), "two requirements are named"),
+        (("documentation: [card.description, card.license]", "source: x"), "exactly one thing"), (("model_deployed", "model_shipped"), "there is no event model_shipped"),
+        (("card.license", "card.licence"), "there is no field card.licence"),
+    ],
+)  # fmt: skip
+def test_a_profile_is_read_strictly(court: Courtroom, tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text(PROFILE.replace(*change))
+    assert told in said(court, "audit", "comply", "fraud", "--profile", str(file), code=2)
