@@ -300,6 +300,17 @@ def test_long_words_are_shortened_on_the_page_and_whole_in_the_twin(filled: Worl
     assert str(data(tmp_path / "site", "models/fraud/v1")["limitations"]).count("word") == 19_000
 
 
+def test_a_commit_with_a_book_for_a_message_is_shown_with_the_beginning_of_it(filled: World, tmp_path: Path) -> None:
+    told = "s" * 3_000_000
+    filled.commit({"models/fraud/versions/2/card.yaml": None}, f"{told}\n\n{told}")
+    made(filled, tmp_path / "site")
+    decision = data(tmp_path / "site", "audit/index")["decisions"][0]  # type: ignore[index]
+    assert decision["changes"][0]["text"] == "fraud: card of version 2 removed"
+    page = tmp_path / f"site/decisions/{decision['commit']}.html"
+    assert page.stat().st_size < 60_000
+    assert page.with_suffix(".json").stat().st_size < 60_000
+
+
 def test_a_trend_stays_in_its_box_whatever_the_values() -> None:
     for values in ([0.1, 0.1], [1e300, -1e300, 0.0], [float(n % 7) for n in range(400)]):
         points = [tuple(map(float, point.split(","))) for point in trend(values).split()]

@@ -27,7 +27,7 @@ D = TypeVar("D", bound=Document)
 _AT_ONCE = 250
 """Decisions whose commits and manifests are asked for together."""
 _PARSED, _BLOBS = 4_000, 200
-_LARGEST_COMMIT = 1 << 20
+_LARGEST_COMMIT, _LARGEST_ALONE = 1 << 20, 1 << 26
 _READ = frozenset({"model", "constitution", "access", "policy", "waiver"})
 """Roles of the files that a semantic difference reads nearly always."""
 _SUBMODULE = "160000"
@@ -74,9 +74,11 @@ class Walk:
             commits = list(self.repository.objects.get_many([oid for oid, _ in some], limit=_LARGEST_COMMIT))
             self._fetch(changed for _, changed in some)
             for (oid, changed), raw in zip(some, commits, strict=True):
+                if raw is None or raw.data is None:  # one with a book for a message is read alone, and hides no other
+                    raw = self.repository.objects.get(oid, limit=_LARGEST_ALONE)
                 if raw is None or raw.data is None:
                     raise Damaged(
-                        f"git has lost the commit {oid[:12]}, or it is larger than 1 MiB", hint="see: git fsck"
+                        f"git has lost the commit {oid[:12]}, or it is larger than 64 MiB", hint="see: git fsck"
                     )
                 commit = parse_commit(oid, raw.data)
                 parent = commit.parents[0] if commit.parents else ""

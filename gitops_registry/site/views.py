@@ -183,13 +183,13 @@ def decision(event: Event, site: Contents) -> dict[str, Any]:
 def decision_page(event: Event, site: Contents) -> dict[str, Any]:
     """Return one decision with everything that is known of it."""
     full = event.to_json()
-    kept = ("reason", "proposal", "pull_request", "reviews", "attested", "signature", "entries")
+    kept = ("proposal", "pull_request", "reviews", "attested", "signature", "entries")
     told = decision(event, site)
     for change, entry in zip(told["changes"], entries_of(event), strict=True):
         change["text"] = shortened(entry.text, 2_000)
     agreed = None if event.approvals is None else [{**one.to_json(), "text": str(one)} for one in event.approvals]
     return {
-        **told, **{key: full[key] for key in kept}, "approvals": agreed, "email": event.commit.email,
+        **told, **{key: full[key] for key in kept}, "reason": shortened(event.reason, 20_000), "approvals": agreed, "email": event.commit.email,
         "parents": list(event.commit.parents), "paths": [path for change in full["changes"] for path in change["paths"]][:500],
     }  # fmt: skip
 
