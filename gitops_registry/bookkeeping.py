@@ -108,8 +108,9 @@ class Bookkeeping:
         return Export(self._place, form, read(Path(since)) if since is not None else None, root, judges)
 
     def verify_log(
-        self, *, checkpoint: str | Path | None = None, root: str = "", objects: bool = True, policies: bool = False
-    ) -> Verification:
+        self, *, checkpoint: str | Path | None = None, root: str = "", objects: bool = True, policies: bool = False,
+        is_strict: bool = False,
+    ) -> Verification:  # fmt: skip
         """Return a look at the whole history, whose `breaches()` are what it breaks: signatures, permissions, approvals,
         immutability, numbers, tags, the chain itself, and where it differs from a checkpoint.
         """
@@ -117,7 +118,7 @@ class Bookkeeping:
         from gitops_registry.auditing.verification import Verification
 
         kept = read(Path(checkpoint)) if checkpoint is not None else None
-        return Verification(self._place, kept, root, objects, policies)
+        return Verification(self._place, kept, root, objects, policies, is_strict)
 
     def audit_report(self, name: str) -> dict[str, Any]:
         """Return the report of a model, also of one that was deleted, as JSON-ready data. Raises NotFound."""

@@ -86,7 +86,28 @@ class Agreement:
                 word, step.parent, signature.member in wrote, digest, changes
             )
             found_words.append(_approval(word, signature, access, problem))
-        return [*self._standing(found_words), *_reviews(step.commit, access, signer)]
+        return [*self._standing(found_words), *self._reviews(step, access, signer, wrote, changes)]
+
+    def _reviews(
+        self, step: Step, access: Access, signer: str, wrote: set[str], changes: Sequence[Change]
+    ) -> Iterator[Approval]:
+        """Yield the reviews on a forge that whoever signed a merge wrote down. In a registry that is on no forge, or where
+        nobody signed the merge, they are nobody's word.
+        """
+        for told in step.commit.trailers("Attested-Approval"):
+            match = _REVIEW.fullmatch(told)
+            name, plan = (match["member"], match["plan"]) if match else ("", "")
+            problem = "" if signer else "nobody signed the decision that names it"
+            if not problem and step.law.constitution.forge is None:
+                problem = "this registry is on no forge"
+            if not problem and plan != plan_digest(changes, unplanned(step.changed, step.law)):
+                problem = "it approves another plan than what landed"
+            if not problem and name in wrote:
+                problem = f"{name} wrote part of it"
+            problem = problem or may_approve(step.law, changes, name)
+            source = told.removeprefix(f"{name} ") if name else told
+            grade: Grade = "attested" if signer else "claimed"
+            yield Approval(name, grade, source, plan, role_of(access, name), problem)
 
     def _standing(self, words: Sequence[Approval]) -> Iterator[Approval]:
         """Yield the words as they count: a rejection stands unless its member approved on top of it, and then none of
@@ -170,20 +191,6 @@ def _approval(word: Word, signature: Signature, access: Access, problem: str) ->
         signature.member, "verified" if signature.is_good else "claimed", word.oid, word.plan, role_of(access, signature.member),
         problem, is_rejection=word.kind == "reject", comment=word.comment,
     )  # fmt: skip
-
-
-def _reviews(commit: Commit, access: Access, signer: str) -> list[Approval]:
-    """Return the reviews on a forge that whoever signed a merge wrote down; nobody's word where nobody signed it."""
-    found = []
-    for told in commit.trailers("Attested-Approval"):
-        match = _REVIEW.fullmatch(told)
-        name = match["member"] if match else ""
-        problem = "" if access.member(name) else "it names no member of that time"
-        problem = problem if signer else "nobody signed the decision that names it"
-        grade: Grade = "attested" if signer else "claimed"
-        source = told.removeprefix(f"{name} ") if name else told
-        found.append(Approval(name, grade, source, match["plan"] if match else "", role_of(access, name), problem))
-    return found
 
 
 def role_of(access: Access, name: str) -> str:

@@ -111,12 +111,16 @@ class Event:
         """How well it is proved who decided."""
         if self.signature is not None and self.signature.is_good:
             return "verified"
-        return "attested" if self.attested is not None and self.attested.is_merge else "claimed"
+        is_forges = self.signature is None or self.signature.state in {
+            "unsigned",
+            "not-canonical",
+        }  # forges sign with PGP
+        return "attested" if self.attested is not None and self.attested.is_merge and is_forges else "claimed"
 
     @property
     def proof(self) -> str:
         """What stands behind it, in words: `signed by alice`, or why nobody's word does."""
-        if self.attested is not None:
+        if self.attested is not None and (self.grade == "attested" or not self.attested.is_merge):
             return str(self.attested)
         return str(self.signature) if self.signature else "no member had a key then"
 

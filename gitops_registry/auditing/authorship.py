@@ -28,16 +28,24 @@ from gitops_registry.receiving import signers
 from gitops_registry.receiving.steps import DIRECT, meaning_the_same, wording
 from gitops_registry.workplace import Workplace
 
-_RULES = (authority.permissions, authority.approvals, authority.objections, authority.second_administrator)
+_RULES = (
+    authority.permissions, authority.approvals, authority.objections, authority.second_administrator, authority.administrators,
+)  # fmt: skip
+_PGP = b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n"
+"""How a forge signs what its own buttons make."""
 
 
 @dataclass
 class Deciders:
-    """Looks at who made each decision; what it could not prove is told at the end (`notes`)."""
+    """Looks at who made each decision; what it could not prove is told at the end (`notes`).
+
+    `is_strict`: what a forge alone attests is a breach too.
+    """
 
     place: Workplace
     witnesses: Witnesses
     received: Mapping[str, datetime]
+    is_strict: bool = False
     line: set[str] = field(default_factory=set)
     keyless: list[str] = field(default_factory=list)
     attested: list[str] = field(default_factory=list)
@@ -55,13 +63,12 @@ class Deciders:
             self.keyless.append(step.commit.oid)
             return
         received = self.received.get(step.commit.oid)
-        found = (
-            event.signature if event and event.signature and received is None else None
-        )  # read already, by its own date
-        found = found or self.witnesses.signature_of(step.data, step.law, now=received)
+        known = event.signature if event and received is None else None  # by the commit's own date
+        found = known or self.witnesses.signature_of(step.data, step.law, now=received)
         if not found.is_good:
             button = attested_by(step.commit, step.before)
-            if button is None or not button.is_merge or found.state != "unsigned":
+            is_forges = found.state == "unsigned" or _PGP in step.data.partition(b"\n\n")[0]
+            if self.is_strict or button is None or not button.is_merge or not is_forges:
                 yield Breach("signature", step.commit.oid, _unsigned(step, found))
                 return
             self.attested.append(step.commit.oid)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gitops_registry import paths
 from gitops_registry.audit.anchors import Anchor, anchor
 from gitops_registry.audit.decision import Event
 from gitops_registry.audit.deriving import Landed, judged
@@ -38,7 +39,7 @@ class Verification:
     """One look at a history. `breaches` yields what is wrong as it is found; afterwards the rest says what was looked at.
 
     `objects`: whether git's own objects are looked at too, byte for byte (`git fsck`); `policies`: whether policies judge
-    each decision again.
+    each decision again; `is_strict`: whether what a forge alone attests is a breach.
     """
 
     place: Workplace
@@ -46,6 +47,7 @@ class Verification:
     root: str = ""
     objects: bool = True
     policies: bool = False
+    is_strict: bool = False
     grades: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
     commits: int = 0
@@ -63,7 +65,7 @@ class Verification:
             yield from (Breach("objects", "", f"git fsck: {line}") for line in repository.broken_objects())
         witnesses = Witnesses(repository)
         keeper = Keeper()
-        deciders = Deciders(self.place, witnesses, _received(self.place, self.head))
+        deciders = Deciders(self.place, witnesses, _received(self.place, self.head), self.is_strict)
         at_checkpoint: Chain | None = None
         previous = ""
         try:
@@ -159,8 +161,11 @@ def _judge(
     step: Step, event: Event | None, landed: Landed | None, deciders: Deciders, keeper: Keeper
 ) -> Iterator[Breach]:
     """Yield what is wrong with one step; a rule that cannot be applied is a breach too, and hides none of the others."""
-    if not is_registry(step.before) and not is_registry(step.after):
-        return
+    if not is_registry(step.before) and not is_registry(step.after) and not deciders.line:
+        return  # it was not started yet
+    if not is_registry(step.after) or (deciders.line and not is_registry(step.before)):
+        told = "the registry has no registry.yaml before or after it, so that nobody's rules hold"
+        yield Breach("unreadable", step.commit.oid, told, paths.CONSTITUTION)
     if event is not None and event.problem:
         yield Breach("unreadable", step.commit.oid, event.problem)
     for look in (deciders.look, keeper.look, contents.look):

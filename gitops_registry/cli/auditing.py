@@ -162,16 +162,17 @@ def _written_to(output: Path | None) -> Iterator[Any]:
 @root_option
 @click.option("--no-objects", is_flag=True, help="Do not have git look at every object's bytes.")
 @click.option("--policies", is_flag=True, help="Have the policies of its time judge each decision again: slow.")
+@click.option("--strict", "is_strict", is_flag=True, help="What a forge alone attests is a breach too.")
 @json_option
 @click.pass_context
 def _verify(
-    ctx: click.Context, /, checkpoint: Path | None, root: str, no_objects: bool, policies: bool, as_json: bool
+    ctx: click.Context, /, checkpoint: Path | None, root: str, no_objects: bool, as_json: bool, **how: bool
 ) -> int:
     """Say whether the history holds: the chain of commits, every signature, who might decide, approvals, what must never change.
 
     Exit code 1 where it breaks a promise; each breach is told with its commit. Nothing is read from a cache.
     """
-    looked = opened(ctx).verify_log(checkpoint=checkpoint, root=root, objects=not no_objects, policies=policies)
+    looked = opened(ctx).verify_log(checkpoint=checkpoint, root=root, objects=not no_objects, **how)
     if as_json:
         found = list(looked.breaches())
         print_json(looked.to_json(found))

@@ -76,4 +76,6 @@ def columns(rows: Sequence[Sequence[Any]], *, numbers: Collection[int] = ()) -> 
 def json_text(data: Any, *, ascii_only: bool = False) -> str:
     """Return data as JSON that stays readable in any language and cannot move the cursor."""
     text = json.dumps(data, indent=2, ensure_ascii=ascii_only, default=str)
+    if text.replace("\n", "").isprintable():
+        return text
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)

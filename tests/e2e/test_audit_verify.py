@@ -19,6 +19,8 @@ from gitops_registry import paths
 from gitops_registry.auditing.checkpoint import Checkpoint, read, write
 from gitops_registry.auditing.verification import Verification
 from gitops_registry.errors import RegistryError
+from gitops_registry.manifest.kinds import ForgeSettings
+from gitops_registry.manifest.writing import dump
 from gitops_registry.workplace import Workplace
 
 
@@ -313,3 +315,95 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_a_hint(world: World, tmp_p
     assert done.returncode == 2
     assert "hint: name a file that gitops-registry audit export --checkpoint FILE wrote" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ── what an auditor's adversary would try
+
+
+def reviewed(shop: Workshop, member: str, head: str, plan: str = "") -> str:
+    """Return the message of a merge that writes a review down."""
+    plan = plan or shop.digest(shop.tip, head)
+    return f"land\n\nProposal: promote/x\nAttested-Approval: {member} github:7 review:8 commit:{head} plan:{plan}"
+
+
+def on_a_forge(shop: Workshop) -> str:
+    """Return a decision that puts the registry on a forge."""
+    law = shop.at().constitution.model_copy(update={"forge": ForgeSettings(kind="github"), "direct": True})
+    return shop.landed(shop.alice, {"registry.yaml": dump(law, "registry.yaml")}, approved=shop.carol)
+
+
+def test_a_review_that_a_merger_made_up_counts_for_nothing_where_there_is_no_forge(
+    court: Courtroom, shop: Workshop
+) -> None:
+    assert shop.at().constitution.forge is None
+    head = shop.commit(shop.bob, shop.promotion("fraud@3", "production"))
+    made_up = shop.landing(shop.bob, head, message=reviewed(shop, "carol", head))
+    assert rules(court.look(made_up)) == {"approvals"}
+    (approval,) = next(court.registry.log("fraud")).approvals or ()
+    assert approval.problem == "this registry is on no forge"
+
+
+def test_a_review_counts_for_its_plan_and_by_those_who_may(court: Courtroom, shop: Workshop) -> None:
+    base = on_a_forge(shop)
+    head = shop.commit(shop.bob, shop.promotion("fraud@3", "production", base=base), base=base)
+    plan = shop.digest(base, head)
+    good = shop.landing(shop.bob, head, base=base, message=reviewed(shop, "carol", head, plan))
+    looked = Verification(Workplace.open(court.put(good).root), objects=False)
+    assert list(looked.breaches()) == []
+    assert any("reviews on a forge" in note.message for note in looked.notes)
+    for member, digest in (("carol", "0" * 64), ("dan", plan), ("bob", plan), ("nobody", plan), ("rob", plan)):
+        bad = shop.landing(shop.bob, head, base=base, message=reviewed(shop, member, head, digest))
+        assert rules(court.look(bad)) == {"approvals"}, member
+
+
+def test_a_forges_button_is_a_note_and_with_strict_a_breach(court: Courtroom, shop: Workshop) -> None:
+    base = on_a_forge(shop)
+    head = shop.commit(shop.bob, shop.promotion("fraud@4", "staging", base=base), base=base)
+    signed = shop.landing(shop.bob, head, base=base, message="Merge pull request #5 from bob/x\n\nx")
+    pressed = shop.forge.unsigned(signed)
+    looked = Verification(Workplace.open(court.put(pressed).root), objects=False)
+    assert list(looked.breaches()) == []
+    assert any("cannot be verified offline" in note.message for note in looked.notes)
+    event = next(court.registry.log())
+    assert (event.grade, event.signer) == ("attested", "")
+    strict = Verification(Workplace.open(court.root), objects=False, is_strict=True)
+    assert [(one.rule, one.commit) for one in strict.breaches()] == [("signature", pressed)]
+    stranger = shop.landing(shop.mallory, head, base=base, message="Merge pull request #5 from bob/x\n\nx")
+    assert rules(court.look(stranger)) == {"signature"}, "a stranger's signature is no forge's"
+    assert next(court.registry.log()).grade == "claimed"
+
+
+def test_a_registry_that_is_taken_away_for_a_moment_is_found(court: Courtroom, shop: Workshop) -> None:
+    law = shop.forge.files(shop.tip)["registry.yaml"]
+    gone = shop.commit(shop.alice, {"registry.yaml": None})
+    path = paths.version_path("fraud", 1)
+    edited = shop.commit(shop.mallory, {path: b"x"}, base=gone)
+    back = shop.commit(shop.mallory, {"registry.yaml": law}, base=edited)
+    assert {gone, edited, back} <= {one.commit for one in court.look(back)}
+
+
+def test_whoever_takes_all_keys_away_is_found(court: Courtroom, shop: Workshop) -> None:
+    bare = shop.members(
+        lambda access: access.model_copy(
+            update={"members": tuple(m.model_copy(update={"keys": ()}) for m in access.members)}
+        )
+    )
+    gone = shop.landed(shop.alice, bare, approved=shop.carol)
+    after = shop.forge.unsigned(shop.commit(shop.mallory, shop.registration("fraud", base=gone), base=gone))
+    found = court.look(after)
+    assert [(one.rule, one.commit) for one in found] == [("administrators", gone)]
+
+
+def test_an_approval_that_was_taken_back_counts_for_nothing(court: Courtroom, shop: Workshop) -> None:
+    head = shop.commit(shop.bob, shop.promotion("fraud@3", "production"))
+    approved = shop.approval(shop.carol, head)
+    rejected = shop.approval(shop.carol, approved, word="Rejects", plan=shop.digest(shop.tip, head))
+    assert {"approvals", "objections"} <= rules(court.look(shop.landing(shop.bob, rejected)))
+    again = shop.approval(shop.carol, rejected, plan=shop.digest(shop.tip, head))
+    assert court.look(shop.landing(shop.bob, again)) == []
+    words = next(court.registry.log("fraud")).approvals or ()
+    assert [(one.is_rejection, one.problem) for one in words] == [
+        (False, ""),
+        (True, "carol took it back"),
+        (False, ""),
+    ]
