@@ -197,7 +197,9 @@ def test_a_path_that_is_not_utf8_has_a_place_in_the_plan_and_its_digest(fraud: W
 
 
 def test_a_commit_with_an_impossible_date_does_not_stop_the_log(fraud: World) -> None:
-    tree, parent = (fraud.git("rev-parse", name).strip() for name in ("main^{tree}", "main"))
+    parent = fraud.git("rev-parse", "main").strip()
+    fraud.commit({"docs/a": b"1"})
+    tree = fraud.git("rev-parse", "main^{tree}").strip()
     who = "A <a@example.com> 99999999999999999 +0000"
     raw = f"tree {tree}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nx\n"
     made = subprocess.run(
@@ -205,7 +207,7 @@ def test_a_commit_with_an_impossible_date_does_not_stop_the_log(fraud: World) ->
         input=raw, text=True, capture_output=True, check=True,
     )  # fmt: skip
     fraud.git("update-ref", "refs/heads/main", made.stdout.strip())
-    fraud.commit({"docs/a": b"1"})
+    fraud.commit({"docs/b": b"1"})
     assert json.loads(fraud.cli("log", "--json").stdout)[1]["time"].startswith("9999-")
 
 

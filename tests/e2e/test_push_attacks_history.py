@@ -289,7 +289,7 @@ def test_a_proposal_is_pushed_added_to_and_landed(server: Server, shop: Workshop
     copy, branch = server.copy(tmp_path / "copy.git"), "promote/fraud/4/staging"
     head = staging(shop)
     accept(copy, shop, shop.bob, f"{head}:refs/heads/{branch}")
-    more = shop.commit(shop.dan, edits.describe_version(shop.at(), Reference("fraud", 5), tags={"x": "y"}), base=head)
+    more = shop.commit(shop.dan, edits.describe_model(shop.at(), "fraud", tags={"x": "y"}), base=head)
     accept(copy, shop, shop.dan, f"{more}:refs/heads/{branch}")
     landed = shop.landing(shop.bob, more, branch=branch)
     accept(copy, shop, shop.bob, f"{landed}:{MAIN}")
