@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 from gitops_registry.errors import NotFound
@@ -156,6 +157,9 @@ def _rows(section: Section, left: Mapping[str, Any], right: Mapping[str, Any]) -
         if one is not None and other is not None and _is_number(one) and _is_number(other):
             difference = round(other - one, 12)
             percent = None if one == 0 else 100 * difference / abs(one)
+            percent = (
+                percent if percent is not None and isfinite(percent) else None
+            )  # of next to nothing it is no number
             yield Row(section, name, one, other, difference, percent)
         else:
             yield Row(section, name, one, other)

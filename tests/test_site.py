@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from builder import World
+from sites import WAIVER
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.facts import ConfusionMatrix
+from gitops_registry.site import figures, views
 from gitops_registry.site.building import STATE, Built, build
+from gitops_registry.site.contents import Contents, contents
 from gitops_registry.site.figures import trend
+from gitops_registry.site.pages import pages
 from gitops_registry.site.serving import serve
 from gitops_registry.site.words import words_in
 
@@ -194,6 +201,46 @@ def test_what_was_built_says_what_a_lying_list_of_pages_cannot_make_it_remove(fi
     assert (tmp_path / "mine.html").read_text() == "mine"
 
 
+@pytest.mark.parametrize("lie", ["mine", "models/../../mine", "models/fraud/mine", "models/fraud/\0", "\ud800"])
+def test_a_list_of_pages_names_what_a_build_makes_and_nothing_else(filled: World, tmp_path: Path, lie: str) -> None:
+    folder = tmp_path / "site"
+    made(filled, folder)
+    for file in (folder / "mine.html", folder / "models/fraud/mine.html"):
+        file.write_text("mine")
+    told = json.loads((folder / STATE).read_text())
+    told["pages"][lie] = "x"
+    (folder / STATE).write_text(json.dumps(told))
+    assert made(filled, folder).removed == 0
+    assert (folder / "mine.html").read_text() == (folder / "models/fraud/mine.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("linked", ["", "models", "models/fraud", "assets", "decisions"])
+def test_nothing_is_written_or_removed_behind_a_symbolic_link(filled: World, tmp_path: Path, linked: str) -> None:
+    folder, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    made(filled, folder)
+    (folder / linked).rename(elsewhere)
+    (folder / linked).symlink_to(elsewhere)
+    before = seen(elsewhere)
+    filled.registry.delete("churn", reason="unused")
+    filled.registry.set_alias("fraud", "challenger", 2)
+    with pytest.raises(RegistryError, match="is a symbolic link") as refused:
+        made(filled, folder)
+    assert "name another folder" in refused.value.hint
+    assert changed(before, seen(elsewhere)) - {STATE} == set()
+
+
+def test_a_page_that_is_a_symbolic_link_is_made_anew_in_its_place(filled: World, tmp_path: Path) -> None:
+    folder, secret = tmp_path / "site", tmp_path / "secret"
+    made(filled, folder)
+    secret.write_text("secret")
+    for path in ("index.html", "models/fraud/v1.json", "assets/site.js", "feed.xml"):
+        (folder / path).unlink()
+        (folder / path).symlink_to(secret)
+    made(filled, folder)
+    assert secret.read_text() == "secret"
+    assert [file for file in folder.rglob("*") if file.is_symlink()] == []
+
+
 def test_the_feed_is_atom_with_the_newest_decision_first(filled: World, tmp_path: Path) -> None:
     filled.registry.set_alias("fraud", "challenger", 2)
     made(filled, tmp_path / "site", url="https://models.example.com/")
@@ -312,7 +359,7 @@ def test_a_commit_with_a_book_for_a_message_is_shown_with_the_beginning_of_it(fi
 
 
 def test_a_trend_stays_in_its_box_whatever_the_values() -> None:
-    for values in ([0.1, 0.1], [1e300, -1e300, 0.0], [float(n % 7) for n in range(400)]):
+    for values in ([0.1, 0.1], [1.7e308, -1.7e308, 0.0], [float(n % 7) for n in range(400)]):
         points = [tuple(map(float, point.split(","))) for point in trend(values).split()]
         assert len(points) == min(len(values), 50)
         assert all(0 <= x <= 100 and 0 <= y <= 24 for x, y in points)
@@ -346,7 +393,11 @@ def test_the_site_is_shown_to_this_machine_alone_and_follows_the_registry(filled
     with urllib.request.urlopen(f"{address}models/fraud/index.html") as answer:
         assert "不正検知" in answer.read().decode()
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    for path, host in (("", "models.example.com"), (STATE, "localhost"), ("models/", "localhost")):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "site/link.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "site/up").symlink_to(tmp_path)
+    refusals = (("", "models.example.com"), (STATE, "localhost"), ("models/", "localhost"), ("link.txt", "localhost"))
+    for path, host in (*refusals, ("up/secret", "localhost"), ("up/site/index.html", "127.0.0.1.example.com")):
         request = urllib.request.Request(f"{address}{path}", headers={"Host": host})
         with pytest.raises(HTTPError) as refused:
             urllib.request.urlopen(request)
@@ -366,3 +417,126 @@ def test_a_port_that_is_taken_is_said_in_one_line(filled: World, tmp_path: Path)
         taken.listen()
         with pytest.raises(RegistryError, match="cannot be used"):
             serve(filled.registry.place, tmp_path / "site", port=taken.getsockname()[1], says=print)
+
+
+# ── what a page is made of
+
+
+def keys(world: World, site: Contents) -> dict[str, str]:
+    return {page.path: page.key for page in pages(world.registry.place, site, "", words_in("en"))}
+
+
+def test_a_waiver_that_ended_since_renews_the_pages_that_show_what_it_lifted(filled: World) -> None:
+    """It ends at a moment, and not with a day or a commit."""
+    site = contents(filled.registry.place)
+    fraud = next(model for model in site.models if model.name == "fraud")
+    lifted = tuple(replace(verdict, result="waived") for verdict in fraud.verdicts)
+    others = tuple(model for model in site.models if model.name != "fraud")
+    before = keys(filled, replace(site, models=(*others, replace(fraud, verdicts=lifted))))
+    after = keys(filled, replace(site, models=(*others, fraud)))
+    assert {path for path in after if before[path] != after[path]} == {"index", "models/fraud/index"}
+
+
+def test_a_waiver_that_is_called_otherwise_renews_the_page_of_policies(filled: World, tmp_path: Path) -> None:
+    oid = filled.git("rev-parse", "HEAD:models/fraud/versions/1/version.yaml").strip()
+    told = WAIVER.format(oid=oid, start="2020-01-01T00:00:00Z", end="2020-01-20T00:00:00Z").replace(
+        "credit-risk", "fraud"
+    )
+    filled.commit({"policies/waivers/once.yaml": told.encode()})
+    made(filled, tmp_path / "site")
+    filled.commit({"policies/waivers/once.yaml": None, "policies/waivers/then.yaml": told.encode()})
+    made(filled, tmp_path / "site")
+    waivers = data(tmp_path / "site", "policies")["waivers"]
+    assert [(one["name"], one["state"]) for one in waivers] == [("then", "expired")]  # type: ignore[attr-defined]
+
+
+def test_a_new_release_makes_pages_anew_whatever_of_it_changed(filled: World, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    total = made(filled, folder).pages
+    release = tmp_path / "release/gitops_registry"
+    shutil.copytree(Path(views.__file__).parents[1], release, ignore=shutil.ignore_patterns("__pycache__"))
+    labels = release / "templates/labels/en.yaml"
+    labels.write_text(labels.read_text(encoding="utf-8").replace("Intended use", "What it is for"), encoding="utf-8")
+    command = [sys.executable, "-m", "gitops_registry", "site", "build", "--out", str(folder), "--json"]
+    environ = {**os.environ, "PYTHONPATH": str(release.parent)}
+    done = subprocess.run(command, cwd=filled.root, env=environ, capture_output=True, check=True)
+    assert json.loads(done.stdout)["made"] == total
+    assert "What it is for" in (folder / "models/fraud/v1.html").read_text(encoding="utf-8")
+
+
+def test_the_history_of_a_version_is_its_own_and_no_other_ones(world: World, tmp_path: Path) -> None:
+    """One decision may be about many versions, and of several models."""
+    base = world.git("rev-parse", "main").strip()
+    world.model("fraud").version().version().in_stage("staging", 1).commit()
+    world.model("churn").version().version().in_stage("staging", 2).commit()
+    world.git(
+        "update-ref", "refs/heads/main", world.git("commit-tree", "main^{tree}", "-p", base, "-m", "begin").strip()
+    )
+    world.cli("rename", "fraud", "scams")
+    made(world, tmp_path / "site")
+    for version, own in (
+        ("scams/v1", ["fraud: version 1 development → staging", "fraud: version 1 registered"]),
+        ("scams/v2", ["fraud: version 2 registered"]),
+        ("churn/v2", ["churn: version 2 development → staging", "churn: version 2 registered"]),
+    ):
+        history = data(tmp_path / "site", f"models/{version}")["history"]
+        told = [text for one in history for text in one["changes"] if "renamed" not in text]  # type: ignore[attr-defined]
+        assert sorted(told) == own, version
+
+
+# ── what the numbers and texts of anybody do
+
+
+HUGE_NUMBER = 10**400
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"confusion_matrix": {"labels": [0, 1], "counts": [[HUGE_NUMBER, 1 - HUGE_NUMBER], [0, 1]]}},
+        {"confusion_matrix": {"labels": [0, 1], "counts": [[10**20, 3], [0, 1]]}},
+        {"params": {"n": HUGE_NUMBER, "some": [1, HUGE_NUMBER]}},
+        {"metrics": {"accuracy": -1.7e308, "roc_auc": 1.7e308}},
+        {"metrics": {"accuracy": 5e-324, "__proto__": 0.5, "constructor": 0.5}},
+        {"slices": [{"column": "c", "groups": [{"value": HUGE_NUMBER, "rows": HUGE_NUMBER, "metrics": {"accuracy": 0.5}}]}]},
+    ],
+)  # fmt: skip
+def test_a_number_of_any_size_stops_no_page_and_the_twin_is_json(
+    filled: World, tmp_path: Path, part: dict[str, object]
+) -> None:
+    path = "models/fraud/versions/2/version.yaml"
+    told = {**yaml.safe_load(filled.read(path)), **part}
+    filled.commit({path: yaml.safe_dump(told, width=10_000).encode()})
+    made(filled, tmp_path / "site")
+    assert data(tmp_path / "site", "index")["problems"] == []
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    for file in (tmp_path / "site").rglob("*.json"):
+        json.loads(file.read_bytes(), parse_constant=refuse)
+
+
+def test_what_is_drawn_apart_is_labelled_apart() -> None:
+    """A chart adds up what has one label."""
+    labels = ["1", 1, "a" * 70 + "b", "a" * 70 + "c", None]
+    matrix = {"labels": labels, "counts": [[1] * 5 for _ in labels]}
+    drawn = figures.confusion(matrix, words_in("en"))
+    assert drawn is not None
+    assert len({row["true"] for row in drawn.rows}) == len({row["predicted"] for row in drawn.rows}) == 5
+    groups = [{"value": value, "rows": 1, "metrics": {"f1": 0.5}} for value in (None, "(none)", True, "true")]
+    cut = figures.slices({"column": "c", "groups": groups}, words_in("en"))
+    assert cut is not None
+    assert [row["group"] for row in cut.rows] == ["(none)", "(none) (2)", "true", "true (2)"]
+
+
+def test_wide_spaces_and_joiners_of_a_language_stay_and_marks_that_turn_text_do_not(
+    world: World, tmp_path: Path
+) -> None:
+    title = "信用\u3000リスク می\u200cخواهم 50\u00a0%"
+    world.model("fraud", title=f"{title}\u202e").version().commit()
+    made(world, tmp_path / "site")
+    for page in ("index", "models/fraud/index", "models/fraud/v1"):
+        text = (tmp_path / f"site/{page}.html").read_text(encoding="utf-8")
+        assert title in text
+        assert "\u202e" not in text

@@ -79,14 +79,33 @@ def life(repository: Repository, tip: str, reference: Reference, *, anew: bool =
 
 def of_version(found: Iterable[Event], reference: Reference) -> Iterator[Event]:
     """Yield those decisions about a model, newest first, that are about one version, with that part of their changes alone."""
-    names = {reference.name}
+    for event, own in _about(found, reference.name):
+        if changes := tuple(change for change in own if reference.number in _concerned(change)):
+            yield replace(event, changes=changes)
+
+
+def by_version(found: Iterable[Event], name: str) -> dict[int, list[Event]]:
+    """Return what `of_version` yields, for every version that decisions about a model were about."""
+    lives: dict[int, list[Event]] = {}
+    for event, own in _about(found, name):
+        parts: dict[int, list[Change]] = {}
+        for change in own:
+            for number in _concerned(change):
+                parts.setdefault(number, []).append(change)
+        for number, changes in parts.items():
+            lives.setdefault(number, []).append(replace(event, changes=tuple(changes)))
+    return lives
+
+
+def _about(found: Iterable[Event], name: str) -> Iterator[tuple[Event, list[Change]]]:
+    """Yield events, newest first, each with what it did to a model under the name that it had then."""
+    names = {name}
     for event in found:
         names |= {change.before for change in event.changes if change.kind == "model_renamed" and change.after in names}
-        own = tuple(change for change in event.changes if change.model in names and _concerns(change, reference.number))
-        if own:
-            yield replace(event, changes=own)
+        yield event, [change for change in event.changes if change.model in names]
 
 
-def _concerns(change: Change, number: int) -> bool:
-    is_alias = change.kind in {"alias_set", "alias_removed"}
-    return change.version == number or (is_alias and number in {change.before, change.after})
+def _concerned(change: Change) -> set[int]:
+    """Return the numbers of the versions that a change is about."""
+    aliased = (change.before, change.after) if change.kind in {"alias_set", "alias_removed"} else ()
+    return {number for number in (change.version, *aliased) if isinstance(number, int) and number}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import category
 
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|#&~"})
 _KANA, _HANGUL, _HAN = re.compile("[\u3040-\u30ff]"), re.compile("[\uac00-\ud7af]"), re.compile("[\u3400-\u9fff]")
@@ -68,11 +69,16 @@ def number(value: float) -> str:
 def visible(text: str) -> str:
     """Return text of one or more lines without what cannot be seen: a mark that reorders it, a control character.
 
-    Joiners stay, which Persian, Indic scripts and emoji are written with.
+    Joiners stay, which Persian, Indic scripts and emoji are written with, and spaces of any width: Japanese has a wide one,
+    French one that does not break.
     """
     if text.isprintable():
         return text
-    return "".join(sign if sign.isprintable() or sign in "\n\t\u200c\u200d" else "\ufffd" for sign in text)
+    return "".join(sign if _is_visible(sign) else "\ufffd" for sign in text.replace("\r\n", "\n"))
+
+
+def _is_visible(sign: str) -> bool:
+    return sign.isprintable() or sign in "\n\t\u200c\u200d" or category(sign) == "Zs"
 
 
 def language_of(text: str, page: str) -> str:

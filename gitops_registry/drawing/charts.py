@@ -47,7 +47,7 @@ def _rows(altair: Any) -> Any:
 
 def _confusion(altair: Any, words: Mapping[str, str]) -> Any:
     base = altair.Chart(_rows(altair), width=altair.Step(64), height=altair.Step(44)).encode(
-        x=altair.X("predicted:N", sort=None, title=words["predicted"], axis=altair.Axis(labelAngle=0, orient="top")),
+        x=altair.X("predicted:N", sort=None, title=words["predicted"], axis=altair.Axis(labelAngle=0, labelLimit=60, orient="top")),
         y=altair.Y("true:N", sort=None, title=words["true"]),
         tooltip=[altair.Tooltip(name, type=kind) for name, kind in (("true", "nominal"), ("predicted", "nominal"), ("count", "quantitative"))],
     )  # fmt: skip
@@ -114,7 +114,11 @@ def _formats(altair: Any, words: Mapping[str, str]) -> Any:  # noqa: ARG001
         .mark_bar(color=_ACCENT, cornerRadiusEnd=2)
         .encode(
             y=altair.Y("format:N", sort=None, title=None, axis=altair.Axis(ticks=False, domain=False)),
-            x=altair.X("value:Q", title=None, axis=altair.Axis(tickCount=4, format="~s")),
+            x=altair.X(
+                "value:Q",
+                title=None,
+                axis=altair.Axis(tickCount=4, labelExpr="format(datum.value, datum.value < 1000 ? '~g' : '~s')"),
+            ),
             tooltip=[altair.Tooltip("format:N"), altair.Tooltip("measure:N"), altair.Tooltip("value:Q")],
         )
     )

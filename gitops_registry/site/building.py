@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,11 @@ _FORMAT = 1
 _AT_ONCE = 500
 """Pages whose data and charts are held at a time."""
 _SEARCHED = 400
+_PAGE = re.compile(
+    r"assets|index|policies|audit/(index|page-[0-9]+)|models/[A-Za-z0-9][A-Za-z0-9._-]*/(index|compare|v[0-9]+)|decisions/[0-9a-f]+"
+)
+"""What a build makes, so what it may take away again, whatever the list of the last build says."""
+_FILES = ("site.css", "theme.js", "site.js", "vega.js", "charts.js")
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     folder.mkdir(parents=True, exist_ok=True)
     kept = {page.path: page.key for page in found} | {_ASSETS: made_by}
     _keep(folder, {path: key for path, key in known.items() if kept.get(path) == key})
-    _put(folder / ".gitignore", b"*\n")  # whoever builds below a registry does not want the pages in it
-    if known.get(_ASSETS) != made_by or not (folder / "assets" / "vega.js").is_file():
+    _put(folder, ".gitignore", b"*\n")  # whoever builds below a registry does not want the pages in it
+    if known.get(_ASSETS) != made_by or not all(_is_file(folder, f"assets/{name}") for name in _FILES):
         _assets(folder, studio)
     shared = {"title": site.title, "language": site.language, "words": words}
     for start in range(0, len(stale), _AT_ONCE):
@@ -123,22 +129,22 @@ def _make(
     body = dict(zip(cards, made, strict=True))
     for at, (page, data) in enumerate(zip(some, shown, strict=True)):
         html = rendering.page_html(page, data, charts[at], body.get(at, ""), shared)
-        _put(folder / f"{page.path}.html", html)
-        _put(folder / f"{page.path}.json", rendering.page_json(data))
+        _put(folder, f"{page.path}.html", html)
+        _put(folder, f"{page.path}.json", rendering.page_json(data))
 
 
 def _assets(folder: Path, studio: drawing.Studio) -> None:
     for name in ("site.css", "theme.js", "site.js"):
-        _put(folder / "assets" / name, rendering.asset(name).encode())
-    _put(folder / "assets" / "vega.js", drawing.script().encode())
-    _put(folder / "assets" / "charts.js", _script("charts", studio.specifications))
+        _put(folder, f"assets/{name}", rendering.asset(name).encode())
+    _put(folder, "assets/vega.js", drawing.script().encode())
+    _put(folder, "assets/charts.js", _script("charts", studio.specifications))
 
 
 def _lists(folder: Path, site: Contents, url: str) -> None:
     """Write what all of the registry is in: the feed, what the search looks through, what the log filters."""
     decisions = [views.decision(event, site) for event in site.decisions]
     first = site.decisions[-1].commit.oid if site.decisions else ""
-    _put(folder / "feed.xml", feed(site.title, decisions, first, language=site.language, url=url))
+    _put(folder, "feed.xml", feed(site.title, decisions, first, language=site.language, url=url))
     kept = ("commit", "time", "actor", "signer", "grade", "subject")
     slim = [
         {
@@ -147,8 +153,8 @@ def _lists(folder: Path, site: Contents, url: str) -> None:
         }
         for one in decisions
     ]
-    _put(folder / "assets" / "log.js", _script("log", slim))
-    _put(folder / "assets" / "search.js", _script("search", list(_searched(site))))
+    _put(folder, "assets/log.js", _script("log", slim))
+    _put(folder, "assets/search.js", _script("search", list(_searched(site))))
 
 
 def _searched(site: Contents) -> Iterable[list[str]]:
@@ -185,6 +191,8 @@ def _script(name: str, data: Any) -> bytes:
 
 def _known(folder: Path) -> dict[str, str]:
     """Return the keys of the pages that are there. Raises RegistryError for a folder that holds anything but a site."""
+    if folder.is_symlink():
+        raise _linked(folder)
     try:
         names = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:
@@ -203,25 +211,44 @@ def _known(folder: Path) -> dict[str, str]:
     try:
         told = json.loads((folder / STATE).read_bytes())
         found = told["pages"] if told["format"] == _FORMAT else {}
-        return {str(path): str(key) for path, key in found.items() if _is_ours(str(path))}
+        return {path: str(key) for path, key in found.items() if _PAGE.fullmatch(path)}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
-def _is_ours(path: str) -> bool:
-    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
-
-
 def _is_there(folder: Path, page: Page) -> bool:
-    return (folder / f"{page.path}.html").is_file() and (folder / f"{page.path}.json").is_file()
+    return _is_file(folder, f"{page.path}.html") and _is_file(folder, f"{page.path}.json")
+
+
+def _is_file(folder: Path, path: str) -> bool:
+    file = _in(folder, path)
+    return file.is_file() and not file.is_symlink()
+
+
+def _in(folder: Path, path: str) -> Path:
+    """Return a file of the site. Raises RegistryError where a symbolic link leads out of the folder on the way to it."""
+    place = folder
+    for part in path.split("/")[:-1]:
+        place /= part
+        if place.is_symlink():
+            raise _linked(place)
+    return folder / path
+
+
+def _linked(place: Path) -> RegistryError:
+    return RegistryError(
+        f"{place} is a symbolic link, and nothing behind one is written or removed",
+        hint="remove it, or name another folder: gitops-registry site build --out FOLDER",
+    )
 
 
 def _keep(folder: Path, keys: Mapping[str, str]) -> None:
-    _put(folder / STATE, json.dumps({"format": _FORMAT, "pages": dict(sorted(keys.items()))}).encode())
+    _put(folder, STATE, json.dumps({"format": _FORMAT, "pages": dict(sorted(keys.items()))}).encode())
 
 
-def _put(file: Path, data: bytes) -> None:
+def _put(folder: Path, path: str, data: bytes) -> None:
     """Write a file whole, where it is not as it should be already."""
+    file = _in(folder, path)
     with suppress(OSError):
         if not file.is_symlink() and hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(data).digest():
             return
@@ -239,7 +266,7 @@ def _put(file: Path, data: bytes) -> None:
 def _remove(folder: Path, path: str) -> None:
     for suffix in ("html", "json"):
         with suppress(FileNotFoundError):
-            (folder / f"{path}.{suffix}").unlink()
+            _in(folder, f"{path}.{suffix}").unlink()
     parent = (folder / path).parent
     with suppress(OSError):  # it is not empty
         if parent != folder:

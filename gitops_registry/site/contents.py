@@ -13,7 +13,7 @@ from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.audit.decision import Event
-from gitops_registry.audit.ledger import events
+from gitops_registry.audit.ledger import by_version, events
 from gitops_registry.comparison import challenger, champion
 from gitops_registry.errors import ManifestError, NotFound, RegistryError
 from gitops_registry.policy.gate import ruling
@@ -63,14 +63,13 @@ class ModelContents:
         told = next((version.metrics for version in (*best, *reversed(self.versions)) if version.metrics), {})
         return next((name for name in _HEADLINES if name in told), next(iter(told), ""))
 
-    def decisions_about(self, number: int) -> list[Event]:
-        """Return the decisions that did something to one version, newest first."""
-        return [event for event in self.decisions if any(_is_about(change, number) for change in event.changes)]
+    def decisions_about(self, number: int) -> Sequence[Event]:
+        """Return the decisions that did something to one version, newest first, each with what it did to that one alone."""
+        return self._lives.get(number, ())
 
-
-def _is_about(change: Any, number: int) -> bool:
-    is_alias = change.kind in {"alias_set", "alias_removed"}
-    return bool(change.version == number or (is_alias and number in {change.before, change.after}))
+    @cached_property
+    def _lives(self) -> Mapping[int, Sequence[Event]]:
+        return by_version(self.decisions, self.name)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
 
+from gitops_registry.card.escaping import visible
+
 _ATOM = "http://www.w3.org/2005/Atom"
 _MOST = 50
 
@@ -41,7 +43,7 @@ def feed(title: str, decisions: Sequence[dict[str, Any]], first: str, *, languag
 def _put(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> None:
     element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
     if text:
-        element.text = "".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in text)
+        element.text = visible(text)
 
 
 def _id(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+from gitops_registry.card.escaping import told as written
 from gitops_registry.drawing import Picture
 
 _METRICS = 12
@@ -12,14 +14,16 @@ _GROUPS = 30
 _LABELS = 25
 _POINTS = 2_000
 _LONGEST = 60
+_MOST_COUNTED = 2**53
+"""What a program that draws counts to; what is larger stands in the table alone."""
 _FORMATS = ("size", "save_ms", "load_ms", "predict_1_ms", "predict_100_ms")
 
 
 def confusion(matrix: Mapping[str, Any] | None, words: Mapping[str, str]) -> Picture | None:
-    """Return the confusion matrix; None where there is none, or one with more classes than can be read."""
-    if not matrix or len(matrix["labels"]) > _LABELS:
+    """Return the confusion matrix; None where there is none, or one with more classes or larger counts than can be read."""
+    if not matrix or len(matrix["labels"]) > _LABELS or not all(map(_is_count, chain(*matrix["counts"]))):
         return None
-    labels = [_short(label) for label in matrix["labels"]]
+    labels = _distinct(matrix["labels"])
     rows = [
         {"true": labels[i], "predicted": labels[j], "count": count, "share": count / sum(line) if sum(line) else 0.0}
         for i, line in enumerate(matrix["counts"])
@@ -38,13 +42,13 @@ def metrics(
     Others have scales of their own, and stand in the table.
     """
     names = [name for name, value in own.items() if 0 <= value <= 1 and _is_share((others or {}).get(name))][:_METRICS]
-    rows = [{"metric": _short(name), "version": label, "value": own[name]} for name in names]
-    if others:
-        rows += [
-            {"metric": _short(name), "version": other_label, "value": others[name]} for name in names if name in others
-        ]
-    rows.sort(key=lambda row: [_short(name) for name in names].index(str(row["metric"])))
-    told = words["told_metrics"].format(", ".join(f"{name} {own[name]:.4g}" for name in names))
+    rows = [
+        {"metric": shown, "version": version, "value": values[name]}
+        for name, shown in zip(names, _distinct(names), strict=True)
+        for version, values in ((label, own), (other_label, others or {}))
+        if name in values
+    ]
+    told = words["told_metrics"].format(", ".join(f"{_short(name)} {own[name]:.4g}" for name in names))
     return Picture("metrics", rows, told) if rows else None
 
 
@@ -70,25 +74,25 @@ def history(versions: Sequence[Any], metric: str, words: Mapping[str, str]) -> P
 def slices(part: Mapping[str, Any], words: Mapping[str, str]) -> Picture | None:
     """Return the first metrics by group of one column."""
     names = list(dict.fromkeys(name for group in part["groups"] for name in group["metrics"]))[:6]
+    groups = part["groups"][:_GROUPS]
+    labels = _distinct([words["none"] if group["value"] is None else group["value"] for group in groups])
     rows = [
-        {
-            "metric": _short(name), "rows": group["rows"], "value": group["metrics"][name],
-            "group": words["none"] if group["value"] is None else _short(group["value"]),
-        }
-        for name in names
-        for group in part["groups"][:_GROUPS]
-        if name in group["metrics"]
-    ]  # fmt: skip
+        {"metric": shown, "rows": group["rows"], "value": group["metrics"][name], "group": label}
+        for name, shown in zip(names, _distinct(names), strict=True)
+        for group, label in zip(groups, labels, strict=True)
+        if name in group["metrics"] and _is_count(group["rows"])
+    ]
     return Picture("slices", rows, words["told_slices"].format(_short(part["column"]))) if rows else None
 
 
 def formats(figures: Sequence[Mapping[str, Any]], words: Mapping[str, str]) -> Picture | None:
     """Return the comparison of formats: bytes, and milliseconds of saving, loading and predicting."""
+    labels = _distinct([one["format"] for one in figures])
     rows = [
-        {"format": _short(one["format"]), "measure": words[f"format_{name}"], "value": one[name]}
+        {"format": label, "measure": words[f"format_{name}"], "value": one[name]}
         for name in _FORMATS
-        for one in figures
-        if one[name] is not None
+        for one, label in zip(figures, labels, strict=True)
+        if one[name] is not None and one[name] <= _MOST_COUNTED
     ]
     return Picture("formats", rows, words["told_formats"]) if rows else None
 
@@ -99,10 +103,29 @@ def trend(values: Sequence[float]) -> str:
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
-    step, span = 96 / (len(values) - 1), (high - low) or 1.0
-    return " ".join(f"{2 + i * step:.1f},{21 - 18 * (value - low) / span:.1f}" for i, value in enumerate(values))
+    step, span = 96 / (len(values) - 1), (high / 2 - low / 2) or 1.0  # halves: the largest numbers are no further apart
+    return " ".join(
+        f"{2 + i * step:.1f},{21 - 18 * ((value / 2 - low / 2) / span):.1f}" for i, value in enumerate(values)
+    )
+
+
+def _is_count(value: int) -> bool:
+    return 0 <= value <= _MOST_COUNTED
+
+
+def _distinct(values: Sequence[Any]) -> list[str]:
+    """Return values as labels that differ where the values do: a chart takes what has one label for one thing, and adds it up."""
+    found: dict[str, None] = {}
+    for value in values:
+        text = label = _short(value)
+        count = 1
+        while label in found:
+            count += 1
+            label = f"{text} ({count})"
+        found[label] = None
+    return list(found)
 
 
 def _short(value: Any) -> str:
-    text = "".join(sign if sign.isprintable() else " " for sign in str(value))
+    text = "".join(sign if sign.isprintable() else " " for sign in written(value))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

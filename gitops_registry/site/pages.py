@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.audit.decision import Event
 from gitops_registry.drawing import Picture
+from gitops_registry.governing import waivers_of
 from gitops_registry.printing.templates import FOLDER as TEMPLATES
 from gitops_registry.reference import Reference
 from gitops_registry.site import figures, views
@@ -52,15 +52,17 @@ def pages(place: Workplace, site: Contents, made_by: str, words: Mapping[str, st
     law = site.objects.get(paths.CONSTITUTION, "")
     common = (made_by, law, site.commit_page)
     own = sorted((path, oid) for path, oid in site.objects.items() if path.startswith(f"{TEMPLATES}/"))
-    yield Page("index", "index", _key(common, site.commit, _today()), lambda: views.index(site))
+    states = [views.policy_state(model) for model in site.models]
+    yield Page("index", "index", _key(common, site.commit, states), lambda: views.index(site))
     for model in site.models:
         yield _model(site, model, common, words)
         yield _compare(site, model, common)
         for version in model.versions:
             yield _version(site, model, version.reference, (*common, own), words)
     yield from _log(site, common)
-    ruled = [oid for path, oid in sorted(site.objects.items()) if path.startswith(f"{paths.POLICIES}/")]
-    yield Page("policies", "policies", _key(common, ruled, _today()), lambda: policies_page(place, site))
+    ruled = sorted((path, oid) for path, oid in site.objects.items() if path.startswith(f"{paths.POLICIES}/"))
+    key = _key(common, ruled, waivers_of(site.snapshot))
+    yield Page("policies", "policies", key, lambda: policies_page(place, site))
 
 
 def _model(site: Contents, model: ModelContents, common: Sequence[Any], words: Mapping[str, str]) -> Page:
@@ -103,9 +105,9 @@ def _version(
     rival = Reference(model.name, model.champion) if model.champion and model.champion != reference.number else None
     rival_facts = (rival, _facts_of(site, rival)) if rival else None
     lived = _ids(model.decisions_about(reference.number))
+    standing = (found.stage, found.aliases, model.champion == reference.number)
     made_of = (
-        sorted(site.files_of(reference).items()), found.stage, found.aliases, model.title, model.state["owners"], beside,
-        rival_facts, lived,
+        sorted(site.files_of(reference).items()), standing, model.title, model.state["owners"], beside, rival_facts, lived,
     )  # fmt: skip
     return Page(
         f"models/{model.name}/v{reference.number}", "version", _key(common, made_of),
@@ -156,10 +158,6 @@ def _facts_of(site: Contents, reference: Reference) -> str:
 
 def _some(**found: Picture | None) -> Pictures:
     return {name: picture for name, picture in found.items() if picture is not None}
-
-
-def _today() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"  # waivers end, and what they lifted fails then
 
 
 def _key(*made_of: Any) -> str:

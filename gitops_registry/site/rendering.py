@@ -10,13 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from gitops_registry.card.escaping import visible
 from gitops_registry.drawing import Picture
 from gitops_registry.site import views
 from gitops_registry.site.pages import Page
@@ -56,10 +59,11 @@ def page_json(data: Mapping[str, Any]) -> bytes:
 
 
 def made_by(*more: str) -> str:
-    """Return a digest of the templates of pages and of whatever else they are made by."""
+    """Return a digest of this program, its templates, and of whatever else pages are made by."""
     told = hashlib.sha256(repr(more).encode())
-    for name in sorted(entry.name for entry in _folder().iterdir()):
-        told.update(name.encode() + b"\0" + _read(name).encode() + b"\0")
+    package = Path(__file__).parents[1]
+    for file in sorted(file for kind in ("py", "j2", "yaml", "css", "js") for file in package.rglob(f"*.{kind}")):
+        told.update(file.relative_to(package).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return told.hexdigest()
 
 
@@ -92,10 +96,7 @@ def _visible(value: Any) -> Any:
     """Return a text as it may stand on a page: marks that cannot be seen, or that turn the direction of what follows, shown."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
-    text = value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in text)
+    return visible(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
 
 
 def _json(value: Any) -> Markup:
@@ -108,7 +109,7 @@ def _number(value: float | None) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) < 10**15 else f"{value:.6g}"
+        return f"{value:,}" if abs(value) < 10**15 else f"{Decimal(value):.6g}"
     return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
 
 

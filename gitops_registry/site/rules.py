@@ -20,7 +20,8 @@ def policies_page(place: Workplace, site: Contents) -> dict[str, Any]:
     book = rulebook(site.snapshot)
     results = tested_in(place, site.snapshot, book)
     policies = [_policy(sheet.policy, results) for sheet in book.sheets]
-    broken = [{"path": one.path, "message": one.message} for one in (*book.broken, *results.findings) if one.path]
+    told = dict.fromkeys((one.path, one.message) for one in (*book.broken, *results.findings) if one.path)
+    broken = [{"path": path, "message": message} for path, message in told]
     return {"policies": policies, "problems": broken, "waivers": waivers_of(site.snapshot)}
 
 
@@ -41,6 +42,6 @@ def _policy(policy: Policy, results: Tested) -> dict[str, Any]:
 
 def _rule(rule: Rule) -> Mapping[str, Any]:
     return {
-        "id": rule.id, "expression": rule.expression, "message": rule.message or rule.message_expression or "",
+        "id": rule.id, "expression": rule.expression, "message": rule.message, "message_expression": rule.message_expression,
         "hint": rule.hint, "enforcement": rule.enforcement, "on_rollback": rule.on_rollback,
     }  # fmt: skip

@@ -28,7 +28,9 @@ class _Pages(SimpleHTTPRequestHandler):
         if host not in {_HOST, "localhost"}:  # a page elsewhere whose name was made to lead here may not read it
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return None
-        if any(part.startswith(".") for part in Path(self.translate_path(self.path)).relative_to(self.directory).parts):
+        file = Path(self.translate_path(self.path))
+        is_hidden = any(part.startswith(".") for part in file.relative_to(self.directory).parts)
+        if is_hidden or not file.resolve().is_relative_to(Path(self.directory).resolve()):  # a link led elsewhere
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         return super().send_head()

@@ -32,7 +32,9 @@
   }
   function number(value) {
     if (typeof value !== "number") return value === null || value === undefined ? "" : String(value);
-    return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+    const size = Math.abs(value);
+    if (Number.isInteger(value) && size < 1e15) return value.toLocaleString("en");
+    return size >= 1e-4 && size < 1e6 ? String(Number(value.toFixed(4))) : String(Number(value.toPrecision(4)));
   }
 
   // ── search
