@@ -160,10 +160,11 @@ class Runner:
             "github": told,
             "secrets": self.secrets,
             "vars": self.variables,
+            "runner": {"temp": str(self.folder / "temp")},
             "steps": {"pages": {"outputs": {"base_url": "https://acme.example.com/models"}}},
         }
         wanted = whole["jobs"][job]
-        for folder in ("work", "home", "installed"):
+        for folder in ("work", "home", "installed", "temp"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)
             (self.folder / folder).mkdir(parents=True)
         ran = Ran(None)

@@ -530,6 +530,19 @@ def test_what_is_drawn_apart_is_labelled_apart() -> None:
     assert [row["group"] for row in cut.rows] == ["(none)", "(none) (2)", "true", "true (2)"]
 
 
+def test_of_two_hundred_names_and_changes_a_page_lists_the_first_and_its_twin_all(world: World, tmp_path: Path) -> None:
+    world.model("fraud").version().commit()
+    told = {**yaml.safe_load(world.read("models/fraud/model.yaml")), "aliases": {f"name-{n}": 1 for n in range(200)}}
+    world.commit({"models/fraud/model.yaml": yaml.safe_dump(told).encode()})
+    made(world, tmp_path / "site")
+    text = (tmp_path / "site/models/fraud/index.html").read_text(encoding="utf-8")
+    assert text.count('<span class="alias">') == 2 * 12
+    assert "and 188 more" in text
+    assert text.count("fraud: alias ") == 20
+    assert "and 180 more" in text
+    assert len(data(tmp_path / "site", "models/fraud/index")["table"][0]["aliases"]) == 200  # type: ignore[index]
+
+
 def test_wide_spaces_and_joiners_of_a_language_stay_and_marks_that_turn_text_do_not(
     world: World, tmp_path: Path
 ) -> None:

@@ -247,3 +247,12 @@ def test_a_hook_passes_what_is_right_and_stops_what_is_not(hook: dict[str, Any],
         file.read_text().replace("{candidate.measured.accuracy: 0.5}", "{candidate.measured.accuracy: 0.99}")
     )
     world.cli(*words[1:], check=1)
+
+
+def test_what_pages_shows_is_built_beside_the_checkout() -> None:
+    """A folder that somebody committed could hold pages of its own, and say that they are as they should be."""
+    job = yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text(encoding="utf-8"))["jobs"]["site"]
+    build = next(step for step in job["steps"] if step.get("name") == "Build the site")
+    upload = next(step for step in job["steps"] if "upload-pages-artifact" in step.get("uses", ""))
+    assert build["env"]["SITE"] == upload["with"]["path"] == "${{ runner.temp }}/site"
+    assert '--out "$SITE"' in build["run"]

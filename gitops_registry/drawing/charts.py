@@ -34,7 +34,7 @@ def _configured(chart: Any) -> Any:
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=_INK, titleColor=_INK, gridColor=_FAINT, gridOpacity=0.35, domainColor=_FAINT, tickColor=_FAINT,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=220,
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=360,
         )
         .configure_legend(labelColor=_INK, titleColor=_INK, labelFontSize=12, orient="top", titleFontWeight="normal", columnPadding=24)
         .configure_header(labelColor=_INK, titleColor=_INK, labelFontSize=12)

@@ -121,6 +121,24 @@ def test_any_two_versions_are_compared_and_what_is_the_same_can_be_left_out(visi
     assert visit.was_quiet()
 
 
+def test_numbers_are_written_alike_whoever_chose_the_versions(chromium: Browser, tmp_path: Path) -> None:
+    world = World(tmp_path / "registry")
+    builder = world.model("prices")
+    for rmse, size in ((1234.5678, 1_000_000), (1234.5678, 1_000_000), (1235.25, 2_500_000)):
+        builder.version(metrics={"rmse": rmse, "r2": 0.12345, "tiny": 0.0000123456}, params={"size": size, "rate": 0.5})
+    builder.commit()
+    world.cli("site", "build", "--out", str(tmp_path / "site"))
+    seen = Visit(chromium.new_page(), tmp_path / "site")
+    page = seen.open("models/prices/compare.html")
+    rows = "#compared tbody:is([data-section=metrics], [data-section=params]) tr:not(.section)"
+    built = facts_of(page, rows, "innerText")
+    assert built[0].split() == ["rmse", "1234.5678", "1235.25", "+0.6822", "worse"]
+    page.select_option("select[name=left]", "1")
+    assert facts_of(page, rows, "innerText") == built
+    assert seen.was_quiet()
+    page.close()
+
+
 def test_a_link_to_a_comparison_opens_with_its_two_versions(visit: Visit) -> None:
     page = visit.open("models/credit-risk/v2.html")
     page.click("nav.trail a:has-text('Compare')")

@@ -34,7 +34,8 @@
     if (typeof value !== "number") return value === null || value === undefined ? "" : String(value);
     const size = Math.abs(value);
     if (Number.isInteger(value) && size < 1e15) return value.toLocaleString("en");
-    return size >= 1e-4 && size < 1e6 ? String(Number(value.toFixed(4))) : String(Number(value.toPrecision(4)));
+    if (size >= 1e-4 && size < 1e6) return String(Number(value.toFixed(4)));
+    return value.toExponential(3).replace(/\.?0*e/, "e").replace(/([+-])(\d)$/, (_, sign, digit) => sign + "0" + digit);
   }
 
   // ── search
@@ -178,7 +179,9 @@
       }
       function line(one) {
         const what = element("p", { class: "what" });
-        (one.changes.length ? one.changes.map((change) => change.text) : [one.subject]).forEach(function (text, at) {
+        const texts = one.changes.length ? one.changes.slice(0, 20).map((change) => change.text) : [one.subject];
+        if (one.changes.length > 20) texts.push(filled(log.dataset.more, one.changes.length - 20));
+        texts.forEach(function (text, at) {
           if (at) what.append(element("br"));
           what.append(element("span", { dir: "auto" }, text));
         });
