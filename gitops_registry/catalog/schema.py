@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is read from a manifest: a file of another version is made anew."""
 
 _TABLES = (
