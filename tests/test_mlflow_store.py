@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builder import FLOORS, World
+from builder import FLOORS, World, errors, git
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow_pair import FREE, freed, model_folder
 
+from gitops_registry import edits
+from gitops_registry.access import needed
+from gitops_registry.difference import diff
 from gitops_registry.errors import RegistryError
-from gitops_registry.manifest.kinds import DEFAULT_STAGES
+from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access
 from gitops_registry.manifest.writing import dump
 from gitops_registry.mlflow_store import naming
+from gitops_registry.mlflow_store.artifacts import VersionFiles
 from gitops_registry.mlflow_store.store import RegistryStore
 from gitops_registry.mlflow_store.uris import files_at, files_uri, registry_address
 from gitops_registry.reference import Reference
@@ -433,3 +438,78 @@ def test_mlflows_four_stages_are_ours() -> None:
         "archived",
     ]
     assert [naming.shown_stage(stage.name, "development") for stage in FREE.stages] == list(naming.STAGES)
+
+
+# ── what the documentation says
+
+
+def test_every_difference_in_the_documentation_has_its_test() -> None:
+    root = Path(__file__).parents[1]
+    told = re.findall(r"`(test_\w+)` \|$", (root / "docs" / "coming-from-mlflow.md").read_text(), re.MULTILINE)
+    files = [*root.glob("tests/test_mlflow_*.py"), *root.glob("tests/e2e/test_mlflow_*.py")]
+    there = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert len(told) > 15
+    assert set(told) <= there
+
+
+def test_a_tag_without_a_value_is_empty_text(free: World) -> None:
+    made = store_of(free).create_registered_model("fraud", tags=[RegisteredModelTag("bare", None)])
+    assert made.tags == {"bare": ""}
+
+
+def test_deployment_jobs_are_ignored_as_mlflows_own_store_does(free: World) -> None:
+    store = store_of(free)
+    assert store.create_registered_model("fraud", deployment_job_id="7").deployment_job_id is None
+    assert store.update_registered_model("fraud", "Payments.", deployment_job_id="8").deployment_job_id is None
+    assert store.supports_workspaces is False
+
+
+# ── elsewhere
+
+
+def test_a_registry_at_a_url_is_decided_at_the_remote(free: World, source: str, tmp_path: Path) -> None:
+    free.git("clone", "--quiet", "--bare", str(free.root), str(tmp_path / "bare.git"))
+    uri = f"gitops+file://{tmp_path}/bare.git"
+    store = RegistryStore(store_uri=uri, tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    store.create_registered_model("fraud")
+    assert store.create_model_version("fraud", source).version == 1
+    other = RegistryStore(store_uri=uri, tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    assert other.create_model_version("fraud", source).version == 2
+    assert store.create_model_version("fraud", source).version == 3, "whoever writes looks first"
+    files = VersionFiles(other.get_model_version_download_uri("fraud", 3))
+    assert [(one.path, one.is_dir) for one in files.list_artifacts()] == [("MLmodel", False), ("weights.txt", False)]
+    assert git(tmp_path / "bare.git", "log", "-1", "--format=%s", "main").strip() == "register fraud 3"
+
+
+def test_the_files_of_a_version_are_a_copy_that_nobody_writes_to(free: World, source: str, tmp_path: Path) -> None:
+    store = filled(free, source, versions=1)
+    files = VersionFiles(store.get_model_version_download_uri("fraud", 1))
+    target = tmp_path / "target"
+    target.mkdir()
+    assert Path(files.download_artifacts("weights.txt", str(target))).read_text() == "1"
+    assert sorted(path.name for path in Path(files.download_artifacts("", str(target))).iterdir()) == [
+        "MLmodel",
+        "weights.txt",
+    ]
+    for call in (lambda: files.log_artifact(source), lambda: files.log_artifacts(source), files.delete_artifacts):
+        with pytest.raises(MlflowException, match="immutable"):
+            call()
+    for path in ("nothing", "../weights.txt", "/etc/passwd"):
+        with pytest.raises(MlflowException):
+            files.download_artifacts(path, str(target))
+
+
+# ── who may
+
+
+def test_only_whoever_may_delete_brings_a_deleted_name_back_and_nothing_under_it(free: World, source: str) -> None:
+    store = filled(free, source, versions=1)
+    store.delete_registered_model("fraud")
+    before = free.registry.snapshot
+    back = dict(edits.make_model(before, "fraud", {}))
+    after = before.with_edits(back)
+    changes = diff(before, after, after.changed_paths())
+    assert needed(changes, before, before.constitution, Access()) == [("delete", "fraud")]
+    assert not free.judged(back).refusals(frozenset())
+    model = after.known_model("fraud").model_copy(update={"deleted": ()})
+    assert "numbering" in errors(free.judged({"models/fraud/model.yaml": dump(model, "models/fraud/model.yaml")}))

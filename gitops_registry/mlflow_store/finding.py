@@ -138,6 +138,9 @@ def version_order(wanted: Sequence[str] | None) -> Order:
     found: Order = []
     for text in wanted or _DEFAULT_ORDER:
         _, key, ascending = SearchModelVersionUtils.parse_order_by_for_search_model_versions(text)
+        keys = SearchModelVersionUtils.VALID_ORDER_BY_ATTRIBUTE_KEYS
+        if key not in keys:
+            refuse(f"Invalid order by key '{key}' specified. Valid keys are {keys}")
         _add(found, key, ascending, wanted)
     return _tied(found, ("name", True), ("version_number", False))
 
