@@ -18,11 +18,11 @@ from gitops_registry.foreign import their_name
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.mlflow_store import finding
 from gitops_registry.mlflow_store.desk import Desk, View
-from gitops_registry.mlflow_store.entities import Told, newest_of_stages, registered_model, told_found
-from gitops_registry.mlflow_store.naming import found_alias, found_stage, shown_model, shown_stage
+from gitops_registry.mlflow_store.entities import Told, registered_model, told_found
+from gitops_registry.mlflow_store.naming import found_alias, found_model, found_stage, shown_model, shown_stage
 from gitops_registry.mlflow_store.refusing import ABSENT, in_mlflows_words, refuse
 from gitops_registry.mlflow_store.uris import files_uri
-from gitops_registry.searching import FoundModel, FoundVersion
+from gitops_registry.searching import FoundVersion
 
 
 class Asking:
@@ -39,7 +39,7 @@ class Asking:
             return self._model(view, view.model(name))
 
     def _model(self, view: View, model: Model) -> RegisteredModel:
-        latest = [told.entity(self._uri) for told in newest_of_stages(_versions(view, model))]
+        latest = [told.entity(self._uri) for told in view.newest(model)]
         moment = view.moments.of_model(model.name)
         return registered_model(model, latest, created=moment.created, updated=moment.updated)
 
@@ -49,7 +49,7 @@ class Asking:
         validation._validate_model_name(name)
         with self._desk.looking() as view:
             model = view.model(name)
-            newest = newest_of_stages(_versions(view, model))
+            newest = view.newest(model)
             wanted = {stage_named(view.law, stage) for stage in stages or ()}
             if not stages:
                 wanted = {*ALL_STAGES, *(told.stage for told in newest)}
@@ -116,12 +116,9 @@ class Asking:
             moments = {name: view.moments.of_model(found[name].name) for name in kept}
             values = {name: {"name": name, "last_updated_timestamp": moments[name].order} for name in kept}
             names, token = finding.page(finding.in_order(kept, order, lambda n, key: values[n][key]), most, offset)
-            return finding.paged([self._found(view, found[name], moments[name]) for name in names], token)
-
-    def _found(self, view: View, one: FoundModel, moment: Any) -> RegisteredModel:
-        model = view.snapshot.known_model(one.name)
-        latest = [told.entity(self._uri) for told in newest_of_stages(_versions(view, model))]
-        return registered_model(one, latest, created=moment.created, updated=moment.updated)
+            return finding.paged(
+                [self._model(view, view.snapshot.known_model(found[name].name)) for name in names], token
+            )
 
     @in_mlflows_words
     def search_model_versions(
@@ -143,7 +140,11 @@ class Asking:
             return finding.paged([one.entity(self._uri) for one in rows], token)
 
     def _searched(self, view: View, clauses: Sequence[finding.Clause]) -> list[Told]:
-        told = [_told(view, one) for one in view.registry.search()]
+        name = finding.named_exactly(clauses)
+        ours = found_model(view.snapshot, name) if name is not None else ""
+        if ours is None:
+            return []
+        told = [_told(view, one) for one in view.registry.search(f"name = '{ours}'" if ours else "")]
         kept = [one for one in told if finding.holds(clauses, (_attributes(one, self._uri), one.tags))]
         if finding.asks_for_prompts(clauses):
             return kept
@@ -168,10 +169,6 @@ def _value(one: Told, key: str) -> Any:
     if key == "version_number":
         return one.reference.number
     return one.created if key == "creation_timestamp" else one.order
-
-
-def _versions(view: View, model: Model) -> list[Told]:
-    return [view.told(model, number) for number in view.snapshot.versions(model.name)]
 
 
 def _aliases(model: Model, told: Told) -> list[str]:

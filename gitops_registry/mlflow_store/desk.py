@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from gitops_registry import deciding, moving
 from gitops_registry.deciding import Intent, Outcome
-from gitops_registry.manifest.kinds import Card, Constitution, Model
-from gitops_registry.mlflow_store.entities import Told, told_version
+from gitops_registry.manifest.kinds import Constitution, Model
+from gitops_registry.mlflow_store.entities import Told, newest_of_stages, told_version
 from gitops_registry.mlflow_store.moments import Moments
 from gitops_registry.mlflow_store.naming import found_model
 from gitops_registry.mlflow_store.refusing import insist, no_model, no_version
@@ -55,13 +55,19 @@ class View:
         model = self.snapshot.known_model(name)
         return model, self.told(model, number)
 
+    def newest(self, model: Model) -> list[Told]:
+        """Return the newest version of each stage of a model."""
+        stages = {number: stage for stage, numbers in model.stages.items() for number in numbers}
+        held = [(n, stages.get(n, self.law.first_stage)) for n in self.snapshot.versions(model.name)]
+        return [self.told(model, number) for number in newest_of_stages(held)]
+
     def told(self, model: Model, number: int) -> Told:
         """Return a version as its files say it."""
         reference = Reference(model.name, number)
         facts = self.snapshot.known_version(reference)
         moment = self.moments.of_version(*reference)
         return told_version(
-            reference, model, facts, self.snapshot.card(*reference) or Card(), first=self.law.first_stage, moment=moment
+            reference, model, facts, self.snapshot.card(*reference), first=self.law.first_stage, moment=moment
         )
 
 

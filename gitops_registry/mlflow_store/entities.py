@@ -5,7 +5,7 @@ Times are in milliseconds. What MLflow keeps and we do not (a status, a workspac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from gitops_registry.manifest.kinds import Card, Model
 from gitops_registry.mlflow_store.naming import shown_model, shown_stage
 from gitops_registry.mlflow_store.uris import files_uri
 from gitops_registry.reference import Reference
-from gitops_registry.searching import FoundModel, FoundVersion
+from gitops_registry.searching import FoundVersion
 
 RUN = "mlflow:"
 """Stands before the id of a run in `lineage.run`."""
@@ -85,23 +85,16 @@ def told_found(found: FoundVersion, theirs: str, *, first: str, moment: tuple[in
     )  # fmt: skip
 
 
-def registered_model(
-    state: Model | FoundModel, latest: Sequence[ModelVersion], *, created: int, updated: int
-) -> RegisteredModel:
+def registered_model(state: Model, latest: Sequence[ModelVersion], *, created: int, updated: int) -> RegisteredModel:
     """Return a model as MLflow's object, with the newest version of each stage."""
-    told: Any = state.state if isinstance(state, FoundModel) else state.model_dump()
-    tags, aliases, description = told["tags"], told["aliases"], told["description"]
     return RegisteredModel(
-        name=shown_model(state.name, told["title"]), creation_timestamp=created, last_updated_timestamp=updated,
-        description=description or None, latest_versions=list(latest),
-        tags=[RegisteredModelTag(key, value) for key, value in tags.items()],
-        aliases=[RegisteredModelAlias(their_name(alias), number) for alias, number in aliases.items()],
+        name=shown_model(state.name, state.title), creation_timestamp=created, last_updated_timestamp=updated,
+        description=state.description or None, latest_versions=list(latest),
+        tags=[RegisteredModelTag(key, value) for key, value in state.tags.items()],
+        aliases=[RegisteredModelAlias(their_name(alias), number) for alias, number in state.aliases.items()],
     )  # fmt: skip
 
 
-def newest_of_stages(versions: Sequence[Told]) -> list[Told]:
-    """Return the newest version of each stage, of all versions in order of number; stages by who came to them first."""
-    found: dict[str, Told] = {}
-    for version in versions:
-        found[version.stage] = version
-    return list(found.values())
+def newest_of_stages(held: Iterable[tuple[int, str]]) -> list[int]:
+    """Return the newest version of each stage, of (number, stage) in order of number; stages by who came to them first."""
+    return list({stage: number for number, stage in held}.values())
