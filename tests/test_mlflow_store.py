@@ -511,5 +511,8 @@ def test_only_whoever_may_delete_brings_a_deleted_name_back_and_nothing_under_it
     changes = diff(before, after, after.changed_paths())
     assert needed(changes, before, before.constitution, Access()) == [("delete", "fraud")]
     assert not free.judged(back).refusals(frozenset())
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", source)
+    assert list(free.registry.verify_log().breaches()) == [], "nor is it anything that an audit minds"
     model = after.known_model("fraud").model_copy(update={"deleted": ()})
     assert "numbering" in errors(free.judged({"models/fraud/model.yaml": dump(model, "models/fraud/model.yaml")}))
