@@ -23,7 +23,8 @@ _DELETE = frozenset({"version_deleted", "model_deleted", "model_renamed"})
 def permission_for(change: Change, before: Snapshot, law: Constitution, access: Access) -> Permission:
     """Return the permission a change needs, judged by what is serving before it."""
     if change.kind in _WRITE:
-        return "write"
+        is_made_again = change.kind == "model_registered" and change.before is not None
+        return "delete" if is_made_again else "write"  # whoever may take a name away may bring it back
     if change.kind in _DELETE:
         return "delete"
     if change.kind == "stage_transition":

@@ -138,6 +138,19 @@ def spend(snapshot: Snapshot, name: str, numbers: Sequence[int], *, model: Mappi
     return rewritten(snapshot, changed(known, deleted=tuple(sorted({*known.deleted, *numbers}))))
 
 
+def make_model(snapshot: Snapshot, name: str, state: Mapping[str, Any]) -> Edits:
+    """Return the edit that makes a model without versions, with `state` as its first one (title, description, owners, tags).
+
+    A model that was deleted is made again under its name: its numbers stay spent, so no reference to one of them finds
+    another version. Raises Conflict where the name is in use, or a model was renamed from it.
+    """
+    known = None if paths.name_problem(name) else snapshot.model(name)
+    if known is not None and known.removed:
+        return rewritten(snapshot, Model(name=name, deleted=known.deleted, **dict(state)))
+    _refuse_name(snapshot, name)
+    return rewritten(snapshot, Model(name=name, **dict(state)))
+
+
 # ── names, words and what is taken away
 
 

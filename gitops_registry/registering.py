@@ -114,7 +114,7 @@ def register(
         place.tell("")
         subject = lambda before: f"register {name} {edits.next_number(before, name)}"  # noqa: E731
         intent = Intent(
-            _edit(place, name, version, submission, held),
+            registration(place, name, version, submission, held),
             subject,
             branch=lambda before: f"register/{name}/{edits.next_number(before, name)}",
             brings=frozenset(a.sha256 for a in version.artifacts),
@@ -269,7 +269,9 @@ def _signature(loaded: LoadedModel | None, rows: Rows | None, given: Signature |
     return given if given.outputs else given.model_copy(update={"outputs": found.outputs})
 
 
-def _edit(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:
+def registration(place: Workplace, name: str, version: Version, submission: Submission, held: Sequence[Held]) -> Edit:
+    """Return the edit that registers a version with its words, its rendered card and the bytes that git is to hold."""
+
     def edit(snapshot: Snapshot) -> Edits:
         given = edits.words_before(snapshot, name) if submission.card is None else submission.card
         words = given.model_copy(update={"tags": {**given.tags, **submission.tags}})

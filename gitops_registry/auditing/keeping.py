@@ -72,11 +72,21 @@ class Keeper:
             message = f"version {change.version} of {change.model} was removed, and its number is not kept as deleted"
             yield Breach("numbering", step.commit.oid, message, paths.model_path(change.model))
 
+    def _may_be_named(self, step: Step, change: Change) -> bool:
+        """Whether a name is new, or that of a deleted model which keeps every number that it ever gave."""
+        ever = self.numbers.get(change.model, set())
+        if change.before is None:
+            return not ever
+        before, after = step.before.model(change.model), step.after.model(change.model)
+        if before is None or after is None or not before.removed:
+            return False
+        return {*before.deleted, *ever} <= {*after.deleted}
+
     def _name(self, step: Step, change: Change) -> Iterator[Breach]:
         path = paths.model_path(change.model)
         if change.kind == "model_deleted" and change.after is None:
             yield Breach("names", step.commit.oid, f"{change.model} was removed without a trace", path)
-        elif change.kind == "model_registered" and (change.before is not None or self.numbers.get(change.model)):
+        elif change.kind == "model_registered" and not self._may_be_named(step, change):
             yield Breach("names", step.commit.oid, f"the name {change.model} was spent, and is given again", path)
         elif change.kind == "model_updated" and change.subject == "renamed_to":
             yield Breach("names", step.commit.oid, f"the tombstone of {change.model} was changed", path)

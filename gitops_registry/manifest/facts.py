@@ -152,8 +152,14 @@ class Environment(Part):
 
 
 class Lineage(Part):
+    """Where a version comes from: versions it was made from, the run that trained it (`mlflow:…`), the run's page (`link`), and
+    where its files were taken from, as whoever registered it said it (`source`).
+    """
+
     parents: tuple[str, ...] = ()
     run: str | None = None
+    source: Text = ""
+    link: Text = ""
 
 
 class Version(Document):

@@ -77,7 +77,10 @@ class ForgeSettings(Part):
 
 
 class Constitution(Document):
-    """registry.yaml: what holds for every model. Always read from the base of a change."""
+    """registry.yaml: what holds for every model. Always read from the base of a change.
+
+    `mlflow` says what a call of MLflow's that changes something becomes: a commit, or a proposal.
+    """
 
     by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "registry"
@@ -96,6 +99,7 @@ class Constitution(Document):
     trusted_types: tuple[str, ...] = ()
     trusted_formats: tuple[Literal["joblib", "pickle"], ...] = ()
     unmanaged: tuple[str, ...] = ()
+    mlflow: Literal["commit", "propose"] = "commit"
 
     @model_validator(mode="after")
     def _stages_agree(self) -> Constitution:

@@ -119,7 +119,11 @@ def kept(judgement: Judgement) -> Iterator[Finding]:
         if change.kind == "model_deleted" and change.after is None:
             message = f"{change.model} was removed without a trace"
             yield Finding.error("kept", message, "its name and numbers must not be taken over: keep model.yaml", where)
-        if change.kind == "model_registered" and change.before is not None:
+        if (
+            change.kind == "model_registered"
+            and change.before is not None
+            and not _is_made_again(judgement, change.model)
+        ):
             yield Finding.error("kept", f"the name {change.model} is spent", "choose another name", where)
         if change.kind == "model_updated" and change.subject == "renamed_to" and change.before:
             yield Finding.error("kept", f"the tombstone of {change.model} was changed", "restore its model.yaml", where)
@@ -129,6 +133,17 @@ def kept(judgement: Judgement) -> Iterator[Finding]:
         gone = Reference(change.model, change.version)
         if change.kind == "version_deleted" and before and before.model(gone.name) and _serving(judgement, gone):
             yield _deleted_in_use(judgement, gone)
+
+
+def _is_made_again(judgement: Judgement, name: str) -> bool:
+    """Whether a deleted model comes back empty: its numbers stay spent (`numbering` sees to it), so none is anybody else's.
+
+    Versions come with later decisions: whoever brings the name back brings nothing under it.
+    """
+    before = judgement.before.model(name) if judgement.before else None
+    after = judgement.after.model(name)
+    is_empty = after is not None and not judgement.after.versions(name) and not after.aliases and not after.stages
+    return before is not None and before.removed and is_empty
 
 
 def _serving(judgement: Judgement, reference: Reference) -> bool:

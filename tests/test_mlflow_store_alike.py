@@ -1,0 +1,209 @@
+"""MLflow's own store is the measure: whatever is called in whatever order, ours answers and refuses as it does."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builder import World
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
+from mlflow_pair import Pair, Template
+
+NAMES = ("fraud", "Fraud", "my model", "モデル", "churn.v2", "a_x20_b")
+names = st.sampled_from(NAMES)
+asked_names = st.sampled_from((*NAMES, "nobody", "bad/name", ""))
+stages = st.sampled_from(("Production", "production", "Staging", "STAGING", "Archived", "None"))
+asked_stages = st.sampled_from(("Production", "staging", "Archived", "none", "Nowhere"))
+numbers: st.SearchStrategy[Any] = st.sampled_from((1, 1, 2, 2, 3, 4, 0, "x"))
+words = st.sampled_from(("", "Scores payments.", "不正検知\n二行目", None))
+keys = st.sampled_from(("domain", "my key", "mlflow.note", "日本", "bad=key", ""))
+values = st.sampled_from(("credit", "Credit", "", "1", "yes", "two\nlines", "\x07", "%_"))
+aliases = st.sampled_from(
+    ("champion", "Champion", "production", "7", "latest", "v3", "チャンプ", "-x", "bad alias", "")
+)
+runs = st.sampled_from((None, "a" * 32, "b" * 32))
+VERSION_FILTERS = (
+    None, "", "name = 'fraud'", "name != 'fraud'", "name LIKE 'f%'", "name ILIKE 'F%'", "name IN ('fraud', 'モデル')",
+    "name NOT IN ('fraud')", "run_id = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "run_id != 'x'", "run_id IN ('bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb')",
+    "source_path LIKE '%source'", "source_path IN ('a')", "tags.domain = 'credit'", "tags.domain != 'credit'", "tags.domain LIKE 'C%'",
+    "tags.domain ILIKE 'c%' AND name = 'fraud'", "tag.`my key` = '1'", "tags.domain > 'a'", "tags.domain = 'credit' AND tags.`my key` = '1'",
+    "version = 1", "stage = 'Production'", "name = fraud", "name = 'a' OR name = 'b'", "run_id > 'a'", "nonsense", "tags.domain IN ('credit')",
+    "tags.`mlflow.prompt.is_prompt` = 'true'", "tags.`mlflow.prompt.is_prompt` != 'true'",
+)  # fmt: skip
+MODEL_FILTERS = (
+    None, "name = 'fraud'", "name != 'fraud'", "name LIKE '%r%'", "name ILIKE 'FRAUD'", "name IN ('fraud', 'Fraud')", "name NOT IN ('fraud')",
+    "tags.domain = 'credit'", "tags.domain != 'credit'", "tags.domain LIKE '%'", "tags.domain = 'credit' AND name LIKE 'f%'",
+    "name > 'a'", "tags.domain < 'x'", "last_updated_timestamp > 1", "run_id = 'x'", "name = 1", "nonsense",
+    "tags.`mlflow.prompt.is_prompt` = 'true'", "tags.`mlflow.prompt.is_prompt` != 'true'",
+)  # fmt: skip
+VERSION_ORDERS = (["name"], ["name DESC", "version_number ASC"], ["version_number DESC", "name"], ["name", "name"], ["run_id"], ["version_number asc", "name desc"], ["tags.domain"])  # fmt: skip
+MODEL_ORDERS = (None, ["name"], ["name DESC"], ["version_number"], ["name", "name ASC"], ["nonsense DESC"])
+
+
+class Alike(RuleBasedStateMachine):
+    """Calls one method after the other on both stores."""
+
+    template: Template
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scratch = tempfile.TemporaryDirectory(prefix="alike-")
+        self.pair: Pair = self.template.pair(Path(self._scratch.name))
+        self.spent: set[str] = set()
+        self.renamed = 0
+
+    def teardown(self) -> None:
+        self.pair.close()
+        self._scratch.cleanup()
+
+    def _highest(self, name: str) -> int:
+        """Return the highest number that a model ever had here."""
+        with self.pair.ours._desk.looking() as view:
+            model = view.model(name)
+            return max((0, *view.snapshot.versions(model.name), *model.deleted))
+
+    # ── models
+
+    @rule(name=asked_names, description=words, tags=st.dictionaries(keys, values, max_size=2))
+    def create_model(self, name: str, description: str | None, tags: dict[str, str]) -> None:
+        if name not in self.spent:  # a name that a model was renamed from is nobody's here
+            given = [RegisteredModelTag(key, value) for key, value in tags.items()]
+            self.pair.call("create_registered_model", given, description, model=name)
+
+    @rule(name=names, description=words)
+    def describe_model(self, name: str, description: str | None) -> None:
+        self.pair.call("update_registered_model", description, model=name)
+
+    @rule(name=names, to=st.sampled_from(("fresh", "fraud", "bad:name", "")))
+    def rename(self, name: str, to: str) -> None:
+        self.renamed += 1
+        new = f"renamed {self.renamed}" if to == "fresh" else to
+        if (
+            to == "fraud"
+            and self.pair._asked(self.pair.theirs, "get_registered_model", new, shifts={})
+            == "error RESOURCE_DOES_NOT_EXIST"
+        ):
+            return  # it was deleted: its name is not given to another model here
+        self.pair.shift[new] = self.pair.shift.get(name, 0) if to == "fresh" else self.pair.shift.get(new, 0)
+        if not isinstance(self.pair.call("rename_registered_model", new, model=name), str) and new != name:
+            self.spent.add(name)
+
+    @rule(name=names)
+    def delete_model(self, name: str) -> None:
+        there = self.pair.call("get_registered_model", model=name)
+        highest = self._highest(name) if not isinstance(there, str) else 0
+        if self.pair.call("delete_registered_model", model=name) is None:
+            self.pair.shift[name] = highest
+
+    @rule(name=asked_names, key=keys, value=values)
+    def tag_model(self, name: str, key: str, value: str) -> None:
+        self.pair.call("set_registered_model_tag", RegisteredModelTag(key, value), model=name)
+
+    @rule(name=names, key=keys)
+    def untag_model(self, name: str, key: str) -> None:
+        self.pair.call("delete_registered_model_tag", key, model=name)
+
+    # ── versions
+
+    @rule(name=names, run=runs, description=words, tags=st.dictionaries(keys, values, max_size=1))
+    def create_version(self, name: str, run: str | None, description: str | None, tags: dict[str, str]) -> None:
+        given = [ModelVersionTag(key, value) for key, value in tags.items()]
+        self.pair.call("create_model_version", self.pair.source, run, given, "http://run", description, model=name)
+
+    @rule(name=names)
+    def create_two_versions(self, name: str) -> None:
+        self.pair.call("create_registered_model", model=name) if name not in self.spent else None
+        for _ in range(2):
+            self.pair.call("create_model_version", self.pair.source, model=name)
+
+    @rule(name=names, number=numbers, description=words)
+    def describe_version(self, name: str, number: Any, description: str | None) -> None:
+        self.pair.call("update_model_version", description, model=name, version=number)
+
+    @rule(name=names, number=numbers, stage=stages, archives=st.booleans())
+    def move(self, name: str, number: Any, stage: str, archives: bool) -> None:
+        self.pair.call("transition_model_version_stage", stage, archives, model=name, version=number)
+
+    @rule(name=names, number=numbers)
+    def delete_version(self, name: str, number: Any) -> None:
+        self.pair.call("delete_model_version", model=name, version=number)
+
+    @rule(name=names, number=numbers, key=keys, value=values)
+    def tag_version(self, name: str, number: Any, key: str, value: str) -> None:
+        self.pair.call("set_model_version_tag", ModelVersionTag(key, value), model=name, version=number)
+
+    @rule(name=names, number=numbers, key=keys)
+    def untag_version(self, name: str, number: Any, key: str) -> None:
+        self.pair.call("delete_model_version_tag", key, model=name, version=number)
+
+    @rule(name=names, number=numbers, alias=aliases)
+    def name_version(self, name: str, number: Any, alias: str) -> None:
+        self.pair.call("set_registered_model_alias", alias, model=name, version=number)
+
+    @rule(name=names, alias=aliases)
+    def unname_version(self, name: str, alias: str) -> None:
+        self.pair.call("delete_registered_model_alias", alias, model=name)
+
+    # ── questions
+
+    @rule(name=asked_names, number=numbers, alias=aliases)
+    def look(self, name: str, number: Any, alias: str) -> None:
+        self.pair.call("get_registered_model", model=name)
+        self.pair.call("get_model_version", model=name, version=number)
+        self.pair.call("get_model_version_by_alias", alias, model=name)
+
+    @rule(name=asked_names, wanted=st.none() | st.lists(asked_stages, max_size=2))
+    def latest(self, name: str, wanted: list[str] | None) -> None:
+        self.pair.call("get_latest_versions", wanted, model=name)
+
+    @rule(
+        text=st.sampled_from(VERSION_FILTERS),
+        order=st.sampled_from(VERSION_ORDERS),
+        size=st.sampled_from((1, 2, 100, 0, 200_001)),
+    )
+    def search_versions(self, text: str | None, order: list[str], size: int) -> None:
+        self._pages("search_model_versions", text, size, order)
+
+    @precondition(lambda self: not any(self.pair.shift.values()))
+    @rule(text=st.sampled_from(("version_number = 1", "version_number > 1", "version_number <= '2'", "version_number LIKE '1'", "version_number = 1.5", "version_number != 2")))  # fmt: skip
+    def search_numbers(self, text: str) -> None:
+        self._pages("search_model_versions", text, 100, ["name", "version_number"])
+
+    @rule(
+        text=st.sampled_from(MODEL_FILTERS),
+        order=st.sampled_from(MODEL_ORDERS),
+        size=st.sampled_from((1, 2, 100, 1_001)),
+    )
+    def search_models(self, text: str | None, order: list[str] | None, size: int) -> None:
+        self._pages("search_registered_models", text, size, order)
+
+    def _pages(self, method: str, text: str | None, size: int, order: Any) -> None:
+        token = None
+        for _ in range(4):
+            answer = self.pair.call(method, text, size, order, token)
+            token = None if isinstance(answer, str) else answer[1]
+            if not token:
+                return
+
+
+@pytest.fixture(scope="module")
+def pairs(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    root = tmp_path_factory.mktemp("alike")
+    return Template(World(root / "registry", template=template), root)
+
+
+@pytest.mark.slow
+def test_any_sequence_of_calls_is_answered_as_mlflows_own_store_answers_it(pairs: Template) -> None:
+    machine = type("AlikeHere", (Alike,), {"template": pairs})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate,), database=None,  # what fails is short enough to be read as it is
+        ),
+    )  # fmt: skip
