@@ -55,6 +55,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "push": ("judging", "bring decisions and proposals to the remote"),
         "release-tags": ("releasing", "tag the decision that registered each version, for who reads tags"),
         "proposals": ("judging", "list, show or close proposals"),
+        "interop": ("interop", "let DVC and GTO read the registry: dvc.yaml and their tags"),
         "gc": ("collecting", "remove bytes that no version and no proposal needs"),
     },
     "Judge": {
