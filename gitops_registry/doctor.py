@@ -22,6 +22,7 @@ from gitops_registry.using import Verified, verify
 from gitops_registry.workplace import Workplace
 
 _OLDEST_GIT = (2, 34)
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -299,8 +300,12 @@ def _interop(place: Workplace) -> Iterator[Symptom]:
             told,
             "look at it: git show TAG; a tag is never moved: git tag -d TAG, then doctor --repair",
         )
-    for told in found.tags.unsaid:
+    for told in found.tags.unsaid[:_SHOWN]:
         yield Symptom("interop", "warning", told, "use gitops-registry for it, or another name: gitops-registry rename")
+    if len(found.tags.unsaid) > _SHOWN:
+        yield Symptom(
+            "interop", "warning", f"{len(found.tags.unsaid) - _SHOWN} more like that", "gitops-registry interop status"
+        )
     if found.is_listed and not found.tags.wanted and not found.tags.wrong:
         yield Symptom("interop", "ok", f"{paths.DVC_YAML} and GTO's tags say what the registry says")
 

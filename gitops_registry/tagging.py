@@ -124,13 +124,13 @@ class _Look:
         """Return what is missing."""
         names = sorted({*self.now.models(), *self.there}) if self.is_whole else sorted(self.touched)
         for stage in self.now.constitution.stages[1:]:
-            if not gto.is_sayable(stage.name) and self.is_whole:
-                self.unsaid.append(f"{stage.name}: GTO has no word for a stage of that name")
+            if not gto.is_sayable(stage.name):
+                self._cannot_say(f"{stage.name}: GTO has no word for a stage of that name")
         for name in names:
             if gto.is_sayable(name):
                 self._agree_on(name)
-            elif self.is_whole and self.now.versions(name):
-                self.unsaid.append(f"{name}: GTO has no word for a model of that name (letters, digits, - and _)")
+            elif self.now.versions(name):
+                self._cannot_say(f"{name}: GTO has no word for a model of that name (letters, digits, - and _)")
         return Agreement(self.wanted, (), tuple(self.unsaid), tuple(self.wrong))
 
     def _touched(self) -> dict[str, set[int]] | None:
@@ -155,17 +155,19 @@ class _Look:
         return found
 
     def _all_leading(self) -> dict[Reference, str]:
-        """Return version → the decision that registered it, or the one that began dvc.yaml, whose dvc.yaml leads to it."""
+        """Return version → the decision that registered it, or the one that began dvc.yaml, whose dvc.yaml leads to it.
+
+        Where neither has one that speaks of the model, the first: GTO shows it, and DVC says that it finds nothing.
+        """
         began = [
             oid
             for oid, changed in self.place.repository.steps(self.tip, DVC_YAML)
             if any(c.new_oid and not c.old_oid for c in changed)
         ]
         found = {reference: oid for oid in reversed(began) for reference in self._led_to(oid)}
-        known = {name for held in self.there.values() for name in held}
         for reference, oid in registered(self.place).items():
-            is_tagged = self._called(reference) in known
-            if is_tagged or gto.number_listed(self._dvc_yaml(oid), reference.name) == reference.number:
+            led_to = gto.number_listed(self._dvc_yaml(oid), reference.name)
+            if led_to == reference.number or (not led_to and reference not in found):
                 found[reference] = oid
         return found
 
@@ -195,9 +197,13 @@ class _Look:
         if self.is_whole or has_lost:
             self._deleted(name, {self._called(Reference(name, number)) for number in numbers}, there)
         stages = {stage.name for stage in self.now.constitution.stages[1:] if gto.is_sayable(stage.name)}
+        coming: list[tuple[str, str, int]] = []
         for stage in sorted(stages | {said.stage for said, _ in there.values()} - {""}):
             here = state.stages.get(stage, ()) if state is not None and stage in stages and numbers else ()
-            self._stage(name, stage, {commits[number]: number for number in here if number in commits}, there)
+            at = {commits[number]: number for number in here if number in commits}
+            coming += [(stage, commit, at[commit]) for commit in self._left(name, stage, at, there)]
+        for stage, commit, number in coming:  # behind all that left: GTO takes the last word about a version
+            self._move(name, stage, commit, is_undone=False, words=f"{name}: version {number} to {stage}")
 
     def _versions(
         self, name: str, numbers: Collection[int], there: Mapping[str, tuple[gto.Tag, Tagged]]
@@ -207,17 +213,28 @@ class _Look:
         for number in numbers:
             tag = self._called(Reference(name, number))
             decision = self.leading.get(Reference(name, number), "")
-            mark = there[tag][1].commit if tag in there else self.wanted[tag].commit if tag in self.wanted else ""
-            if mark and self.is_whole and gto.number_listed(self._dvc_yaml(mark), name) != number:
-                self.wrong.append(f"{tag} marks {mark[:12]}, whose {DVC_YAML} does not lead to {name}@{number}")
-            elif mark and mark not in commits.values():
+            mark = there[tag][1].commit if tag in there else "" if tag in self.wanted else decision
+            led_to = gto.number_listed(self._dvc_yaml(mark), name) if mark and self.is_whole else number
+            if tag in there and led_to not in (number, 0):
+                self.wrong.append(f"{tag} marks {mark[:12]}, whose {DVC_YAML} leads to version {led_to}")
+            elif not mark or mark in commits.values() or led_to not in (number, 0):
+                self._cannot_say(
+                    f"{name}@{number}: it came together with another version, or its release is another's, and GTO tells versions by their decisions"
+                )
+            else:
                 commits[number] = mark
-            elif decision and not mark:
-                self._want(tag, decision, f"{name}: version {number}")
-                commits[number] = decision
-            elif self.is_whole:
-                self.unsaid.append(f"{name}@{number}: no decision's {DVC_YAML} leads to it, so GTO has no tag for it")
+                if not led_to:
+                    self._cannot_say(
+                        f"{name}@{number}: registered before `interop: gto`, so GTO shows it, and `dvc artifacts get` does not find it"
+                    )
+                if tag not in there:
+                    self._want(tag, mark, f"{name}: version {number}")
         return commits
+
+    def _cannot_say(self, what: str) -> None:
+        """Note it, where everything is looked at."""
+        if self.is_whole:
+            self.unsaid.append(what)
 
     def _deleted(self, name: str, alive: set[str], there: Mapping[str, tuple[gto.Tag, Tagged]]) -> None:
         gone = {said.release for said, _ in there.values() if said.release and said.is_undone}
@@ -225,10 +242,10 @@ class _Look:
             if said.release and not said.is_undone and said.release not in gone and tag not in alive:
                 self._want(str(said._replace(is_undone=True)), tagged.commit, f"{name}: {said.release} is deleted")
 
-    def _stage(
+    def _left(
         self, name: str, stage: str, here: Mapping[str, int], there: Mapping[str, tuple[gto.Tag, Tagged]]
-    ) -> None:
-        """Want the tags after which exactly the versions on those commits are in a stage, and the last that came is one of them."""
+    ) -> list[str]:
+        """Want tags for what has left a stage, and return the commits that must come, so that the last that came is in it."""
         moves = [(tagged.time, said.counter, said, tagged) for said, tagged in there.values() if said.stage == stage]
         inside: dict[str, bool] = {}
         last = ""
@@ -240,8 +257,7 @@ class _Look:
         coming = [commit for commit in here if not inside.get(commit)]
         if here and not coming and last not in here:
             coming = [max(here, key=here.__getitem__)]  # DVC takes whoever came last, in the stage or not
-        for commit in sorted(coming, key=here.__getitem__):
-            self._move(name, stage, commit, is_undone=False, words=f"{name}: version {here[commit]} to {stage}")
+        return sorted(coming, key=here.__getitem__)
 
     def _move(self, name: str, stage: str, commit: str, *, is_undone: bool, words: str) -> None:
         counters = [said.counter for said, _ in self.there.get(name, {}).values()]
