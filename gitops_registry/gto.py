@@ -152,7 +152,8 @@ def agreed(before: Snapshot, edits: Edits) -> Edits:
                 hint=f"put your pipelines into a folder of their own, where DVC finds them too, and commit: git rm {DVC_YAML}",
             )
         try:
-            wanted = dvc_yaml(after, before if there is not None else None, after.changed_paths())
+            is_kept = there is not None and DVC_YAML not in edits  # else it is about to be mended
+            wanted = dvc_yaml(after, before if is_kept else None, after.changed_paths())
         except ManifestError:
             return edits
     elif there is None or not is_on(before) or not is_ours(there):

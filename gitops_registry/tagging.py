@@ -115,6 +115,8 @@ class _Look:
         self.wanted: dict[str, NewTag] = {}
         self.unsaid: list[str] = []
         self.wrong: list[str] = []
+        self.mute: dict[Reference, str] = {}
+        """Versions whose own decision has no dvc.yaml that speaks of their model."""
         touched = self._touched()
         self.is_whole = touched is None
         self.touched = touched or {}
@@ -155,21 +157,22 @@ class _Look:
         return found
 
     def _all_leading(self) -> dict[Reference, str]:
-        """Return version → the decision that registered it, or the one that began dvc.yaml, whose dvc.yaml leads to it.
+        """Return version → the decision that registered it, else the first one, whose dvc.yaml leads to it.
 
         Where neither has one that speaks of the model, the first: GTO shows it, and DVC says that it finds nothing.
         """
-        began = [
-            oid
-            for oid, changed in self.place.repository.steps(self.tip, DVC_YAML)
-            if any(c.new_oid and not c.old_oid for c in changed)
-        ]
-        found = {reference: oid for oid in reversed(began) for reference in self._led_to(oid)}
+        found: dict[Reference, str] = {}
         for reference, oid in registered(self.place).items():
             led_to = gto.number_listed(self._dvc_yaml(oid), reference.name)
-            if led_to == reference.number or (not led_to and reference not in found):
+            if led_to == reference.number:
                 found[reference] = oid
-        return found
+            elif not led_to:
+                self.mute[reference] = oid
+        if self.mute:
+            for oid, _ in reversed(list(self.place.repository.steps(self.tip, DVC_YAML))):
+                for reference in self._led_to(oid):
+                    found.setdefault(reference, oid)
+        return self.mute | found
 
     def _led_to(self, oid: str) -> Iterator[Reference]:
         content = self._dvc_yaml(oid)

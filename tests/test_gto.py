@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from builder import World, errors, git
+from gto.constants import COUNTER, NAME, STAGE, VERSION, check_string_is_valid
+from gto.tag import parse_name
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_registry import gto
-from gitops_registry.deciding import Intent, propose
+from gitops_registry.deciding import Intent, decide, propose
 from gitops_registry.errors import Conflict
 from gitops_registry.gto import HEADING, Tag, dvc_yaml, listed, number_listed, read_tag
 from gitops_registry.reference import Reference
@@ -40,9 +42,6 @@ def names() -> st.SearchStrategy[str]:
     st.booleans(),
 )
 def test_what_we_call_a_tag_gto_reads_as_meant(model: str, release: str, stage: str, counter: int, gone: bool) -> None:
-    from gto.constants import COUNTER, NAME, STAGE, VERSION
-    from gto.tag import parse_name
-
     for tag in (Tag(model, gto.release_of(release, 7), is_undone=gone), Tag(model, "", stage, counter, gone)):
         read = parse_name(str(tag))
         assert read[NAME] == model
@@ -53,8 +52,6 @@ def test_what_we_call_a_tag_gto_reads_as_meant(model: str, release: str, stage: 
 
 @given(st.text(alphabet="abZ09._-@#!/=", max_size=12))
 def test_a_name_is_sayable_where_gto_says_so(name: str) -> None:
-    from gto.constants import check_string_is_valid
-
     if "/" not in name and "\n" not in name:
         assert gto.is_sayable(name) == check_string_is_valid(name)
 
@@ -166,11 +163,16 @@ def test_names_that_gto_cannot_say_are_reported_and_left_out(kept: World) -> Non
 
 
 def test_two_versions_of_one_decision_share_no_tag(kept: World) -> None:
-    kept.model("pair").version().version().in_stage("production", 1).commit()
-    kept.cli("doctor", "--repair")
-    assert kept.git("tag", "-l", "pair*").split() == ["pair@v2.0.0"]
-    told = kept.cli("interop", "status").stdout
-    assert "cannot be said: pair@" in told
+    second = _one_more(kept, "fraud")
+    third = {
+        path.replace("versions/2", "versions/3").replace("/v2.md", "/v3.md"): text for path, text in second.items()
+    }
+    card = kept.registry.place.snapshot("main").with_edits({**second, **third})
+    third["cards/fraud/v3.md"] = kept.registry.place.card(card, Reference("fraud", 3))
+    intent = Intent(edit=lambda _: {**second, **third}, subject=lambda _: "register fraud 2 and 3")
+    assert decide(kept.registry.place, intent).commit
+    assert kept.git("tag", "-l", "fraud@*").split() == ["fraud@v1.0.0", "fraud@v3.0.0"]
+    assert "cannot be said: fraud@2: it came together" in kept.cli("interop", "status").stdout
 
 
 def test_a_tag_that_leads_to_another_version_is_found_and_not_moved(kept: World) -> None:
