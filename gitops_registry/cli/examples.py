@@ -32,11 +32,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "register credit-risk model.skops --data holdout.csv --target default --release 2.0.0 --dry-run",
     ),
     "import": ("import mlflow:mlflow.db --dry-run",),
-    "promote": ("promote credit-risk@4 --to archived", "promote credit-risk 1 --to staging --direct -m 'for a trial'"),
+    "promote": (
+        "promote credit-risk@4 --to archived",
+        "promote credit-risk 3 --to production -m 'better on every segment'",
+    ),
     "archive": ("archive credit-risk@4", "archive credit-risk@4 --direct --dry-run"),
     "rollback": ("rollback credit-risk -m 'complaints since Monday'", "rollback credit-risk --to 3 --dry-run"),
     "alias": ("alias set credit-risk@3 challenger", "alias remove credit-risk champion"),
-    "alias set": ("alias set credit-risk@3 challenger", "alias set credit-risk@2 champion --propose"),
+    "alias set": ("alias set credit-risk@3 challenger", "alias set credit-risk@3 champion --propose"),
     "alias remove": ("alias remove credit-risk champion",),
     "tag": ("tag credit-risk domain=credit", "tag credit-risk@3 region=eu --remove team"),
     "describe": (

@@ -16,14 +16,13 @@ import mlflow_world
 import pytest
 import team
 import zygote
-from builder import World, cli, git
-from story import Lived, Trained, once
+from builder import cli, git
 
 from gitops_registry.cli.examples import EXAMPLES
 from gitops_registry.cli.main import cli as program
 
-FINDS = {"audit comply credit-risk --profile four-eyes"}
-"""Examples whose answer is that something is not met: exit code 1."""
+FINDS = {"audit comply credit-risk --profile four-eyes", "import mlflow:mlflow.db --dry-run"}
+"""Examples that answer with exit code 1 here: something is not met; some of what MLflow has cannot be brought."""
 
 
 def commands(found: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -42,48 +41,16 @@ def test_the_help_of_every_command_says_what_it_does_and_ends_in_examples() -> N
     for words, command in found.items():
         with click.Context(command, info_name=f"gitops-registry {words}".strip()) as context:
             told = command.get_help(context)
-        assert command.help and command.help.strip(), words
-        behind = told.split("\nExamples:\n")[1].splitlines() if "Examples:" in told else told.split("Examples:\n")[1:]
-        assert [line.strip() for line in behind if line.strip()] == [
-            f"gitops-registry {line}" for line in EXAMPLES[words]
-        ]
+        assert command.help, words
+        _, _, behind = told.partition("Examples:\n")
+        assert [line.strip() for line in behind.splitlines()] == [f"gitops-registry {line}" for line in EXAMPLES[words]]
         for line in EXAMPLES[words]:
-            typed = " ".join(word for word in shlex.split(line))
-            assert words in typed, f"{words} has an example of something else: {line}"
+            assert words in line, f"{words} has an example of something else: {line}"
 
 
 def test_the_help_of_a_command_is_printed_as_it_stands(tmp_path: Path) -> None:
     told = cli(tmp_path, "policy", "explain", "--help").stdout
     assert told.endswith("Examples:\n    gitops-registry policy explain credit-risk@3 --to production\n")
-
-
-@pytest.fixture(scope="session")
-def scene(lived: Lived, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders to copy: `plain`, a registry with files beside it; `proposed`, with a proposal; `team`, with keys and a server."""
-
-    def make(folder: Path) -> None:
-        plain = lived.copy(folder / "plain")
-        plain.cli("rename", "tumour", "credit-risk")
-        plain.cli("alias", "set", "credit-risk@2", "champion")
-        for name, source in (
-            ("model.skops", trained.model(3)),
-            ("card.yaml", trained.card),
-            ("rows.csv", trained.rows),
-        ):
-            shutil.copy(source, plain.root / name)
-        table = trained.data.read_text().replace("diagnosis", "default", 1)
-        (plain.root / "holdout.csv").write_text(table)
-        plain.cli("evaluation", "set", "credit-risk", "holdout.csv", "--target", "default")
-        team.key(plain.root, "alice")
-        shutil.move(plain.root / "alice.key.pub", plain.root / "alice.pub")
-        git(plain.root, "init", "--quiet", "--bare", "models.git")
-        proposed = World(folder / "proposed", template=plain.root)
-        proposed.cli("promote", "credit-risk@3", "--to", "production")
-        crew = team.found(folder / "team")
-        team.promote(crew.at("alice"), "fraud@1", "production")
-        shutil.copy(team.key(folder, "carol"), folder / "team" / "bob" / "carol.pub")
-
-    return once(tmp_path_factory, "examples", make)
 
 
 def place(scene: Path, line: str, folder: Path) -> Path:
@@ -101,17 +68,20 @@ def place(scene: Path, line: str, folder: Path) -> Path:
     root = folder / "registry"
     shutil.copytree(scene / ("proposed" if "promote/credit-risk" in line else "plain"), root, symlinks=True)
     if line.startswith("init"):
-        (root / "models.git").rename(folder / "models.git")
         work = folder / "work"
         work.mkdir()
-        for name in ("alice.pub", "alice.key"):
+        for name in ("alice.pub", "alice"):
             shutil.copy(root / name, work)
         return work
+    if "audit pushes" in line:
+        shutil.copytree(scene / "team" / "server.git", root / "models.git", symlinks=True)
+    elif line.startswith(("push", "release-tags", "hook")):
+        git(root, "init", "--quiet", "--bare", "models.git")
     if line.startswith(("push", "release-tags")):
         git(root, "remote", "add", "origin", "models.git")
         git(root, "push", "--quiet", "-u", "origin", "main")
-    if "audit pushes" in line:
-        assert cli(root, "hook", "install", "models.git", "--root", "alice.pub").returncode == 0
+    if line.startswith("evaluation set"):
+        assert cli(root, "evaluation", "remove", "credit-risk").returncode == 0
     if line.startswith("import"):
         subprocess.run([sys.executable, mlflow_world.__file__, str(root)], check=True, capture_output=True)
     if line.startswith("interop status"):
