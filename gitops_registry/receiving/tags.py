@@ -55,7 +55,7 @@ def _problem(place: Workplace, named: TagName, commit: str, now: Snapshot, besid
         return f"has the counter {named.counter}; the next one of {named.model} is {first}"
     held = now.in_stage(named.model, named.stage) if now.model(named.model) else ()
     if named.is_undone:
-        return f"says that it left {named.stage}, and model.yaml does not" if set(there) & set(held) else ""
+        return f"says that it left {named.stage}, and model.yaml does not" if there and set(there) <= set(held) else ""
     return "" if set(there) & set(held) else f"says {named.stage}, and model.yaml does not"
 
 

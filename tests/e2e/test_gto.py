@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import team
 from builder import World, dvc, git
 from story import Lived, Trained
 
@@ -171,3 +172,24 @@ def test_a_registry_at_a_url_tags_there_at_once(kept: World, tmp_path: Path) -> 
     kept.cli("-C", remote.as_uri(), "promote", "tumour@1", "--to", "staging", "--direct")
     new = set(git(remote, "tag").split()) - set(before)
     assert {name.rsplit("#", 1)[0] for name in new} == {"tumour#archived!", "tumour#staging"}
+
+
+def test_a_server_with_the_hook_takes_the_tags_that_are_true_and_no_others(tmp_path: Path) -> None:
+    crew = team.found(tmp_path / "team")
+    alice, bob = crew.at("alice"), crew.at("bob")
+    alice.cli("interop", "on")
+    alice.cli("merge", "change/interop")
+    alice.cli("push")
+    assert set(git(crew.server, "tag").split()) == {"fraud@v1.0.0", "fraud@v2.0.0", "fraud#staging#1"}
+    bob.git("pull", "--quiet", "--tags")
+    for reference, stage in (("fraud@2", "staging"), ("fraud@1", "archived")):
+        bob.cli("promote", reference, "--to", stage)
+        bob.cli("merge", f"promote/{reference.replace('@', '/')}/{stage}")
+    told = bob.cli("push").stdout
+    new = [name for name in git(crew.server, "tag").split() if name.startswith("fraud#")]
+    assert new == ["fraud#archived#3", "fraud#staging!#2", "fraud#staging#1", "fraud#staging#4"], told
+    assert alice.cli("check").returncode == 0
+    for untrue in ("fraud#production#5", "fraud@v1.0.0!", "fraud#staging!#5", "fraud#staging#6"):
+        bob.git("tag", "-s", "-m", "untrue", untrue, "fraud@v2.0.0^{commit}")
+        pushed = bob.git("push", "origin", f"refs/tags/{untrue}", check=False)
+        assert untrue not in git(crew.server, "tag").split(), pushed
