@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gitops_registry import gto
 from gitops_registry.deciding import Intent, Outcome, decide
 from gitops_registry.errors import ManifestError, RegistryError
+from gitops_registry.git.remote import upstream
 from gitops_registry.paths import CONSTITUTION, DVC_YAML
 from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.tagging import Agreement, agree
@@ -36,10 +37,12 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was mended: the decision that wrote dvc.yaml anew (None where it was right), and the tags that were made."""
+    """What was mended: the decision that wrote dvc.yaml anew (None where it was right), and the tags that were made or pushed."""
 
     outcome: Outcome | None
     tags: tuple[str, ...]
+    is_waiting: bool = False
+    """Whether tags wait until what is only here is pushed."""
 
 
 def disagreement(place: Workplace) -> Disagreement | None:
@@ -53,17 +56,24 @@ def disagreement(place: Workplace) -> Disagreement | None:
 def repair(place: Workplace, *, dry_run: bool = False) -> Repaired:
     """Write dvc.yaml anew where it is not what the registry gives, and make the tags that are missing.
 
-    Where the branch follows a remote, tags wait for `push`. Raises RegistryError where the registry does not say
-    `interop: gto`, or git cannot sign.
+    Where the branch follows a remote, the tags are pushed. Raises RegistryError where the registry does not say
+    `interop: gto`, git cannot sign, or the remote refuses.
     """
     found = disagreement(place)
     if found is None:
         raise RegistryError("there is nothing to repair here: registry.yaml does not say `interop: gto`", hint=_HOW)
     outcome = None if found.is_listed else decide(place, _rewriting(), dry_run=dry_run)
-    remote = "origin" if place.mirror is not None else ""
-    waits = place.mirror is None and bool(place.follows)
-    made = tuple(found.tags.wanted) if dry_run or waits else tuple(agree(place, remote=remote).wanted)
-    return Repaired(outcome, () if waits else made)
+    if waits_for_push(place):
+        return Repaired(outcome, (), is_waiting=True)
+    remote = "origin" if place.mirror is not None else place.follows
+    made = agree(place, remote=remote, dry_run=dry_run)
+    return Repaired(outcome, tuple(dict.fromkeys((*made.wanted, *made.pushed))))
+
+
+def waits_for_push(place: Workplace) -> bool:
+    """Say whether decisions are only here, where others are to see them: what is only here gets no tag yet."""
+    follows = None if place.mirror is not None else upstream(place.repository, place.branch)
+    return follows is not None and place.repository.tip(follows.seen) != place.tip()
 
 
 _HOW = "gitops-registry interop on"

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from gitops_registry import paths
-from gitops_registry.agreeing import disagreement
+from gitops_registry.agreeing import disagreement, waits_for_push
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.remote import remotes, unreachable, upstream
 from gitops_registry.governing import book_of, tested
@@ -287,7 +287,7 @@ def _interop(place: Workplace) -> Iterator[Symptom]:
         yield Symptom("interop", "error", f"{paths.DVC_YAML} is not what models/ gives", repair)
     if found.tags.wanted:
         waiting = f"{len(found.tags.wanted)} tag(s) that GTO reads are missing: {next(iter(found.tags.wanted))}"
-        if place.mirror is None and place.follows:
+        if waits_for_push(place):
             yield Symptom(
                 "interop", "warning", f"{waiting} (they are made when decisions are pushed)", "gitops-registry push"
             )

@@ -1,8 +1,8 @@
 """The annotated tags that GTO and `dvc artifacts get` go by, brought into agreement with the registry.
 
 What is wanted follows from the registry as it is now, and what is there from the tags; only the difference is made, so that
-whatever was missed is made up for by the next look. No tag is moved or taken away: a stage that is left, and a version that is
-deleted, get a tag that says so. Dates rise by whole seconds within a model, for DVC breaks ties without regard to the counter.
+whatever was missed is made up for by the next look at everything (`doctor --repair`, `release-tags`). No tag is moved or taken
+away: a stage that is left, and a version that is deleted, get a tag that says so. Dates rise by whole seconds within a model, for DVC breaks ties without regard to the counter.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def keep_tags(place: Workplace, since: str) -> None:
     """Tag what was decided after `since`, where the registry is kept in agreement with GTO.
 
     Where the branch follows a remote, tags wait for `push`: what is only here may still get another commit. A decision that
-    has landed stays one whatever becomes of its tags: `doctor` finds what is missing, and the next decision makes up for it.
+    has landed stays one whatever becomes of its tags: `doctor` finds what is missing, and mends it.
     """
     tip = place.tip()
     if tip == since or not gto.is_on(place.snapshot(tip)):

@@ -183,7 +183,9 @@ def _repair(registry: Registry, *, as_json: bool, dry_run: bool) -> int:
         print_outcome(done.outcome, dry_run=dry_run)
     for tag in done.tags:
         click.echo(f"{'would make' if dry_run else 'made'} {clean(tag)}")
-    if done.outcome is None and not done.tags:
+    if done.is_waiting:
+        click.echo("tags wait for: gitops-registry push")
+    elif done.outcome is None and not done.tags:
         click.echo("nothing to mend")
     return FINDINGS if is_refused else 0
 

@@ -147,11 +147,14 @@ def test_tags_wait_for_push_and_everybody_gets_them(kept: World, tmp_path: Path)
     before = world.git("tag")
     world.cli("archive", "tumour@2", "--direct")
     assert world.git("tag") == before
+    assert "made when decisions are pushed" in world.cli("doctor", check=None).stdout
+    assert "tags wait for: gitops-registry push" in world.cli("doctor", "--repair").stdout
     world.cli("push")
     new = sorted(set(world.git("tag").split()) - set(before.split()))
     assert [name.rsplit("#", 1)[0] for name in new] == ["tumour#archived", "tumour#production!"]
     assert git(remote, "tag") == world.git("tag")
-    world.cli("push")
+    git(remote, "tag", "-d", new[0])
+    assert f"made {new[0]}" in world.cli("doctor", "--repair").stdout
     assert git(remote, "tag") == world.git("tag")
     other = World.__new__(World)
     other.root = tmp_path / "other"
