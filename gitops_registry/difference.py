@@ -14,6 +14,7 @@ from typing import Any
 from gitops_registry import paths
 from gitops_registry.changes import Change, Kind
 from gitops_registry.errors import ManifestError
+from gitops_registry.gto import is_on
 from gitops_registry.listing import committed_objects
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.members import Key, Member
@@ -23,6 +24,8 @@ from gitops_registry.paths import Place, place_of
 from gitops_registry.snapshot import PathChange, Snapshot
 
 OUR_FOLDERS = ("models/", "cards/", "policies/", ".dvc/")
+_ANYBODYS = ("unknown", "interop")
+"""Roles of paths that may be other people's: whether dvc.yaml is, registry.yaml says."""
 _DESCRIBING = ("title", "description", "owners", "name", "renamed_to")
 
 
@@ -43,6 +46,8 @@ def diff(before: Snapshot, after: Snapshot, changed: Sequence[PathChange]) -> li
             objects.append(path)
         elif place.role in {"model", "version", "card", "pointer", "evaluation", "rendered_card", "evaluation_data"}:
             groups.setdefault((place.model, place.version), []).append((place, path))
+        elif place.role == "interop" and (is_on(after) or (is_on(before) and not path.new_oid)):
+            continue  # it follows from the rest, and the rule `interop` refuses any other
         elif not is_unmanaged(path.path, globs):
             found.append(
                 _plain_change(
@@ -106,7 +111,7 @@ def is_unmanaged(path: str, globs: Iterable[str]) -> bool:
 
     A glob ending in `/**` names everything below a folder; any other is matched against the whole path.
     """
-    if place_of(path).role != "unknown" or is_in_our_folders(path):
+    if place_of(path).role not in _ANYBODYS or is_in_our_folders(path):
         return False
     return any(path.startswith(glob[:-2]) if glob.endswith("/**") else fnmatchcase(path, glob) for glob in globs)
 
@@ -115,7 +120,9 @@ def is_in_our_folders(path: str) -> bool:
     """Say whether a path lies where only registry files may, also on a disk that takes `Policies` for `policies`."""
     folded = _as_a_disk_reads(path)
     owners = folded.replace("codeowners", "CODEOWNERS")
-    return any(place_of(p).role != "unknown" for p in (owners, owners + "/")) or f"{folded}/".startswith(OUR_FOLDERS)
+    return any(place_of(p).role not in _ANYBODYS for p in (owners, owners + "/")) or f"{folded}/".startswith(
+        OUR_FOLDERS
+    )
 
 
 def _as_a_disk_reads(path: str) -> str:

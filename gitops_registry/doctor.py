@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from gitops_registry import paths
+from gitops_registry.agreeing import disagreement, waits_for_push
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.remote import remotes, unreachable, upstream
 from gitops_registry.governing import book_of, tested
@@ -21,6 +22,7 @@ from gitops_registry.using import Verified, verify
 from gitops_registry.workplace import Workplace
 
 _OLDEST_GIT = (2, 34)
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def examine(place: Workplace) -> list[Symptom]:
         _policies,
         _storage,
         _serving_bytes,
+        _interop,
         _caught_up,
     ):
         found += _careful(look, place)
@@ -272,6 +275,39 @@ def _bytes_repair(place: Workplace, found: Verified) -> str:
         return f"push it from a clone that has it: dvc push {pointer}; otherwise roll back to a version that is whole"
     commit = f"; git add {paths.EMBEDDED_STORE}; git commit -m 'bring back the bytes of {found.reference}'"
     return f"dvc push {pointer}" + (commit if place.store().is_embedded else "")
+
+
+def _interop(place: Workplace) -> Iterator[Symptom]:
+    """Whether DVC and GTO find what the registry says, where it is to be so."""
+    found = disagreement(place)
+    if found is None:
+        return
+    repair = "gitops-registry doctor --repair"
+    if not found.is_listed:
+        yield Symptom("interop", "error", f"{paths.DVC_YAML} is not what models/ gives", repair)
+    if found.tags.wanted:
+        waiting = f"{len(found.tags.wanted)} tag(s) that GTO reads are missing: {next(iter(found.tags.wanted))}"
+        if waits_for_push(place):
+            yield Symptom(
+                "interop", "warning", f"{waiting} (they are made when decisions are pushed)", "gitops-registry push"
+            )
+        else:
+            yield Symptom("interop", "error", waiting, repair)
+    for told in found.tags.wrong:
+        yield Symptom(
+            "interop",
+            "error",
+            told,
+            "look at it: git show TAG; a tag is never moved: git tag -d TAG, then doctor --repair",
+        )
+    for told in found.tags.unsaid[:_SHOWN]:
+        yield Symptom("interop", "warning", told, "use gitops-registry for it, or another name: gitops-registry rename")
+    if len(found.tags.unsaid) > _SHOWN:
+        yield Symptom(
+            "interop", "warning", f"{len(found.tags.unsaid) - _SHOWN} more like that", "gitops-registry interop status"
+        )
+    if found.is_listed and not found.tags.wanted and not found.tags.wrong:
+        yield Symptom("interop", "ok", f"{paths.DVC_YAML} and GTO's tags say what the registry says")
 
 
 def _caught_up(place: Workplace) -> Iterator[Symptom]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gitops_registry.edits import rewritten
 from gitops_registry.errors import Conflict, ManifestError
+from gitops_registry.gto import is_on
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.paths import place_of, version_folder, version_path
 from gitops_registry.snapshot import Content, Edits, PathChange, Snapshot, Stored
@@ -42,6 +43,8 @@ def land(
             conflicts += [f"{place.model}: {problem}" for problem in problems]
             if merged is not None:
                 edits |= rewritten(tip, merged)
+        elif place.role == "interop" and is_on(tip):
+            continue  # whoever lands it writes it anew from what there is then
         elif place.role != "store_object" or other.new_oid != change.new_oid:
             conflicts.append(f"{change.path} was {'removed' if not other.new_oid else 'changed'} meanwhile")
     conflicts += [f"{model}: {problem}" for model, problem in _other_versions(head, tip, ours)]

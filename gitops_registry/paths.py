@@ -17,6 +17,8 @@ CODEOWNERS = "docs/CODEOWNERS"
 WAIVERS = "policies/waivers"
 MODELS = "models"
 DVC_CONFIG = ".dvc/config"
+DVC_YAML = "dvc.yaml"
+"""What DVC reads at the root: ours with `interop: gto` in registry.yaml, else anybody's."""
 EMBEDDED_STORE = ".dvc/store"
 """The store that `init` makes inside the repository: committed with git, so a fresh clone can pull from it."""
 
@@ -30,7 +32,7 @@ _GOVERNANCE_FILES = frozenset(
 
 Role = Literal[
     "constitution", "model", "version", "card", "pointer", "evaluation", "rendered_card",
-    "evaluation_data", "access", "policy", "waiver", "governance", "store_object", "unknown",
+    "evaluation_data", "access", "policy", "waiver", "governance", "store_object", "interop", "unknown",
 ]  # fmt: skip
 
 
@@ -115,6 +117,8 @@ def place_of(path: str) -> Place:
         return Place("constitution")
     if path == ACCESS:
         return Place("access")
+    if path == DVC_YAML:
+        return Place("interop")
     if match := _STORE_OBJECT.fullmatch(path):
         return Place("store_object", file=match[1] + match[2])
     if path in _GOVERNANCE_FILES or path.startswith(_GOVERNANCE):

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, writer
 from gitops_registry.git.remote import Follows, push, upstream
+from gitops_registry.gto import is_on
 from gitops_registry.paths import MODELS, place_of
 from gitops_registry.relanding import reland
+from gitops_registry.tagging import agree
 from gitops_registry.workplace import PREFIXES, Workplace, digest_of
 
 _PATIENCE = 300.0
@@ -62,6 +64,7 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
             )
         with writer(place.repository):
             notes += (reland(place, caught.theirs),) if caught.theirs else ()
+            seen = place.repository.tip(follows.seen) or ""
             published, moves, landed = _waiting(place, follows)
             _bring_bytes(place, follows)
             try:
@@ -73,7 +76,8 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
             else:
                 _remember(place, follows, published.proposals)
                 closed = _take_away(place, follows, landed)
-                return replace(published, closed=closed, notes=notes + published.notes)
+                notes += published.notes + _tagged(place, follows, seen)
+                return replace(published, closed=closed, notes=notes)
         time.sleep(random.uniform(0, _LONGEST_PAUSE))
 
 
@@ -156,6 +160,17 @@ def _take_away(place: Workplace, follows: Follows, landed: Mapping[str, str]) ->
             push(place.repository, follows.remote, {f"refs/heads/{name}": (oid, "")}, progress=place.progress)
             gone.append(name)
     return tuple(gone)
+
+
+def _tagged(place: Workplace, follows: Follows, since: str) -> tuple[str, ...]:
+    """Tag what was pushed where GTO is to see it, and push the tags; return what went wrong, for the decisions are there."""
+    if not is_on(place.snapshot(place.tip())):
+        return ()
+    try:
+        agree(place, since=since, remote=follows.remote)
+    except RegistryError as error:
+        return (f"GTO's tags are not all at {follows.remote}: {error.message}; gitops-registry release-tags --push",)
+    return ()
 
 
 def _below(folder: str) -> list[str]:

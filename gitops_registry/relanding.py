@@ -18,6 +18,7 @@ from gitops_registry.errors import Conflict
 from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit
 from gitops_registry.git.worktree import is_checked_out
+from gitops_registry.gto import agreed
 from gitops_registry.manifest.kinds import Model
 from gitops_registry.manifest.writing import dump
 from gitops_registry.merging import land, landed_paths
@@ -140,6 +141,7 @@ def _land_again(
         raise Conflict(f"{why}: both changed the wording of {min(both)}", hint=hint)
     edits = {path: _content(new, path, content) for path, content in landed.items()}
     edits |= _with_this_template(now.with_edits(edits), now, ours)
+    edits = dict(agreed(now, edits))
     after = now.with_edits(edits)
     others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
     gather = gatherer(place, tip, said=said_by(place, tip, others[0] if others else ""))

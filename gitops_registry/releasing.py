@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.git.landing import NO_COMMIT
-from gitops_registry.git.remote import push
-from gitops_registry.git.tags import FOLDER, Tagged, make_tags, tags, tags_at
-from gitops_registry.paths import MODELS, place_of
+from gitops_registry.git.tags import NewTag, Tagged, make_tags, push_tags, tags, tags_at
+from gitops_registry.gto import is_on
 from gitops_registry.reference import Reference
+from gitops_registry.tagging import Agreement, agree, registered
 from gitops_registry.workplace import Workplace
 
 State = Literal["missing", "there", "elsewhere"]
@@ -46,6 +45,8 @@ class Released:
     made: tuple[str, ...] = ()
     pushed: tuple[str, ...] = ()
     remote: str = ""
+    of_gto: Agreement | None = None
+    """What was made and pushed for GTO and DVC, where the registry says `interop: gto`."""
 
     @property
     def wrong(self) -> tuple[Release, ...]:
@@ -56,7 +57,7 @@ class Released:
         """Return it as JSON-ready data."""
         return {
             "tags": [one.to_json() for one in self.releases], "made": list(self.made), "pushed": list(self.pushed),
-            "remote": self.remote or None,
+            "remote": self.remote or None, **({"gto": self.of_gto.to_json()} if self.of_gto else {}),
         }  # fmt: skip
 
 
@@ -84,13 +85,13 @@ def release_tags(place: Workplace, *, to_remote: bool = False, dry_run: bool = F
     lacking = tuple(name for name in right if name not in there) if remote else ()
     if not dry_run:
         place.tell(f"tagging {len(made)} versions" if made else "")
-        make_tags(place.repository, {name: place.repository.commit(right[name]) for name in made})
-        if lacking:
-            moves = {f"{FOLDER}{name}": (NO_COMMIT, f"{FOLDER}{name}") for name in lacking}
-            hint = "the tags are here: the same command goes on from there"
-            push(place.repository, remote, moves, progress=place.progress, hint=hint)
+        commits = {name: place.repository.commit(right[name]) for name in made}
+        make_tags(place.repository, {name: NewTag(one.oid, one.time, one.subject) for name, one in commits.items()})
+        push_tags(place.repository, remote, lacking, place.progress)
         place.tell("")
-    return Released(tuple(releases), made, lacking, remote)
+    is_kept = is_on(place.snapshot(place.tip()))
+    of_gto = agree(place, remote=remote, dry_run=dry_run) if is_kept else None
+    return Released(tuple(releases), made, lacking, remote, of_gto)
 
 
 def _release(
@@ -101,23 +102,3 @@ def _release(
         if tagged is not None and tagged.commit != commit:
             return Release(reference, commit, "elsewhere", tagged.commit, where)
     return Release(reference, commit, "there" if name in here and (not remote or name in there) else "missing")
-
-
-def registered(place: Workplace) -> dict[Reference, str]:
-    """Return for every version there is now the decision that brought it under its present name, in order of name and number.
-
-    One read of the history of `models/`. Raises RegistryError in a shallow clone.
-    """
-    snapshot = place.snapshot(place.tip())
-    waiting = {Reference(name, number) for name in snapshot.live_models() for number in snapshot.versions(name)}
-    found: dict[Reference, str] = {}
-    for oid, changed in place.repository.steps(place.tip(), MODELS):
-        for change in changed:
-            at = place_of(change.path)
-            reference = Reference(at.model, at.version)
-            if at.role == "version" and change.new_oid and not change.old_oid and reference in waiting:
-                waiting.remove(reference)
-                found[reference] = oid
-        if not waiting:
-            break
-    return dict(sorted(found.items()))

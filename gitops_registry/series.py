@@ -13,6 +13,7 @@ from gitops_registry.deciding import Intent, Outcome, about_kept, deciding, judg
 from gitops_registry.errors import Conflict, Moved, RegistryError
 from gitops_registry.evidence import gatherer
 from gitops_registry.git.landing import forget_unlanded, write_commit
+from gitops_registry.gto import agreed
 from gitops_registry.policy.check import check
 from gitops_registry.policy.report import DECISION, Finding
 from gitops_registry.snapshot import Content, Snapshot
@@ -109,7 +110,7 @@ def foresee_all(place: Workplace, steps: Sequence[Step]) -> list[Made]:
 def _foreseen(
     place: Workplace, intent: Intent, before: Snapshot, tip: str, over: frozenset[str]
 ) -> tuple[Outcome, Snapshot]:
-    written: dict[str, Content | None] = dict(intent.edit(before))
+    written: dict[str, Content | None] = dict(agreed(before, intent.edit(before)))
     after = before.with_edits(written)
     changed = [change for change in after.changed_paths() if change.path in written]
     report = check(before, after, changed, gatherer(place, tip, brings=intent.brings), place.engine)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gitops_registry.workplace import Workplace
 
@@ -285,6 +285,14 @@ class Verbs:
         from gitops_registry.migrating import migration
 
         return self._change(migration(self._place, reason=reason), direct=direct, dry_run=dry_run)
+
+    def switch_interop(
+        self, to: Literal["gto"] | None, *, direct: bool | None = None, reason: str = "", dry_run: bool = False
+    ) -> Outcome:
+        """Keep dvc.yaml and the tags that GTO reads in agreement with the registry from now on, or (None) no longer."""
+        from gitops_registry.agreeing import switching
+
+        return self._change(switching(to, reason=reason), direct=direct, dry_run=dry_run)
 
     def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool, forge: Forge | None = None) -> Outcome:
         from gitops_registry import moving

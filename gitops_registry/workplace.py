@@ -28,6 +28,7 @@ from gitops_registry.git.mirror import PATIENCE, Mirror, is_bare, mirror
 from gitops_registry.git.remote import Caught, catch_up, upstream
 from gitops_registry.git.repository import EMPTY_TREE, Repository
 from gitops_registry.git.sources import WorkingSource
+from gitops_registry.gto import agreed
 from gitops_registry.identity import Witnesses
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
@@ -216,7 +217,8 @@ class Workplace:
         ours = self.repository.changed_paths(origin, proposed)
         theirs = self.repository.changed_paths(origin, tip) if origin != tip else []
         edits = land(self.snapshot(origin), self.snapshot(proposed), before, ours=ours, theirs=theirs)
-        after = before.with_edits(edits)
+        is_written_twice = any(change.path == paths.DVC_YAML for change in theirs)
+        after = before.with_edits(agreed(before, edits) if is_written_twice else edits)
         return before, after, landed_paths(after, ours, theirs)
 
     def tell(self, what: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import FINDINGS, clean, json_option, opened, print_json, table
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _tell(looked: Verification, count: int) -> None:
 
 
 @audit_command.command("report")
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=references)
 @click.option(
     "--format",
     "form",
@@ -228,7 +229,7 @@ def _report(ctx: click.Context, /, name: str, form: str, output: Path | None, as
 
 
 @audit_command.command("comply")
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=references)
 @click.option(
     "--profile",
     required=True,

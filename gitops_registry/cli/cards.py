@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import (
     FINDINGS,
     clean,
@@ -33,7 +34,7 @@ FORMATS = ("markdown", "json", "html", "huggingface")
 
 
 @click.command("card")
-@click.argument("words", nargs=-1, metavar="[edit|status] [NAME@REF]")
+@click.argument("words", nargs=-1, metavar="[edit|status] [NAME@REF]", shell_complete=references)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="As what; Markdown without it.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a new file.")
 @click.option(

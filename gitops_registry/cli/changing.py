@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gitops_registry.cli.completing import references, stages
 from gitops_registry.cli.output import (
     direct_option,
     dry_run_option,
@@ -18,8 +19,8 @@ from gitops_registry.cli.output import (
 
 
 @click.command("promote")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
-@click.option("--to", "stage", required=True, metavar="STAGE", help="The stage to move to.")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
+@click.option("--to", "stage", required=True, metavar="STAGE", help="The stage to move to.", shell_complete=stages)
 @click.option("--draft", is_flag=True, help="Write the proposal although the check refuses it.")
 @direct_option
 @pull_request_option
@@ -53,7 +54,7 @@ def promote_command(
 
 
 @click.command("archive")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
 @direct_option
 @pull_request_option
 @reason_option
@@ -81,9 +82,15 @@ def archive_command(
 
 
 @click.command("rollback")
-@click.argument("name")
-@click.option("--stage", default="production", show_default=True, help="The stage to give back.")
-@click.option("--to", type=click.IntRange(min=1), metavar="NUMBER", help="To this version instead of the one before.")
+@click.argument("name", shell_complete=references)
+@click.option("--stage", default="production", show_default=True, help="The stage to give back.", shell_complete=stages)
+@click.option(
+    "--to",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="To this version instead of the one before.",
+    shell_complete=stages,
+)
 @direct_option
 @pull_request_option
 @reason_option

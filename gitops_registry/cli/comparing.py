@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import json_option, opened, print_json, table, versions_in
 from gitops_registry.errors import RegistryError
 from gitops_registry.reporting.values import difference
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@A NAME@B | NAME A B | NAME@B | NAME")
+@click.argument(
+    "words", nargs=-1, required=True, metavar="NAME@A NAME@B | NAME A B | NAME@B | NAME", shell_complete=references
+)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same.")
 @click.option("--format", "how", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
 @json_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
@@ -36,7 +37,7 @@ def evaluation_command() -> None:
 
 
 @evaluation_command.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="The column of the truth.")
 @click.option("--dataset", default="", metavar="TEXT", help="What people call the data; without it, the file's name.")
@@ -73,7 +74,7 @@ def _set(
 
 
 @evaluation_command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @propose_option
 @reason_option
 @json_option
@@ -86,7 +87,7 @@ def _remove(ctx: click.Context, name: str, propose: bool, reason: str, as_json: 
 
 
 @evaluation_command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @json_option
 @click.pass_context
 def _show(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -104,7 +105,7 @@ def _show(ctx: click.Context, name: str, as_json: bool) -> None:
 
 
 @click.command("evaluate")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF [DATA]")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF [DATA]", shell_complete=references)
 @click.option(
     "--target", default="", metavar="COLUMN", help="The column of the truth; without it, that of the pinned data."
 )

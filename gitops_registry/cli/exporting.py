@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import clean, json_option, one_version, opened, print_json
 from gitops_registry.errors import RegistryError
 
 
 @click.command("export")
-@click.argument("words", nargs=-1, metavar="NAME@REF")
+@click.argument("words", nargs=-1, metavar="NAME@REF", shell_complete=references)
 @click.option("--to", "target", metavar="TARGET", help="What to make of it: bentoml, mlflow, onnx, …")
 @click.option(
     "-o",

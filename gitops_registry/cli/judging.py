@@ -7,6 +7,7 @@ import os
 import click
 
 from gitops_registry.cli.checking import WORK_TREE
+from gitops_registry.cli.completing import branches
 from gitops_registry.cli.output import (
     FINDINGS,
     clean,
@@ -24,7 +25,7 @@ from gitops_registry.cli.reporting import chosen, format_option, print_lines
 
 
 @click.command("plan")
-@click.argument("branch", required=False)
+@click.argument("branch", required=False, shell_complete=branches)
 @click.option("--base", metavar="REV", help="What it is compared with; without it, the branch of decisions.")
 @format_option("text", "json", "markdown")
 @json_option
@@ -49,7 +50,7 @@ def plan_command(ctx: click.Context, branch: str | None, base: str | None, how: 
 
 
 @click.command("merge")
-@click.argument("branch")
+@click.argument("branch", shell_complete=branches)
 @click.option(
     "--forge/--no-forge",
     default=None,
@@ -127,7 +128,7 @@ def _list(ctx: click.Context, as_json: bool = False) -> None:
 
 
 @proposals_command.command("show")
-@click.argument("branch")
+@click.argument("branch", shell_complete=branches)
 @json_option
 @click.pass_context
 def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
@@ -155,7 +156,7 @@ def _show(ctx: click.Context, branch: str, as_json: bool) -> int:
 
 
 @proposals_command.command("close")
-@click.argument("branch")
+@click.argument("branch", shell_complete=branches)
 @dry_run_option
 @click.pass_context
 def _close(ctx: click.Context, branch: str, dry_run: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import (
     at_once,
     dry_run_option,
@@ -26,7 +27,7 @@ def alias_command() -> None:
 
 
 @alias_command.command("set")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF ALIAS")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF ALIAS", shell_complete=references)
 @propose_option
 @pull_request_option
 @reason_option
@@ -58,7 +59,7 @@ def _set(
 
 
 @alias_command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @click.argument("alias")
 @propose_option
 @pull_request_option
@@ -85,7 +86,7 @@ def _remove(
 
 
 @click.command("tag")
-@click.argument("name", metavar="NAME[@REF]")
+@click.argument("name", metavar="NAME[@REF]", shell_complete=references)
 @click.argument("tags", nargs=-1, metavar="KEY=VALUE ...")
 @click.option("--remove", multiple=True, metavar="KEY", help="A tag to take away.")
 @propose_option
@@ -110,7 +111,7 @@ def tag_command(
 
 
 @click.command("describe")
-@click.argument("name", metavar="NAME[@REF]")
+@click.argument("name", metavar="NAME[@REF]", shell_complete=references)
 @click.argument("text", required=False)
 @click.option("--title", help="What the model is called for people, in any language.")
 @click.option("--owner", "owners", multiple=True, help="Who answers for the model; all of them, each with an option.")
@@ -144,7 +145,7 @@ def describe_command(
 
 
 @click.command("rename")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @click.argument("new")
 @propose_option
 @reason_option
@@ -160,7 +161,7 @@ def rename_command(
 
 
 @click.command("delete")
-@click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]")
+@click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]", shell_complete=references)
 @click.option("--force", is_flag=True, help="Also what serves customers.")
 @propose_option
 @pull_request_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references, stages
 from gitops_registry.cli.output import (
     aliases_told,
     json_option,
@@ -22,8 +23,8 @@ _MAIN_METRICS = ("accuracy", "roc_auc", "f1", "r2", "rmse")
 
 
 @click.command("list")
-@click.argument("name", required=False)
-@click.option("--stage", metavar="STAGE", help="Only versions in this stage.")
+@click.argument("name", required=False, shell_complete=references)
+@click.option("--stage", metavar="STAGE", help="Only versions in this stage.", shell_complete=stages)
 @json_option
 @click.pass_context
 def list_command(ctx: click.Context, name: str | None, stage: str | None, as_json: bool) -> None:

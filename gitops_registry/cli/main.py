@@ -14,8 +14,10 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from gitops_registry import __version__
+from gitops_registry.cli.examples import with_examples
 from gitops_registry.errors import RegistryError
 from gitops_registry.later import start_lean
 
@@ -27,6 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("starting", "say what is wrong on this machine and how to repair it"),
         "migrate": ("starting", "bring what an older release wrote to this one's formats"),
         "schema": ("starting", "print the JSON Schema of a kind of manifest"),
+        "completion": ("completing", "let bash, zsh or fish complete commands, models and references"),
     },
     "Look": {
         "list": ("looking", "all models, or the versions of one"),
@@ -55,6 +58,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "push": ("judging", "bring decisions and proposals to the remote"),
         "release-tags": ("releasing", "tag the decision that registered each version, for who reads tags"),
         "proposals": ("judging", "list, show or close proposals"),
+        "interop": ("interop", "let DVC and GTO read the registry: dvc.yaml and their tags"),
         "gc": ("collecting", "remove bytes that no version and no proposal needs"),
     },
     "Judge": {
@@ -92,7 +96,13 @@ class Commands(click.Group):
             return None
         module = import_module(f"gitops_registry.cli.{_COMMANDS[cmd_name][0]}")
         found: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
-        return found
+        return with_examples(found, cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, without loading their modules; else what click knows."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=line) for name, (_, line) in _COMMANDS.items() if name.startswith(incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -131,6 +141,9 @@ def cli(ctx: click.Context, path: str, revision: str | None, offline: bool, cach
     Name a version as NAME@3, NAME@production, NAME@latest or NAME@<alias>, or as two words: NAME 3.
     """
     ctx.obj = {"path": path, "revision": revision, "offline": offline, "cache": cache}
+
+
+with_examples(cli, "")
 
 
 def run(arguments: list[str] | None = None, *, was_interrupted: Callable[[], bool] = lambda: False) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
@@ -104,7 +105,7 @@ def _as_json(access: Access | None, now: datetime) -> dict[str, Any]:
 
 @access_command.command("who-can")
 @click.argument("permission")
-@click.argument("model", required=False, default="")
+@click.argument("model", required=False, default="", shell_complete=references)
 @json_option
 @click.pass_context
 def _who_can(ctx: click.Context, permission: str, model: str, as_json: bool) -> None:
@@ -130,7 +131,7 @@ def _who_can(ctx: click.Context, permission: str, model: str, as_json: bool) -> 
 @access_command.command("check")
 @click.argument("member")
 @click.argument("word", metavar="VERB|PERMISSION")
-@click.argument("model", required=False, default="", metavar="[MODEL[@REF]]")
+@click.argument("model", required=False, default="", metavar="[MODEL[@REF]]", shell_complete=references)
 @json_option
 @click.pass_context
 def _check(ctx: click.Context, member: str, word: str, model: str, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import policies, references, stages
 from gitops_registry.cli.output import (
     FINDINGS,
     at_once,
@@ -91,7 +92,7 @@ def _list(ctx: click.Context, as_json: bool) -> None:
 
 
 @policy_command.command("test")
-@click.argument("names", nargs=-1, metavar="[POLICY]...")
+@click.argument("names", nargs=-1, metavar="[POLICY]...", shell_complete=policies)
 @json_option
 @click.pass_context
 def _test(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> int:
@@ -127,8 +128,10 @@ def _test(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> int:
 
 
 @policy_command.command("explain")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
-@click.option("--to", "stage", required=True, metavar="STAGE", help="The stage it would move to.")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
+@click.option(
+    "--to", "stage", required=True, metavar="STAGE", help="The stage it would move to.", shell_complete=stages
+)
 @click.option("--work-tree", is_flag=True, help="Use the policies as they lie in the work tree.")
 @json_option
 @click.pass_context
@@ -203,7 +206,15 @@ def _cut(text: str) -> str:
 
 @policy_command.command("new")
 @click.argument("name")
-@click.option("--to", "stage", default="production", show_default=True, metavar="STAGE", help="The stage it is about.")
+@click.option(
+    "--to",
+    "stage",
+    default="production",
+    show_default=True,
+    metavar="STAGE",
+    help="The stage it is about.",
+    shell_complete=stages,
+)
 @dry_run_option
 @click.pass_context
 def _new(ctx: click.Context, name: str, stage: str, dry_run: bool) -> None:
@@ -238,7 +249,7 @@ def _new(ctx: click.Context, name: str, stage: str, dry_run: bool) -> None:
 
 
 @policy_command.command("waive")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF POLICY/RULE...")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF POLICY/RULE...", shell_complete=references)
 @click.option("--days", type=int, default=7, show_default=True, help="For how long, 30 at most.")
 @propose_option
 @reason_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.evaluating import print_slice
 from gitops_registry.cli.output import (
     FINDINGS,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command("register")
-@click.argument("name")
+@click.argument("name", shell_complete=references)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Evaluation rows (CSV or Parquet): metrics are measured on them."

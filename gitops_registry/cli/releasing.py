@@ -23,14 +23,15 @@ _COMMAND = "release-tags"
 def release_tags_command(ctx: click.Context, to_remote: bool, dry_run: bool, as_json: bool) -> int:
     """Tag the decision that registered each version as NAME@N, where that tag is missing.
 
-    Tags are annotated, and signed where git signs your commits. One that stands elsewhere is told and never moved.
+    Tags are annotated, and signed where git signs your commits. One that stands elsewhere is told and never moved. With
+    `interop: gto` in registry.yaml the tags that GTO reads come along.
     """
     found = opened(ctx).release_tags(push=to_remote, dry_run=dry_run)
     if as_json:
         print_json({**found.to_json(), "dry_run": dry_run})
     else:
         _tell(found, dry_run=dry_run)
-    return FINDINGS if found.wrong else 0
+    return FINDINGS if found.wrong or (found.of_gto and found.of_gto.wrong) else 0
 
 
 def _tell(found: Released, *, dry_run: bool) -> None:
@@ -47,8 +48,15 @@ def _tell(found: Released, *, dry_run: bool) -> None:
             fg="red",
         )
     would = "would be " if dry_run else ""
+    if found.of_gto:
+        for name, tag in list(found.of_gto.wanted.items())[:_SHOWN]:
+            click.echo(f"  {name}  {tag.commit[:12]}")
+        for line in (*found.of_gto.wrong, *found.of_gto.unsaid):
+            click.echo(f"! {line}")
     told = [f"{len(found.made)} {would}tagged"]
     if found.remote:
         told.append(f"{len(found.pushed)} {would}pushed to {found.remote}")
     told.append(f"{len(found.releases)} versions in all")
+    if found.of_gto:
+        told.append(f"{len(found.of_gto.wanted)} {would}tagged for GTO")
     click.echo("; ".join(told))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops_registry.cli.completing import branches
 from gitops_registry.cli.output import clean, command, dry_run_option, json_option, opened, print_json
 from gitops_registry.cli.reporting import print_lines
 from gitops_registry.errors import RegistryError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("approve")
-@click.argument("branch")
+@click.argument("branch", shell_complete=branches)
 @click.option("--comment", default="", metavar="TEXT", help="Why; kept in the commit.")
 @click.option("--reject", is_flag=True, help="Say that it should not land; it then does not, until you approve it.")
 @click.option("--plan", default="", metavar="DIGEST", help="Only if it is still the plan with this digest.")

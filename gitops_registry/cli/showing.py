@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.looking import aliases_of, list_versions
 from gitops_registry.cli.output import aliases_told, clean, facts, json_option, one_version, opened, print_json, table
 from gitops_registry.errors import RegistryError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]")
+@click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]", shell_complete=references)
 @click.option(
     "--at", "moment", default="", metavar="DATE", help="As it was then: 2026-11-25 (its end), or with a time; UTC."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import FINDINGS, clean, json_option, one_version, opened, print_json, table
 from gitops_registry.errors import NotFound, RegistryError
 
@@ -20,7 +21,7 @@ SYSTEMS = ("yaml", "mlflow", "onnx", "openinference", "json-schema")
 
 
 @click.command("validate")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF DATA")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF DATA", shell_complete=references)
 @click.option("--strict", is_flag=True, help="Let unexpected columns and another order count, too.")
 @json_option
 @click.pass_context
@@ -122,7 +123,7 @@ def infer_command(data: Path, target: str | None, ranges: bool, as_json: bool) -
 
 
 @signature_command.command("show")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
 @click.option("--as", "system", type=click.Choice(SYSTEMS), default="yaml", show_default=True, help="In whose words.")
 @json_option
 @click.pass_context

@@ -17,6 +17,7 @@ from gitops_registry.cli.output import (
     json_option,
     opened,
     print_json,
+    print_outcome,
     propose_option,
     reason_option,
     told,
@@ -24,6 +25,7 @@ from gitops_registry.cli.output import (
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
+    from gitops_registry.registry import Registry
     from gitops_registry.starting import Started
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
@@ -142,9 +144,11 @@ def _say_who_decides(key: str, *, team: bool) -> None:
 
 @click.command("doctor")
 @click.option("--forge", "of_forge", is_flag=True, help="Say how the forge guards the branch of decisions instead.")
+@click.option("--repair", is_flag=True, help="Write dvc.yaml and GTO's tags anew where they disagree (interop: gto).")
 @json_option
+@dry_run_option
 @click.pass_context
-def doctor_command(ctx: click.Context, of_forge: bool, as_json: bool) -> int:
+def doctor_command(ctx: click.Context, of_forge: bool, repair: bool, as_json: bool, dry_run: bool) -> int:
     """Say what is wrong with this registry on this machine, and how to repair it.
 
     With --forge, what the settings of the repository on the forge let through: everything that the check cannot see.
@@ -153,6 +157,8 @@ def doctor_command(ctx: click.Context, of_forge: bool, as_json: bool) -> int:
     from gitops_registry.guarding import guards
 
     registry = opened(ctx)
+    if repair:
+        return _repair(registry, as_json=as_json, dry_run=dry_run)
     symptoms = guards(registry.place, registry.forge(os.environ)) if of_forge else examine(registry.place)
     if as_json:
         print_json([symptom.to_json() for symptom in symptoms])
@@ -163,6 +169,25 @@ def doctor_command(ctx: click.Context, of_forge: bool, as_json: bool) -> int:
             if symptom.repair:
                 click.echo(f"    {clean(symptom.repair)}")
     return FINDINGS if any(symptom.state == "error" for symptom in symptoms) else 0
+
+
+def _repair(registry: Registry, *, as_json: bool, dry_run: bool) -> int:
+    from gitops_registry.agreeing import repair
+
+    done = repair(registry.place, dry_run=dry_run)
+    is_refused = done.outcome is not None and done.outcome.is_refused
+    if as_json:
+        print_json({"dvc_yaml": done.outcome.to_json() if done.outcome else None, "tags": list(done.tags)})
+        return FINDINGS if is_refused else 0
+    if done.outcome is not None:
+        print_outcome(done.outcome, dry_run=dry_run)
+    for tag in done.tags:
+        click.echo(f"{'would make' if dry_run else 'made'} {clean(tag)}")
+    if done.is_waiting:
+        click.echo("tags wait for: gitops-registry push")
+    elif done.outcome is None and not done.tags:
+        click.echo("nothing to mend")
+    return FINDINGS if is_refused else 0
 
 
 @click.command("schema")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import clean, json_option, opened, print_json_list
 from gitops_registry.errors import RegistryError
 
@@ -41,7 +42,7 @@ def filter_options(function: C) -> C:
 
 
 @click.command("log")
-@click.argument("name", required=False, metavar="[NAME[@REF]]")
+@click.argument("name", required=False, metavar="[NAME[@REF]]", shell_complete=references)
 @click.option("--model", default="", metavar="NAME", help="The same as NAME.")
 @filter_options
 @click.option("-n", "--limit", type=click.IntRange(min=1), help=f"At most so many decisions; {_SHOWN} without --json.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import FINDINGS, json_option, one_version, opened, print_json, table, told, versions_in
 from gitops_registry.cli.proving import print_remeasured, verify_changed
 from gitops_registry.errors import RegistryError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pull")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
 @click.option(
     "-o",
     "--to",
@@ -45,7 +46,7 @@ def _amount(path: Path) -> str:
 
 
 @click.command("predict")
-@click.argument("words", nargs=-1, required=True, metavar="NAME@REF TABLE")
+@click.argument("words", nargs=-1, required=True, metavar="NAME@REF TABLE", shell_complete=references)
 @click.option("--proba", is_flag=True, help="Print the probability of each class too.")
 @click.option("--format", "stored", metavar="FORMAT", help="Which of its formats to use: onnx, skops, torchscript, …")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A CSV file; without it, standard output.")
@@ -70,7 +71,7 @@ def predict_command(
 
 
 @click.command("verify")
-@click.argument("words", nargs=-1, metavar="[NAME@REF ...]")
+@click.argument("words", nargs=-1, metavar="[NAME@REF ...]", shell_complete=references)
 @click.option(
     "--measure/--bytes-only",
     default=None,

@@ -6,13 +6,14 @@ An annotated tag is an object of its own, so it can say who made it, and be sign
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gitops_registry.errors import Moved, RegistryError
-from gitops_registry.git.parsing import Commit
+from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.git.process import run
+from gitops_registry.git.remote import Progress, fetch, push
 from gitops_registry.git.repository import Repository
 from gitops_registry.git.signing import HINT, signing_key
 
@@ -20,17 +21,28 @@ FOLDER = "refs/tags/"
 
 
 class Tagged(NamedTuple):
-    """A tag: the object that its ref names, and the commit that it marks (the same for one without an object of its own)."""
+    """A tag: the object that its ref names, the commit that it marks (the same for one without an object of its own), and
+    when it was made, in seconds since 1970; 0 where it has no object that says so.
+    """
 
     oid: str
     commit: str
+    time: int = 0
+
+
+class NewTag(NamedTuple):
+    """A tag that is wanted: the commit it marks, its date in seconds since 1970, and its words."""
+
+    commit: str
+    time: int
+    words: str
 
 
 def tags(repository: Repository) -> dict[str, Tagged]:
     """Return the tags of this repository by name."""
-    told = repository.run("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", FOLDER)
+    told = repository.run("for-each-ref", "--format=%(refname) %(objectname) %(*objectname) %(taggerdate:unix)", FOLDER)
     lines = (line.split(" ") for line in told.splitlines())
-    return {ref.removeprefix(FOLDER): Tagged(oid, marked or oid) for ref, oid, marked in lines}
+    return {ref.removeprefix(FOLDER): Tagged(oid, marked or oid, int(made or 0)) for ref, oid, marked, made in lines}
 
 
 def tags_at(repository: Repository, remote: str) -> dict[str, Tagged]:
@@ -48,8 +60,8 @@ def tags_at(repository: Repository, remote: str) -> dict[str, Tagged]:
     }
 
 
-def make_tags(repository: Repository, wanted: Mapping[str, Commit]) -> None:
-    """Make tags that are not there, by name, each on a commit, dated as that and with its subject.
+def make_tags(repository: Repository, wanted: Mapping[str, NewTag]) -> None:
+    """Make tags that are not there, by name.
 
     Whoever works here is the tagger. They are made all or none; or, where commits are signed, one after the other, for git
     signs one at a time. Raises Moved where one of the names was taken meanwhile, RegistryError where git cannot sign.
@@ -57,23 +69,23 @@ def make_tags(repository: Repository, wanted: Mapping[str, Commit]) -> None:
     who = repository.signature("COMMITTER").rsplit(" ", 2)[0]
     try:
         if signing_key(repository):
-            for name, commit in wanted.items():
-                _sign(repository, name, commit)
+            for name, tag in wanted.items():
+                _sign(repository, name, tag)
         elif wanted:
-            texts = {name: _text(name, commit, who) for name, commit in wanted.items()}
+            texts = {name: _text(name, tag, who) for name, tag in wanted.items()}
             lines = [f"create {FOLDER}{name} {oid}" for name, oid in _written(repository, texts).items()]
             asked = "\n".join(["start", *lines, "commit", ""])
             run(repository.folder, "update-ref", "--stdin", stdin=asked.encode(), held=repository.held)
     except RegistryError as error:
         there = tags(repository)
-        if taken := [name for name, commit in wanted.items() if name in there and there[name].commit != commit.oid]:
+        if taken := [name for name, tag in wanted.items() if name in there and there[name].commit != tag.commit]:
             raise Moved(f"the tag {taken[0]} was made elsewhere meanwhile", hint="try again") from error
         raise
 
 
-def _text(name: str, commit: Commit, who: str) -> bytes:
-    head = f"object {commit.oid}\ntype commit\ntag {name}\ntagger {who} {commit.time} +0000\n\n"
-    return (head + f"{commit.subject}\n").encode(errors="surrogateescape")
+def _text(name: str, tag: NewTag, who: str) -> bytes:
+    head = f"object {tag.commit}\ntype commit\ntag {name}\ntagger {who} {tag.time} +0000\n\n"
+    return (head + f"{tag.words}\n").encode(errors="surrogateescape")
 
 
 def _written(repository: Repository, texts: Mapping[str, bytes]) -> dict[str, str]:
@@ -87,15 +99,15 @@ def _written(repository: Repository, texts: Mapping[str, bytes]) -> dict[str, st
     return dict(zip(texts, told.decode().split(), strict=True))
 
 
-def _sign(repository: Repository, name: str, commit: Commit) -> None:
+def _sign(repository: Repository, name: str, tag: NewTag) -> None:
     """Make one signed tag; git refuses a name that is taken."""
-    arguments = ("-c", "gpg.format=ssh", "tag", "-s", "--cleanup=verbatim", "-F", "-", name, commit.oid)
+    arguments = ("-c", "gpg.format=ssh", "tag", "-s", "--cleanup=verbatim", "-F", "-", name, tag.commit)
     try:
         run(
             repository.folder,
             *arguments,
-            stdin=f"{commit.subject}\n".encode(errors="surrogateescape"),
-            extra={"GIT_COMMITTER_DATE": f"@{commit.time} +0000"},
+            stdin=f"{tag.words}\n".encode(errors="surrogateescape"),
+            extra={"GIT_COMMITTER_DATE": f"@{tag.time} +0000"},
             held=repository.held,
         )
     except RegistryError as error:
@@ -105,3 +117,18 @@ def _sign(repository: Repository, name: str, commit: Commit) -> None:
     if found is None or b"\n-----BEGIN SSH SIGNATURE-----\n" not in (found.data or b""):
         repository.run("update-ref", "-d", f"{FOLDER}{name}", made)  # git calls it done where ssh-keygen has no key
         raise RegistryError(f"git could not sign the tag {name}", hint=HINT)
+
+
+def fetch_tags(repository: Repository, remote: str, names: Iterable[str]) -> None:
+    """Bring tags of a remote here by name; none that is here is changed. Raises RegistryError where it cannot be reached."""
+    refs = [f"{FOLDER}{name}:{FOLDER}{name}" for name in names]
+    if refs:
+        fetch(repository, remote, None, refs=refs)
+
+
+def push_tags(repository: Repository, remote: str, names: Sequence[str], progress: Progress | None = None) -> None:
+    """Bring tags that a remote has not there, all or none. Raises RegistryError where it refuses; the tags stay here."""
+    moves = {f"{FOLDER}{name}": (NO_COMMIT, f"{FOLDER}{name}") for name in names}
+    if moves:
+        hint = "the tags are here: the same command goes on from there"
+        push(repository, remote, moves, progress=progress, hint=hint)

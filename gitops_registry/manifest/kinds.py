@@ -98,6 +98,7 @@ class Constitution(Document):
     forge: ForgeSettings | None = None
     trusted_types: tuple[str, ...] = ()
     trusted_formats: tuple[Literal["joblib", "pickle"], ...] = ()
+    interop: Literal["gto"] | None = None
     unmanaged: tuple[str, ...] = ()
     mlflow: Literal["commit", "propose"] = "commit"
 

@@ -10,7 +10,7 @@ from gitops_registry import paths
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff, is_unmanaged
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Constitution
-from gitops_registry.policy import authority, cards, data, decisions, invariants, keeping, owners
+from gitops_registry.policy import authority, cards, data, decisions, interop, invariants, keeping, owners
 from gitops_registry.policy.engine import Engine
 from gitops_registry.policy.gate import moves, ruling
 from gitops_registry.policy.remembered import Remembered
@@ -54,6 +54,7 @@ DECISIONS: dict[str, Rule] = {
     "strangers": decisions.strangers,
     "governance": decisions.governance,
     "codeowners": owners.owners,
+    "interop": interop.interop,
 }
 """Rules about a change, by the name that findings carry."""
 
@@ -116,7 +117,7 @@ def check_whole(
     for path in managed:
         theirs.get(paths.place_of(path.path).model, theirs[""]).append(path)
     unreadable = list(_unreadable(after, theirs[""]))
-    of_change = {name: DECISIONS[name] for name in ("intact", "strangers", "codeowners")}
+    of_change = {name: DECISIONS[name] for name in ("intact", "strangers", "codeowners", "interop")}
     rules = {"schema": invariants.schema, **INVARIANTS, **of_change}
     found: list[Finding] = []
     asked: list[Subject] = []

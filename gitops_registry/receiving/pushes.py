@@ -65,7 +65,7 @@ def judge(place: Workplace, moves: Sequence[Update], pusher: Pusher, *, now: dat
         if sort == "proposal":
             yield from _proposal(place, court, update, tip=tip, after=place.decided)
         elif sort == "tag":
-            yield from tags.tag(place, update, tip, now=now)
+            yield from tags.tag(place, update, tip, now=now, beside=[one.ref for one in moves if one.is_new])
 
 
 def _unreadable(place: Workplace, moves: Sequence[Update], branch: str) -> Iterator[Refusal]:

@@ -13,7 +13,7 @@ from gitops_registry.workplace import PREFIXES
 _PROPOSAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*(/[A-Za-z0-9_][A-Za-z0-9._@+-]*)*")
 _OID = re.compile(r"[0-9a-f]{40}")
 _TAG = re.compile(
-    r"refs/tags/(?P<model>[^@#/]+)(?:@v(?P<version>[^@#/]+)|#(?P<stage>[^@#/]+)#(?P<count>[1-9][0-9]{0,8}))"
+    r"refs/tags/(?P<model>[^@#/]+)(?:@v(?P<version>[^@#/!]+)(?P<gone>!?)|#(?P<stage>[^@#/!]+)(?P<left>!?)#(?P<count>[1-9][0-9]{0,8}))"
 )
 
 Sort = Literal["decisions", "proposal", "tag", "unknown"]
@@ -48,12 +48,15 @@ class Refusal(NamedTuple):
 
 
 class TagName(NamedTuple):
-    """What a tag speaks of: a version (by its number or its release), or a stage with GTO's counter."""
+    """What a tag speaks of: a version (by its number or its release), or a stage with GTO's counter; `is_undone`: that it is
+    gone from there.
+    """
 
     model: str
     version: str = ""
     stage: str = ""
     counter: int = 0
+    is_undone: bool = False
 
 
 def updates(lines: Iterable[str]) -> Iterator[Update]:
@@ -90,11 +93,15 @@ def is_in_the_way(ref: str, models: Iterable[str]) -> bool:
 
 
 def tag_name(ref: str) -> TagName | None:
-    """Return what a tag speaks of: `NAME@v3`, `NAME@v1.2.0` (a release) or `NAME#STAGE#1`; None for any other."""
+    """Return what a tag speaks of: `NAME@v3`, `NAME@v1.2.0` (a release) or `NAME#STAGE#1`; with a `!`, that it is so no more.
+
+    None for any other.
+    """
     found = _TAG.fullmatch(ref)
     if found is None or name_problem(found["model"]):
         return None
-    return TagName(found["model"], found["version"] or "", found["stage"] or "", int(found["count"] or 0))
+    is_undone = bool(found["gone"] or found["left"])
+    return TagName(found["model"], found["version"] or "", found["stage"] or "", int(found["count"] or 0), is_undone)
 
 
 def unknown(update: Update, branch: str) -> Refusal:

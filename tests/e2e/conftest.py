@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fortress
 import pytest
+import scenes
 import sites
 import workshop
 from builder import World
@@ -35,6 +36,12 @@ def lived(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     world.root = folder / "registry"
     story = json.loads((folder / "story.json").read_text())
     return Lived(world, {step: Said(**said) for step, said in story.items()})
+
+
+@pytest.fixture(scope="session")
+def scene(lived: Lived, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Registries to copy, by the name of their folder."""
+    return once(tmp_path_factory, "scenes", lambda folder: scenes.make(folder, lived, trained))
 
 
 @pytest.fixture(scope="session")
