@@ -5,9 +5,11 @@ A version that was registered here, without MLflow, is handed out as the MLflow 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,11 +20,13 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 from mlflow.utils.file_utils import create_tmp_dir
 
 from gitops_registry.mlflow_store.refusing import in_mlflows_words, refuse
-from gitops_registry.mlflow_store.uris import files_at, registry_address
+from gitops_registry.mlflow_store.uris import files_at, registry_address, settled
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
 from gitops_registry.workplace import Workplace
 
+_SERVER, _SERVERS_REGISTRY = "_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE"
+"""What an MLflow server tells its own processes: that they are a server's, and which registry is its own."""
 _EXPORTED = frozenset({"onnx", "skops"})
 """Formats of which `export` makes an MLflow folder."""
 
@@ -34,6 +38,7 @@ class VersionFiles(ArtifactRepository):  # type: ignore[misc]
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         super().__init__(artifact_uri, tracking_uri, registry_uri)
         self._files, self._below = files_at(artifact_uri)
+        _refuse_strangers(self._files.registry, os.environ)
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
@@ -103,6 +108,13 @@ class VersionFiles(ArtifactRepository):  # type: ignore[misc]
             return root
         verify_artifact_path(path)
         return root / path
+
+
+def _refuse_strangers(registry: str, environ: Mapping[str, str]) -> None:
+    """Raise MlflowException in a server's process for another registry than its own: addresses there come from whoever asks it."""
+    own = environ.get(_SERVERS_REGISTRY, "")
+    if environ.get(_SERVER) and registry != (settled(own) if own.startswith("gitops") else own):
+        refuse(f"A server reads no other registry than its own, and not {registry}", codes.PERMISSION_DENIED)
 
 
 def _write(folder: Path, reference: Reference, address: str) -> None:

@@ -27,6 +27,7 @@ from gitops_registry.mlflow_store.desk import Desk
 from gitops_registry.mlflow_store.naming import found_alias, found_model, found_stage, free_alias, free_model
 from gitops_registry.mlflow_store.refusing import EXISTS, in_mlflows_words, names_are_taken, refuse, told_to_mlflow
 from gitops_registry.mlflow_store.sources import Runs
+from gitops_registry.mlflow_store.uris import settled
 
 
 class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
@@ -40,6 +41,7 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
 
     def _start(self) -> None:
         with told_to_mlflow():
+            self._uri = settled(self._uri)
             self._desk = Desk(self._uri)
             self._desk.open()
         self._runs = Runs(self._tracking_uri)

@@ -5,6 +5,7 @@ A version's files are at `gitops+models:///NAME/3?registry=ADDRESS`, which MLflo
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs as queries
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from gitops_registry.errors import RegistryError
 from gitops_registry.reference import Reference
 
-SCHEMES = ("gitops", "gitops+file", "gitops+https", "gitops+http", "gitops+ssh")
+SCHEMES = ("gitops", "gitops+file", "gitops+https", "gitops+ssh")
 """The schemes of a registry's address; each is an entry point of MLflow's."""
 ARTIFACTS = "gitops+models"
 """The scheme of a version's files."""
@@ -38,6 +39,14 @@ def registry_address(uri: str) -> str:
         raise RegistryError(f"{uri!r} names a host, and this scheme is of paths", hint=hint)
     local = unquote(slash + path)
     return f"file://{local}" if kind else local
+
+
+def settled(uri: str) -> str:
+    """Return an address that means the same in every folder: a path that begins in this one is written out."""
+    address = registry_address(uri)
+    if "://" in address or Path(address).is_absolute():
+        return uri
+    return f"{SCHEMES[0]}://{quote(str(Path(address).absolute()))}"
 
 
 class Files(NamedTuple):

@@ -24,6 +24,7 @@ from builder import World
 from mlflow_pair import freed
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 def free_port() -> int:
@@ -95,7 +96,6 @@ def site(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         patch.undo()
 
 
-@pytest.mark.slow
 def test_a_server_keeps_its_models_in_a_registry(site: SimpleNamespace) -> None:
     import numpy
     from sklearn.linear_model import LogisticRegression
@@ -129,7 +129,6 @@ def test_a_server_keeps_its_models_in_a_registry(site: SimpleNamespace) -> None:
     assert "version 1 development → production" in site.world.cli("log", "credit").stdout
 
 
-@pytest.mark.slow
 def test_a_model_is_served_from_a_registry(site: SimpleNamespace) -> None:
     import numpy
     from sklearn.linear_model import LogisticRegression
