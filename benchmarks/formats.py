@@ -124,6 +124,9 @@ def registering(registry: Registry, there: Path, model: Any, rows: Any, truth: A
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{there}/mlflow.db")
+    mlflow.set_experiment(
+        experiment_id=mlflow.create_experiment("benchmark", artifact_location=str(there / "artifacts"))
+    )
 
     def log_model() -> None:
         with mlflow.start_run():

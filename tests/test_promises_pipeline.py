@@ -104,6 +104,9 @@ def commands() -> dict[str, click.Command]:
 
 CHANGING = {
     "init",
+    "doctor",
+    "interop on",
+    "interop off",
     "register",
     "import",
     "promote",
@@ -147,6 +150,8 @@ def test_whatever_reads_takes_json_and_whatever_changes_something_takes_dry_run(
         "access codeowners",
         "audit export",
         "site serve",
+        "completion",
+        "interop dvc-yaml",
     }:  # these print a file as it is to be, or none
         assert "--json" in options
 
