@@ -27,7 +27,8 @@ D = TypeVar("D", bound=Document)
 _AT_ONCE = 250
 """Decisions whose commits and manifests are asked for together."""
 _PARSED, _BLOBS = 4_000, 200
-_LARGEST_COMMIT, _LARGEST_ALONE = 1 << 20, 1 << 26
+LARGEST_COMMIT, _LARGEST_ALONE = 1 << 20, 1 << 26
+"""Bytes of the largest commit that a server takes, and of the largest that is read at all."""
 _READ = frozenset({"model", "constitution", "access", "policy", "waiver"})
 """Roles of the files that a semantic difference reads nearly always."""
 _SUBMODULE = "160000"
@@ -71,7 +72,7 @@ class Walk:
         found = steps_of(self.repository, self._commits)
         previous = None
         while some := list(islice(found, _AT_ONCE)):
-            commits = list(self.repository.objects.get_many([oid for oid, _ in some], limit=_LARGEST_COMMIT))
+            commits = list(self.repository.objects.get_many([oid for oid, _ in some], limit=LARGEST_COMMIT))
             self._fetch(changed for _, changed in some)
             for (oid, changed), raw in zip(some, commits, strict=True):
                 if raw is None or raw.data is None:  # one with a book for a message is read alone, and hides no other

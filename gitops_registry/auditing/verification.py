@@ -19,7 +19,7 @@ from gitops_registry.audit.decision import Event
 from gitops_registry.audit.deriving import Landed, judged
 from gitops_registry.audit.entries import entries_of
 from gitops_registry.audit.recorded import Receipt, receipts
-from gitops_registry.audit.walking import Step, is_registry
+from gitops_registry.audit.walking import LARGEST_COMMIT, Step, is_registry
 from gitops_registry.auditing import contents
 from gitops_registry.auditing.anchoring import comparisons
 from gitops_registry.auditing.authorship import Deciders
@@ -72,6 +72,7 @@ class Verification:
             for step, event, landed in judged(repository, witnesses, self.head):
                 self.commits += 1
                 yield from _chained(step, previous)
+                yield from _sized(step)
                 yield from _judge(step, event, landed, deciders, keeper)
                 yield from self._policies(event)
                 for entry in entries_of(event) if event else ():
@@ -143,6 +144,14 @@ def _received(place: Workplace, head: str) -> dict[str, datetime]:
         if current is not None:
             found[oid] = current.time
     return found
+
+
+def _sized(step: Step) -> Iterator[Breach]:
+    """A server takes no commit that is larger, and no signature of one is read."""
+    if len(step.data) > LARGEST_COMMIT:
+        yield Breach(
+            "chain", step.commit.oid, f"a commit of {len(step.data):,} bytes: at most {LARGEST_COMMIT:,} are taken"
+        )
 
 
 def _chained(step: Step, previous: str) -> Iterator[Breach]:

@@ -129,6 +129,8 @@ _VERSION = (
     Fact("lineage", "record | null", ..., "where it comes from"),
     Fact("lineage.parents", "list(string)", [], "versions it was made from"),
     Fact("lineage.run", "string | null", "mlflow:0a1b2c", "the run that made it"),
+    Fact("lineage.source", "string | null", None, "where its files were taken from, as MLflow was told"),
+    Fact("lineage.link", "string | null", None, "the page of that run, as MLflow was told"),
     Fact("card.description", "string", "Predicts whether a loan of a private customer is repaid.", "words of card.yaml"),
     Fact("card.intended_use", "string", "Ranking of applications before a person decides.", "words of card.yaml"),
     Fact("card.out_of_scope", "string", "Loans to companies.", "words of card.yaml"),
