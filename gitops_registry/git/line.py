@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gitops_registry.git.parsing import changes_in
+from gitops_registry.git.parsing import by_commit, changes_in
 from gitops_registry.git.process import streamed
 from gitops_registry.git.repository import Repository
 from gitops_registry.snapshot import PathChange
@@ -19,17 +19,8 @@ def steps_of(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[s
     )  # fmt: skip
     if not commits:  # git would take none for HEAD
         return
-    step: tuple[str, list[PathChange]] | None = None
     with streamed(repository.folder, *words, stdin="".join(f"{oid}\n" for oid in commits).encode()) as tokens:
-        for oid, change in changes_in(tokens, commits=True):
-            if oid:
-                if step:
-                    yield step
-                step = (oid, [])
-            elif step:
-                step[1].append(change)
-    if step:
-        yield step
+        yield from by_commit(changes_in(tokens, commits=True))
 
 
 def ids(repository: Repository, tip: str, after: str = "", *, limit: int | None = None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gitops_registry.snapshot import PathChange
@@ -64,6 +64,20 @@ def changes_in(tokens: Iterator[str], *, commits: bool = False) -> Iterator[tupl
                     new_oid if here else "",
                 ),
             )
+
+
+def by_commit(told: Iterable[tuple[str, PathChange]]) -> Iterator[tuple[str, list[PathChange]]]:
+    """Yield each commit of a listing (`changes_in` with commits) with the paths it changed, in order."""
+    step: tuple[str, list[PathChange]] | None = None
+    for oid, change in told:
+        if oid:
+            if step:
+                yield step
+            step = (oid, [])
+        elif step:
+            step[1].append(change)
+    if step:
+        yield step
 
 
 def parse_commit(oid: str, data: bytes) -> Commit:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.git.parsing import Commit, parse_commit, raw_changes
+from gitops_registry.git.parsing import Commit, by_commit, parse_commit, raw_changes
 from gitops_registry.git.process import Object, Objects, quoted, run
 from gitops_registry.git.sources import RevisionSource
 from gitops_registry.snapshot import PathChange, blob_id
@@ -246,16 +246,7 @@ class Repository:
             "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-show-signature", "--no-color",
             "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative", "--no-abbrev", "--ignore-submodules=none", "--format=%H", *count, tip, "--", *folders,
         )  # fmt: skip
-        step: tuple[str, list[PathChange]] | None = None
-        for oid, change in raw_changes(told, commits=True):
-            if oid:
-                if step:
-                    yield step
-                step = (oid, [])
-            elif step:
-                step[1].append(change)
-        if step:
-            yield step
+        yield from by_commit(raw_changes(told, commits=True))
 
     def is_ignored(self, path: str) -> bool:
         """Say whether git's ignore files would keep an untracked file at that path out."""
