@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_an_editor_that_changes_nothing_changes_nothing(fraud: World, tmp_path: 
 def test_words_that_somebody_else_changed_meanwhile_are_not_overwritten(fraud: World, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_bytes(fraud.read(CARD) + b"contact: bob@example.com\n")
-    script = f'cd {fraud.root} && python -m gitops_registry card fraud@1 --from {other} >/dev/null; echo "license: MIT" >> "$1"; sed -i \'/^license: ""$/d\' "$1"'
+    script = f'cd {fraud.root} && {sys.executable} -m gitops_registry card fraud@1 --from {other} >/dev/null; echo "license: MIT" >> "$1"; sed -i \'/^license: ""$/d\' "$1"'
     done = edit(fraud, tmp_path, script, check=2)
     assert "somebody changed the words of fraud@1 meanwhile; nothing was committed" in done.stderr
     assert fraud.read(CARD).endswith(b"contact: bob@example.com\n")

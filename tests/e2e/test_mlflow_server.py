@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,10 +44,13 @@ def asked(url: str, body: Any = None) -> tuple[int, str]:
 @contextmanager
 def running(*arguments: str, port: int, ready: str, folder: Path, **environment: str) -> Iterator[None]:
     """Run an MLflow program until the block ends; it has begun when the page `ready` answers."""
+    # The server of a model is begun by name, as `uvicorn`: the environment is an activated one.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    there = {**os.environ, "PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}
     with (folder / "said").open("w") as said:
         program = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *arguments], cwd=folder, stdout=said, stderr=subprocess.STDOUT,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}, start_new_session=True,
+            env=there, start_new_session=True,
         )  # fmt: skip
     try:
         for _ in range(400):
@@ -61,7 +64,8 @@ def running(*arguments: str, port: int, ready: str, folder: Path, **environment:
             raise AssertionError((folder / "said").read_text()[-3000:])
         yield
     finally:
-        os.killpg(program.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it died at its start: what it said is in the assertion above
+            os.killpg(program.pid, signal.SIGTERM)
         try:
             program.wait(20)
         except subprocess.TimeoutExpired:
