@@ -1,9 +1,10 @@
-"""A git server on loopback: git's own `http-backend` behind Python's HTTP server, with or without a password."""
+"""A git server on loopback: git's own `http-backend` behind Python's HTTP server, with or without a password and TLS."""
 
 from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import trustme
 
 
 def backend(handler: BaseHTTPRequestHandler, folder: Path, *, user: str = "alice") -> None:
@@ -47,8 +50,11 @@ def body_of(handler: BaseHTTPRequestHandler) -> bytes:
 
 
 @contextmanager
-def served(folder: Path, *, login: str = "") -> Iterator[str]:
-    """Serve the repositories in a folder, to be read and pushed to, and yield the URL they are under."""
+def served(folder: Path, *, login: str = "", authority: Path | None = None) -> Iterator[str]:
+    """Serve the repositories in a folder, to be read and pushed to, and yield the URL they are under.
+
+    With `authority` it is HTTPS, and that file is written: the certificate of whoever signed the server's.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -69,10 +75,15 @@ def served(folder: Path, *, login: str = "") -> Iterator[str]:
             """Say nothing: what is told belongs to the tests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if authority is not None:
+        signer, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        signer.cert_pem.write_to_path(str(authority))
+        signer.issue_cert("127.0.0.1").configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if authority else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
