@@ -130,6 +130,8 @@ def test_a_server_keeps_its_models_in_a_registry(site: SimpleNamespace) -> None:
     said = asked(f"{site.url}/api/2.0/mlflow/registered-models/get?name=credit")[1]
     assert json.loads(said)["registered_model"]["latest_versions"][0]["current_stage"] == "Production"
     assert mlflow.pyfunc.load_model("models:/credit/Production").predict(rows[:2]).tolist() == [False, False]
+    status, told = asked(f"{site.url}/model-versions/get-artifact?name=credit&version=1&path=MLmodel")
+    assert (status, "sklearn" in told) == (200, True), "single files come through the server"
     assert "version 1 development → production" in site.world.cli("log", "credit").stdout
 
 
