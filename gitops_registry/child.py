@@ -5,6 +5,7 @@ What it says is read as it comes, so that neither a flood nor silence stalls the
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _PIECE = 1 << 16
 _LAST_WORDS = 4096
@@ -38,6 +39,25 @@ class Ended:
     seconds: float
     is_late: bool = False
     is_long: bool = False
+
+    @property
+    def last_words(self) -> str:
+        """The last line of what it complained of, in signs that can be shown: what it worked on may have put anything there."""
+        words = " ".join(self.errors.decode(errors="replace").strip().splitlines()[-1:])
+        return "".join(sign if sign.isprintable() else "?" for sign in words[:200])
+
+    def answers(self, is_answer: Callable[[int, Any], bool]) -> list[Any]:
+        """Return its lines of JSON that were told whole, up to the first that is no answer as its place and value say."""
+        found: list[Any] = []
+        for line in self.output.split(b"\n")[:-1]:
+            try:
+                told = json.loads(line)
+            except (ValueError, RecursionError):
+                return found
+            if not is_answer(len(found), told):
+                return found
+            found.append(told)
+        return found
 
 
 def talk(

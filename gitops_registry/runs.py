@@ -102,21 +102,7 @@ def _child(
         raise RegistryError(
             f"the process that measures cannot be started: {error.strerror}", hint="see: gitops-registry doctor"
         ) from error
-    return _answers(done.output), _why(done, limits, wait)
-
-
-def _answers(output: bytes) -> list[Any]:
-    """Return the answers up to the first that is none."""
-    found: list[Any] = []
-    for line in output.split(b"\n")[:-1]:
-        try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
-            return found
-        if not isinstance(told, dict):
-            return found
-        found.append(told)
-    return found
+    return done.answers(lambda _, told: isinstance(told, dict)), _why(done, limits, wait)
 
 
 def _why(done: Ended, limits: Limits, wait: float) -> str:
@@ -128,13 +114,8 @@ def _why(done: Ended, limits: Limits, wait: float) -> str:
         return f"needs more than {limits.memory >> 20:,} MB of memory"
     if done.code < 0:
         return f"its process was ended by {ending(done.code)}"
-    words = _line(done.errors)
+    words = done.last_words
     return f"its process failed: {words}" if words else "its process ended without an answer"
-
-
-def _line(errors: bytes) -> str:
-    last = " ".join(errors.decode(errors="replace").strip().splitlines()[-1:])
-    return "".join(sign if sign.isprintable() else "?" for sign in last[:200])
 
 
 def figures_of(format: str, said: Sequence[Any]) -> FormatFigures | str:  # noqa: A002

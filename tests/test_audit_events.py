@@ -14,9 +14,9 @@ import pytest
 from builder import World, git
 
 from gitops_registry import edits
-from gitops_registry.audit.decision import Event
+from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.deriving import decisions
-from gitops_registry.audit.entries import TYPES, entries_of
+from gitops_registry.audit.entries import TYPES
 from gitops_registry.audit.storing import event_of, text_of
 from gitops_registry.errors import NotFound
 from gitops_registry.manifest.writing import dump

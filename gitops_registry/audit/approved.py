@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitops_registry.approving import Word, brought_up, may_approve, may_reject, touched, unplanned, word_of
-from gitops_registry.audit.decision import Approval, Grade
+from gitops_registry.audit.proof import Approval, Grade
 from gitops_registry.audit.walking import Step
 from gitops_registry.changes import Change, plan_digest
 from gitops_registry.git.line import graph

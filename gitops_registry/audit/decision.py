@@ -1,89 +1,22 @@
-"""One decision: a step of the first-parent history, what it changed, whose word it is and who agreed.
+"""One decision: a step of the first-parent history, what it changed, whose word it is and who agreed, and the events it is told as.
 
 Everything but the claims (`commit.author`, `reason`, `attested`) is read from contents and signatures.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+from gitops_registry.audit.entries import DEPLOYED, UNREADABLE, Entry, identity
+from gitops_registry.audit.proof import Approval, Attested, Grade, spelled
 from gitops_registry.changes import Change, to_json
-from gitops_registry.errors import ManifestError, NotFound
 from gitops_registry.git.parsing import Commit
 from gitops_registry.identity import Signature
-from gitops_registry.snapshot import Snapshot
-
-Grade = Literal["verified", "attested", "recorded", "claimed"]
-"""How well it is proved who decided: by a member's signature, by what a forge says, by a server's own record, or not at all."""
 
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
-
-
-_BUTTONS = {
-    "github": re.compile(
-        r"\AMerge pull request #(\d+) from |\A[^\n]*\(#(\d+)\)$|^Pull-Request: \S+/pull/(\d+)$", re.MULTILINE
-    ),
-    "gitlab": re.compile(r"^See merge request \S*!(\d+)$|^Pull-Request: \S+/merge_requests/(\d+)$", re.MULTILINE),
-    "gitea": re.compile(
-        r"\AMerge pull request '[^\n]*' \(#(\d+)\) from |^Reviewed-on: \S+/pulls/(\d+)$|^Pull-Request: \S+/pulls/(\d+)$",
-        re.MULTILINE,
-    ),
-}
-"""What forges write into the commits that their own buttons make."""
-
-
-class Attested(NamedTuple):
-    """A decision that nobody of the registry signed and that says a forge's button made it: which forge, through which pull
-    request, and whether as a merge. A forge could be asked; here it is what the commit says.
-    """
-
-    forge: str
-    number: int
-    is_merge: bool
-
-    def __str__(self) -> str:
-        if self.is_merge:
-            return f"attested by {self.forge} (pull request {self.number}), not verifiable offline"
-        return (
-            f"pull request {self.number}, squashed or rebased on {self.forge}: what was reviewed is not in the history"
-        )
-
-
-class Approval(NamedTuple):
-    """Somebody's word on the plan that a decision landed.
-
-    `grade`: verified where they signed it, attested where whoever signed the decision wrote down a review on a forge, claimed
-    where nobody signed that either. `problem` says why it does not count; empty where it does. `source` is the signed commit, or
-    the review as it was written down. `is_rejection` of one who was against it.
-    """
-
-    member: str
-    grade: Grade
-    source: str
-    plan: str = ""
-    role: str = ""
-    problem: str = ""
-    is_rejection: bool = False
-    comment: str = ""
-
-    def __str__(self) -> str:
-        """`approved by bob (signed)`."""
-        how = "signed" if self.grade == "verified" else f"{self.source}, {self.grade}"
-        word = "rejected" if self.is_rejection else "approved"
-        void = f", which does not count: {self.problem}" if self.problem else ""
-        return f"{word} by {self.member or 'nobody known'} ({how}){void}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
-        return {
-            "member": self.member or None, "role": self.role or None, "word": "rejected" if self.is_rejection else "approved",
-            "grade": self.grade, "counts": not self.problem, "problem": self.problem or None, "plan": self.plan or None,
-            "source": self.source, "comment": self.comment or None,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -156,8 +89,6 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as JSON-ready data; `entries` are its changes as events of the audit log, each with a stable id."""
-        from gitops_registry.audit.entries import entries_of
-
         data: dict[str, Any] = {
             "commit": self.commit.oid,
             "time": spelled(self.time),
@@ -179,25 +110,32 @@ class Event:
         return data | ({"problem": self.problem} if self.problem else {})
 
 
-def spelled(time: datetime) -> str:
-    """Return a time in UTC as RFC 3339 has it: `2026-11-25T10:00:00Z`."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def reason_of(commit: Commit) -> str:
     """Return what a commit's message says between its subject and our trailers."""
     paragraphs = commit.body.strip().split("\n\n")[1:]
     return "\n\n".join(part for part in paragraphs if not part.startswith("Proposal: ")).strip()
 
 
-def attested_by(commit: Commit, before: Snapshot) -> Attested | None:
-    """Return what a commit says about a forge's button; None in a registry whose pull requests are on no forge."""
-    try:
-        forge = before.constitution.forge
-    except (ManifestError, NotFound):
-        return None
-    match = _BUTTONS[forge.kind].search(commit.body.strip()) if forge else None
-    if forge is None or match is None:
-        return None
-    number = next(int(found) for found in match.groups() if found)
-    return Attested(forge.kind, number, len(commit.parents) > 1)
+def entries_of(event: Event) -> list[Entry]:
+    """Return the events that a decision is told as, in the order of its changes; none where it changed nothing we know."""
+    if event.problem:
+        told = f"what this decision changed cannot be read: {event.problem}"
+        return [_entry(event, UNREADABLE, Change("unknown_file_changed"), told)]
+    found = []
+    for change in event.changes:
+        found.append(_entry(event, change.kind, change, str(change)))
+        if change.kind == "stage_transition" and change.after in event.serving:
+            told = f"{change.model}: version {change.version} deployed to {change.after}"
+            found.append(_entry(event, DEPLOYED, change, told))
+    return found
+
+
+def _entry(event: Event, kind: str, change: Change, text: str) -> Entry:
+    commit = event.commit
+    return Entry(
+        identity(commit.oid, kind, change), kind, text, spelled(event.time), event.grade,
+        actor=commit.author, email=commit.email, signer=event.signer, role=event.role,
+        model=change.model, version=change.version, subject=change.subject, before=change.before, after=change.after,
+        approvers=tuple(one for one in event.approvals or () if not one.problem and not one.is_rejection),
+        pull_request=event.pull_request, proposal=event.proposal, commit=commit.oid, reason=event.reason, proof=event.proof,
+    )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitops_registry.audit.approved import Agreement, role_of
-from gitops_registry.audit.decision import Approval, Event, attested_by
+from gitops_registry.audit.decision import Event
+from gitops_registry.audit.proof import Approval, attested_by
 from gitops_registry.audit.walking import Step, Walk, is_readable, is_registry
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff

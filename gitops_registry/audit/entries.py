@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from gitops_registry.audit.decision import Approval, Event, Grade, spelled
+from gitops_registry.audit.proof import Approval, Grade
 from gitops_registry.changes import Change, Kind
 
 DEPLOYED, UNREADABLE, DENIED = "model_deployed", "decision_unreadable", "access_denied"
@@ -65,31 +65,6 @@ class Entry:
             "proposal": self.proposal or None, "commit": self.commit or None, "reason": self.reason or None,
             "policies": self.policies if self.policies == NOT_CHECKED else list(self.policies), "reasons": list(self.reasons),
         }  # fmt: skip
-
-
-def entries_of(event: Event) -> list[Entry]:
-    """Return the events that a decision is told as, in the order of its changes; none where it changed nothing we know."""
-    if event.problem:
-        told = f"what this decision changed cannot be read: {event.problem}"
-        return [_entry(event, UNREADABLE, Change("unknown_file_changed"), told)]
-    found = []
-    for change in event.changes:
-        found.append(_entry(event, change.kind, change, str(change)))
-        if change.kind == "stage_transition" and change.after in event.serving:
-            told = f"{change.model}: version {change.version} deployed to {change.after}"
-            found.append(_entry(event, DEPLOYED, change, told))
-    return found
-
-
-def _entry(event: Event, kind: str, change: Change, text: str) -> Entry:
-    commit = event.commit
-    return Entry(
-        identity(commit.oid, kind, change), kind, text, spelled(event.time), event.grade,
-        actor=commit.author, email=commit.email, signer=event.signer, role=event.role,
-        model=change.model, version=change.version, subject=change.subject, before=change.before, after=change.after,
-        approvers=tuple(one for one in event.approvals or () if not one.problem and not one.is_rejection),
-        pull_request=event.pull_request, proposal=event.proposal, commit=commit.oid, reason=event.reason, proof=event.proof,
-    )  # fmt: skip
 
 
 def identity(commit: str, kind: str, change: Change) -> str:

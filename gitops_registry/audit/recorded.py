@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from gitops_registry.audit.decision import spelled
 from gitops_registry.audit.entries import DENIED, Entry
+from gitops_registry.audit.proof import spelled
 from gitops_registry.git.repository import Repository
 from gitops_registry.paths import place_of
 from gitops_registry.reporting.values import clean

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gitops_registry.audit.decision import Approval, Attested, Event
+from gitops_registry.audit.decision import Event
+from gitops_registry.audit.proof import Approval, Attested
 from gitops_registry.changes import Change, Kind
 from gitops_registry.git.parsing import Commit
 from gitops_registry.identity import Signature

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops_registry.audit.decision import Event
-from gitops_registry.audit.entries import TYPES, UNREADABLE, Entry, entries_of
+from gitops_registry.audit.decision import Event, entries_of
+from gitops_registry.audit.entries import TYPES, UNREADABLE, Entry
 from gitops_registry.changes import Change
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git.line import ids

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.approving import brought_up, word_of
-from gitops_registry.audit.decision import Event, attested_by
+from gitops_registry.audit.decision import Event
 from gitops_registry.audit.deriving import Landed
+from gitops_registry.audit.proof import attested_by
 from gitops_registry.audit.walking import Step, is_registry
 from gitops_registry.auditing.findings import Breach, Note
 from gitops_registry.changes import Change

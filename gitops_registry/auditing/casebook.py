@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from gitops_registry.audit.anchors import Anchor, anchor
-from gitops_registry.audit.decision import Approval, Event
-from gitops_registry.audit.entries import DEPLOYED, Entry, entries_of
+from gitops_registry.audit.decision import Event, entries_of
+from gitops_registry.audit.entries import DEPLOYED, Entry
 from gitops_registry.audit.ledger import events, of_version
+from gitops_registry.audit.proof import Approval
 from gitops_registry.auditing.exporting import decided
 from gitops_registry.auditing.rejudging import verdicts
 from gitops_registry.errors import RegistryError

@@ -13,8 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from gitops_registry.audit.decision import Event
-from gitops_registry.audit.entries import DEPLOYED, TYPES, Entry, entries_of
+from gitops_registry.audit.decision import Event, entries_of
+from gitops_registry.audit.entries import DEPLOYED, TYPES, Entry
 from gitops_registry.auditing.casebook import Case, Casebook
 from gitops_registry.card.words import unfinished
 from gitops_registry.errors import NotFound, RegistryError

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from gitops_registry.audit.anchors import anchor
-from gitops_registry.audit.decision import spelled
+from gitops_registry.audit.decision import entries_of
 from gitops_registry.audit.deriving import decisions
-from gitops_registry.audit.entries import Entry, entries_of
+from gitops_registry.audit.entries import Entry
+from gitops_registry.audit.proof import spelled
 from gitops_registry.audit.recorded import denied
 from gitops_registry.auditing.checkpoint import Chain, Checkpoint, signed_here, told_anchor
 from gitops_registry.auditing.outlets import Context, Format, Subject, header, line

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gitops_registry.audit.decision import Event, spelled
-from gitops_registry.audit.entries import Entry, entries_of
+from gitops_registry.audit.decision import Event, entries_of
+from gitops_registry.audit.entries import Entry
+from gitops_registry.audit.proof import spelled
 from gitops_registry.auditing.casebook import Case, Casebook, Deployment
 from gitops_registry.card.words import PROSE, unfinished
 from gitops_registry.policy.report import Verdict

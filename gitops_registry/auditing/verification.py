@@ -15,9 +15,8 @@ from typing import Any
 
 from gitops_registry import paths
 from gitops_registry.audit.anchors import Anchor, anchor
-from gitops_registry.audit.decision import Event
+from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.deriving import Landed, judged
-from gitops_registry.audit.entries import entries_of
 from gitops_registry.audit.recorded import Receipt, receipts
 from gitops_registry.audit.walking import LARGEST_COMMIT, Step, is_registry
 from gitops_registry.auditing import contents

@@ -69,9 +69,9 @@ def examine(
             tell(f"measuring {tasks[len(answers)].get('name', '')}")
         rest = tasks[len(answers) :][: 1 if apart else None]
         ended = _child(rest, bounds, until)
-        told = _lines(ended.output)
+        told = ended.answers(lambda place, one: isinstance(one, dict) or (place == 0 and one is True))
         if not told and ended.code > 0:
-            words = _last_words(ended) or "no reason given"
+            words = ended.last_words or "no reason given"
             raise RegistryError(f"what measures models cannot be started: {words}", hint="see: gitops-registry doctor")
         done = [_answer(one) for one in told[1 : len(rest) + 1]]
         answers += done
@@ -95,20 +95,6 @@ def _child(tasks: Sequence[Mapping[str, Any]], limits: Limits, until: float) -> 
         ) from error
 
 
-def _lines(output: bytes) -> list[Any]:
-    """Return the answers that were told whole, up to the first that is none."""
-    found: list[Any] = []
-    for line in output.split(b"\n")[:-1]:
-        try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
-            return found
-        if not isinstance(told, dict) and (found or told is not True):
-            return found
-        found.append(told)
-    return found
-
-
 def _answer(told: Mapping[str, Any]) -> Examined:
     return Examined(told, str(told.get("error") or ""), str(told.get("hint") or ""))
 
@@ -123,13 +109,7 @@ def _end(ended: Ended, limits: Limits) -> str:
         return f"it took more than {limits.seconds} s of processor time"
     if ended.code < 0:
         return f"opening or using it crashed the process ({ending(ended.code)})"
-    words = _last_words(ended)
+    words = ended.last_words
     if "MemoryError" in words:
         return f"it needs more than {limits.memory >> 20} MB"
     return f"it failed: {words}" if words else "what it said is no answer"
-
-
-def _last_words(ended: Ended) -> str:
-    """Return the last line of what a child complained of, in which a model may have put anything."""
-    words = " ".join(ended.errors.decode(errors="replace").strip().splitlines()[-1:])
-    return "".join(sign if sign.isprintable() else "?" for sign in words[:200])

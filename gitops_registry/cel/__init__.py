@@ -192,7 +192,7 @@ class CommonExpressions:
             ) from error
         work.seconds, work.said = work.seconds + done.seconds, work.said + len(done.output)
         is_ready, *lines = _lines(done.output) or [False]
-        words = " ".join(done.errors.decode(errors="replace").strip().splitlines()[-1:]) or "no reason given"
+        words = done.last_words or "no reason given"
         if not is_ready and done.code > 0:
             hint = _INSTALL if done.code == _NOT_INSTALLED else "see: gitops-registry doctor"
             raise RegistryError(f"the engine of policies failed: {words}", hint=hint)

@@ -45,8 +45,8 @@ def audit_command() -> None:
 @click.pass_context
 def _pushes(ctx: click.Context, refused: bool, since: str, by: str, as_json: bool) -> None:
     """List the pushes that this server's repository took and turned away, oldest first."""
-    from gitops_registry.audit.decision import spelled
     from gitops_registry.audit.instants import instant
+    from gitops_registry.audit.proof import spelled
     from gitops_registry.receiving.records import pushes
 
     first = spelled(instant(since, "--since")) if since else ""

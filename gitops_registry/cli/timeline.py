@@ -116,7 +116,7 @@ def _denials(registry: Registry, about: str, wanted: Wanted) -> list[Entry]:
 
 def _with_denials(found: Iterable[Event], denials: list[Entry]) -> Iterator[Event | Entry]:
     """Yield decisions and refused pushes, newest first as their times say."""
-    from gitops_registry.audit.decision import spelled
+    from gitops_registry.audit.proof import spelled
 
     for event in found:
         while denials and denials[0].time > spelled(event.time):
@@ -142,7 +142,7 @@ def _show(one: Event | Entry) -> None:
         click.echo(f"    {clean(one.text)}")
         click.echo(f"    {click.style(one.grade, fg=_COLOURS[one.grade])}: {clean(one.proof)}")
         return
-    from gitops_registry.audit.entries import entries_of
+    from gitops_registry.audit.decision import entries_of
 
     through = f"  (through {clean(one.proposal)})" if one.proposal else ""
     click.echo(f"{one.time:%Y-%m-%d %H:%M}  {clean(one.commit.author)}{through}")

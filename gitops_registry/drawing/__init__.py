@@ -133,8 +133,9 @@ class Studio:
         done = talk(command, json.dumps(told).encode(), until=until, longest=_LONGEST)
         lines = done.output.splitlines()
         if done.code or done.is_late or len(lines) != len(pictures):
-            why = " ".join(done.errors.decode(errors="replace").strip().splitlines()[-1:]) or f"exit code {done.code}"
-            raise RegistryError(f"the charts cannot be drawn: {why}", hint=_INSTALL)
+            raise RegistryError(
+                f"the charts cannot be drawn: {done.last_words or f'exit code {done.code}'}", hint=_INSTALL
+            )
         return [str(json.loads(line)) for line in lines]
 
 

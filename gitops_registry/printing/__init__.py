@@ -93,9 +93,9 @@ def _ask(templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limit
         raise RegistryError(
             f"what renders cards cannot be started: {error.strerror}", hint="see: gitops-registry doctor"
         ) from error
-    is_ready, *lines = _lines(ended.output) or [False]
+    is_ready, *lines = ended.answers(_is_answer) or [False]
     if is_ready is not True:
-        words = _last_words(ended) or "no reason given"
+        words = ended.last_words or "no reason given"
         raise RegistryError(f"what renders cards cannot be started: {words}", hint="see: gitops-registry doctor")
     found: list[str | RegistryError] = [
         line["text"] if "text" in line else RegistryError(str(line["error"]), hint=HINT) for line in lines[: len(tasks)]
@@ -107,19 +107,11 @@ def _ask(templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limit
     return found[: len(tasks)]
 
 
-def _lines(output: bytes) -> list[Any]:
-    """Return the answers that were told whole, up to the first that is none."""
-    found: list[Any] = []
-    for line in output.split(b"\n")[:-1]:
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            return found
-        is_answer = isinstance(answer, dict) and ("text" in answer or "error" in answer)
-        if not (is_answer if found else answer is True):
-            return found
-        found.append(answer)
-    return found
+def _is_answer(place: int, told: Any) -> bool:
+    """Whether a line is one: first that it is ready, then what became of each task."""
+    if place == 0:
+        return told is True
+    return isinstance(told, dict) and ("text" in told or "error" in told)
 
 
 def _end(ended: Ended, limits: Limits) -> str:
@@ -130,13 +122,8 @@ def _end(ended: Ended, limits: Limits) -> str:
         return "it writes too much"
     if -ended.code in {Signals.SIGPROF, Signals.SIGXCPU}:
         return f"it takes more than {limits.seconds:g} s of processor time"
-    if "MemoryError" in _last_words(ended) or -ended.code == Signals.SIGKILL:
+    if "MemoryError" in ended.last_words or -ended.code == Signals.SIGKILL:
         return f"it takes more than {limits.memory >> 20} MB of memory"
     if ended.code < 0:
         return f"it ended the process ({ending(ended.code)})"
-    return _last_words(ended) or "it gave no answer"
-
-
-def _last_words(ended: Ended) -> str:
-    words = " ".join(ended.errors.decode(errors="replace").strip().splitlines()[-1:])
-    return "".join(sign if sign.isprintable() else "?" for sign in words[:200])
+    return ended.last_words or "it gave no answer"

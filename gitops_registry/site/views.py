@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitops_registry.audit.decision import Event, spelled
-from gitops_registry.audit.entries import entries_of
+from gitops_registry.audit.decision import Event, entries_of
+from gitops_registry.audit.proof import spelled
 from gitops_registry.comparison import compare, is_lower_better
 from gitops_registry.manifest.facts import Version
 from gitops_registry.policy.report import Verdict
