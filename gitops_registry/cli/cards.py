@@ -67,9 +67,10 @@ def card_command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, d
         return _told(opened(ctx).renew_cards(direct=direct, dry_run=dry_run), as_json, dry_run)
     if first == "status":
         return _status(opened(ctx), rest, as_json)
-    if first == "edit" and rest:
-        return _edit(opened(ctx), one_version(rest), direct, as_json, dry_run)
-    registry, reference = opened(ctx), one_version(words)
+    registry = opened(ctx)
+    if first == "edit" and (rest or registry.snapshot.model("edit") is None):
+        return _edit(registry, one_version(rest), direct, as_json, dry_run)
+    reference = one_version(words)
     if given["update"] or given["source"] is not None:
         return _update(registry, reference, given["source"], direct, as_json, dry_run)
     return _show(registry, reference, "json" if as_json else given["form"] or "markdown", given)

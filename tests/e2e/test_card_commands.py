@@ -157,6 +157,7 @@ def test_the_past_is_not_edited(fraud: World, tmp_path: Path) -> None:
 
 
 def test_a_model_may_be_called_edit_or_status(world: World) -> None:
+    assert "name one version" in world.cli("card", "edit", check=2).stderr
     world.model("edit").version().commit()
     world.model("status").version().commit()
     assert world.cli("card", "edit@1").stdout.startswith("# edit — version 1\n")

@@ -543,6 +543,27 @@ def test_the_jobs_of_gitlab_after_a_merge_do_what_they_say(
     assert (ran.code, words in ran.told) == (code, True), ran.told
 
 
+def test_gitlab_publishes_the_site_as_its_pages_and_nothing_that_lay_there(hub: Hub, runner: Runner) -> None:
+    said = yaml.safe_load(hub.forge.git("show", "main:.gitlab/registry.yml"))
+    whole = said[".registry"] | said["pages"]
+    assert whole["artifacts"] == {"paths": ["public"]}
+    assert "$REGISTRY_PAGES" in whole["rules"][0]["if"]
+    public = runner.workspace / "public"
+    public.mkdir(parents=True)
+    (public / "index.html").write_text("fraud serves, all is well")
+    (public / "more.html").write_text("mine")
+    told = {
+        "CI_PROJECT_URL": hub.forge.remote.removesuffix(".git"), "CI_JOB_TOKEN": "x", "GITLAB_TOKEN": "secret-x",
+        "CI_PROJECT_DIR": str(runner.workspace), "CI_PAGES_URL": "https://acme.example.com/models",
+    }  # fmt: skip
+    variables = {**said[".registry"]["variables"], **whole["variables"], **told}
+    ran = runner.script([*whole["before_script"], *whole["script"]], variables)
+    assert ran.code == 0, ran.told
+    assert '<a href="models/fraud/index.html" dir="auto">fraud</a>' in (public / "index.html").read_text()
+    assert 'href="https://acme.example.com/models/decisions/' in (public / "feed.xml").read_text()
+    assert not (public / "more.html").exists()
+
+
 # ── the reusable action
 
 
