@@ -59,7 +59,8 @@ def fill(world: World) -> None:
             params={"n_estimators": 100 * number, "criterion": "gini"}, confusion_matrix=matrix, slices=SLICES, model_type="RandomForestClassifier",
         )  # fmt: skip
     credit.in_stage("production", 3).in_stage("staging", 4).in_stage("archived", 1).commit()
-    world.model("churn", owners=("growth",)).version(metrics={"accuracy": 0.97}).in_stage("staging", 1).commit()
+    world.model("leaving", owners=("growth",)).version(metrics={"accuracy": 0.97}).in_stage("staging", 1).commit()
+    world.cli("rename", "leaving", "churn")
     later = Evaluation(
         created=datetime(2026, 11, 23, tzinfo=UTC), author=Person(name="Alice"), dataset=EvaluationData(dataset="holdout", rows=200),
         metrics={}, formats=FIGURES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
@@ -21,6 +23,7 @@ import yaml
 from builder import World
 from sites import WAIVER
 
+from gitops_registry.drawing import Picture, Studio
 from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.facts import ConfusionMatrix
 from gitops_registry.site import figures, views
@@ -45,6 +48,15 @@ def filled(world: World) -> World:
 
 def made(world: World, folder: Path, **options: bool | str) -> Built:
     return build(world.registry.place, folder, **options)  # type: ignore[arg-type]
+
+
+def written(folder: Path) -> dict[str, int]:
+    """Return when each file of a folder was written last, also while somebody writes there."""
+    found = {}
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            found[str(file)] = file.stat().st_mtime_ns
+    return found
 
 
 def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -157,11 +169,18 @@ def test_a_build_that_was_killed_is_finished_by_the_next(filled: World, tmp_path
     whole = seen(folder)
     filled.registry.set_alias("fraud", "challenger", 2)
     command = [sys.executable, "-m", "gitops_registry", "site", "build", "--out", str(folder)]
-    for delay in (0.9, 1.3, 1.7, 2.1):
+    ends = []
+    for number in (1, 2, 4, 8):  # files that are written until the kill
+        filled.registry.set_alias("fraud", f"try-{number}", 1)
+        before = written(folder)
         process = subprocess.Popen(command, cwd=filled.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(delay)
+        while process.poll() is None and len(written(folder).items() - before.items()) < number:
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        ends.append(process.wait())
+    assert ends.count(-signal.SIGKILL) >= 2, "not all of them had ended before"
+    for number in (1, 2, 4, 8):
+        filled.registry.remove_alias("fraud", f"try-{number}")
     filled.registry.remove_alias("fraud", "challenger")
     made(filled, folder)
     made(filled, tmp_path / "other")
@@ -553,3 +572,13 @@ def test_wide_spaces_and_joiners_of_a_language_stay_and_marks_that_turn_text_do_
         text = (tmp_path / f"site/{page}.html").read_text(encoding="utf-8")
         assert title in text
         assert "\u202e" not in text
+
+
+def test_the_names_of_classes_stand_whole_beside_and_below_the_confusion_matrix() -> None:
+    labels = ("iris-setosa", "iris-versicolor", "iris virginica")
+    rows = [{"true": one, "predicted": two, "count": 7, "share": 0.3} for one in labels for two in labels]
+    (drawn,) = Studio(words_in("en")).draw([Picture("confusion", rows, "told")])
+    texts = re.findall(r"<(?:text|tspan)[^>]*>([^<]+)<", drawn)
+    assert [text for text in texts if text.startswith("iris") and len(text) > 6] == list(labels), "beside the rows"
+    assert {"setosa", "versicolor", "virginica"} <= set(texts), "below the columns, in lines"
+    assert not [text for text in texts if "…" in text]

@@ -45,9 +45,16 @@ def _rows(altair: Any) -> Any:
     return altair.Data(name=DATA, values=[])
 
 
+_IN_LINES = r"split(replace(datum.label, /([ _-]+)/g, '$1\n'), '\n')"
+"""Names of classes below their columns are broken where words end; beside the rows the same names stand whole."""
+
+
 def _confusion(altair: Any, words: Mapping[str, str]) -> Any:
     base = altair.Chart(_rows(altair), width=altair.Step(64), height=altair.Step(44)).encode(
-        x=altair.X("predicted:N", sort=None, title=words["predicted"], axis=altair.Axis(labelAngle=0, labelLimit=60, orient="top")),
+        x=altair.X(
+            "predicted:N", sort=None, title=words["predicted"],
+            axis=altair.Axis(labelAngle=0, labelLimit=62, labelExpr=_IN_LINES),
+        ),
         y=altair.Y("true:N", sort=None, title=words["true"]),
         tooltip=[altair.Tooltip(name, type=kind) for name, kind in (("true", "nominal"), ("predicted", "nominal"), ("count", "quantitative"))],
     )  # fmt: skip

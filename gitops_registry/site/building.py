@@ -149,7 +149,10 @@ def _lists(folder: Path, site: Contents, url: str) -> None:
     slim = [
         {
             **{key: one[key] for key in kept},
-            "changes": [{key: change[key] for key in ("kind", "model", "text")} for change in one["changes"]],
+            "changes": [
+                {key: change[key] for key in ("kind", "model", "text", "renamed_to") if key in change}
+                for change in one["changes"]
+            ],
         }
         for one in decisions
     ]

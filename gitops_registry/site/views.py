@@ -169,9 +169,12 @@ def _plain(value: Any) -> Any:
 def decision(event: Event, site: Contents) -> dict[str, Any]:
     """Return one decision as lists show it: when, who, whose word it is, and what changed, in words."""
     changes = [
-        {"kind": one.event, "model": one.model, "version": one.version or None, "text": shortened(one.text)}
+        {
+            "kind": one.event, "model": one.model, "version": one.version or None, "text": shortened(one.text),
+            **({"renamed_to": one.after} if one.event == "model_renamed" else {}),
+        }
         for one in entries_of(event)
-    ]
+    ]  # fmt: skip
     return {
         "commit": event.commit.oid, "time": spelled(event.time), "actor": shortened(event.commit.author, 80),
         "signer": event.signer or None, "role": event.role or None, "grade": event.grade, "proof": event.proof,

@@ -191,6 +191,19 @@ def test_the_log_is_filtered_by_model_person_and_event_and_each_row_leads_to_its
     assert visit.was_quiet()
 
 
+@pytest.mark.parametrize(("name", "count"), [("churn", 2), ("leaving", 0)])
+def test_the_log_finds_what_a_model_lived_through_under_the_name_it_has_now(
+    visit: Visit, name: str, count: int
+) -> None:
+    page = visit.open(f"audit/index.html#model={name}")
+    page.wait_for_selector("#audit:visible")
+    told = "\n".join(facts_of(page, "#log .what", "innerText"))
+    assert "leaving: version 1 registered" in told
+    assert "leaving → churn: model renamed" in told
+    assert told.count("staging → production") + told.count("deployed to production") == count
+    assert "credit-risk" not in told
+
+
 @pytest.mark.parametrize("path", ["models/credit-risk/v3.html", "models/credit-risk/index.html", "models/harm/v1.html"])
 def test_every_chart_is_drawn_again_where_somebody_looks_closer_without_any_network(visit: Visit, path: str) -> None:
     page = visit.open(path)

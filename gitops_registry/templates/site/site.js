@@ -170,9 +170,16 @@
     load("log.js").then(function () {
       const first = [...log.childNodes];
       const options = { model: new Set(), person: new Set(), event: new Set() };
+      // Oldest last: a change is found under the name that its model has now, and under the one it had then.
+      const now = new Map();
       for (const one of registry.log) {
         options.person.add(one.actor);
-        for (const change of one.changes) { if (change.model) options.model.add(change.model); options.event.add(change.kind); }
+        for (const change of one.changes) if (change.renamed_to) now.set(change.model, now.get(change.renamed_to) ?? change.renamed_to);
+        for (const change of one.changes) {
+          change.now = now.get(change.model) ?? change.model;
+          for (const name of [change.model, change.now]) if (name) options.model.add(name);
+          options.event.add(change.kind);
+        }
       }
       for (const [name, values] of Object.entries(options)) {
         for (const text of [...values].sort()) form.elements[name].append(element("option", { value: text }, text));
@@ -196,7 +203,7 @@
         pager.hidden = Boolean(filters);
         if (!filters) { log.replaceChildren(...first); form.querySelector("output").textContent = ""; return; }
         const found = registry.log.filter((one) => (!person.value || one.actor === person.value) && (!since.value || one.time >= since.value) &&
-          ((!model.value && !event.value) || one.changes.some((change) => (!model.value || change.model === model.value) && (!event.value || change.kind === event.value))));
+          ((!model.value && !event.value) || one.changes.some((change) => (!model.value || change.model === model.value || change.now === model.value) && (!event.value || change.kind === event.value))));
         log.replaceChildren(found.length ? element("ol", { class: "log" }, ...found.slice(0, MOST).map(line)) : element("p", {}, form.dataset.none));
         form.querySelector("output").textContent = filled(form.dataset.count, Math.min(found.length, MOST), found.length);
       }
