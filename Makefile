@@ -49,10 +49,12 @@ $(HTML_CHECKER):
 	@mkdir -p $(@D) && cd $(@D) && npm pack --silent vnu-jar@26.9.27 >/dev/null \
 	  && tar -xzf vnu-jar-26.9.27.tgz --strip-components 3 package/build/dist/vnu.jar && rm vnu-jar-26.9.27.tgz
 
+# The pip that Python carries may be years old, and takes twice the time for what is installed here; it will do, too.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip || true
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "Installing gitops-registry into .venv (once, a minute or two) ..."
