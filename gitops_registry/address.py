@@ -39,7 +39,8 @@ def address(text: str) -> Address:
             hint="leave it out; git asks its credential helper (see: git help credentials)",
         )
     user, _, password = match["start"].partition("//")[2].rpartition("@")[0].partition(":")
-    if password or (user and match["start"].startswith("http")):
+    is_no_port = re.search(r"//.*:[0-9]*[^0-9:\]@][^:\]@]*$", match["start"]) is not None  # https://user:pass/word@host
+    if password or is_no_port or (user and match["start"].startswith("http")):
         raise RegistryError(
             "the address holds a user or a password, and addresses end up in logs",
             hint="leave it out; git asks its credential helper (see: git help credentials)",

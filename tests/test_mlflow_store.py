@@ -442,9 +442,46 @@ def test_no_registry_at_an_address_is_said_at_once(tmp_path: Path) -> None:
 def test_the_uri_of_files_is_read_back() -> None:
     uri = files_uri(Reference("my_x20_model", 3), "gitops:///srv/a b?c&d")
     assert files_at(uri) == ((Reference("my_x20_model", 3), "gitops:///srv/a b?c&d"), "")
-    for wrong in ("gitops+models:///fraud/x?registry=y", "gitops+models:///fraud/1", "file:///fraud/1"):
+    for wrong in (
+        "gitops+models:///fraud/x?registry=y", "gitops+models:///fraud/1", "file:///fraud/1", "gitops+models:///fraud/٣?registry=y",
+        "gitops+models://host/fraud/1?registry=y", "gitops+models:///fraud/1?registry=y&registry=z",
+    ):  # fmt: skip
         with pytest.raises(RegistryError):
             files_at(wrong)
+
+
+@pytest.mark.parametrize(
+    "below", ["//{}", "/%2F{}", "/../../../../../../../../{}", "/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/{}", "/./MLmodel"]
+)  # fmt: skip
+def test_an_address_of_files_never_leads_out_of_the_version(
+    free: World, source: str, tmp_path: Path, below: str
+) -> None:
+    store = filled(free, source, versions=1)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "key").write_text("a secret")
+    path = below.format(str(tmp_path / "secrets").lstrip("/"))
+    uri = f"gitops+models:///fraud/1{path}?registry=gitops://{free.root}"
+    with pytest.raises(MlflowException, match="names no version's files"):
+        VersionFiles(uri).list_artifacts()
+    with pytest.raises(MlflowException, match="names no version's files"):
+        store.create_model_version("fraud", uri)
+    assert subjects(free)[0] == "register fraud 1"
+
+
+def test_a_file_of_a_version_can_be_named_by_its_address(free: World, source: str, tmp_path: Path) -> None:
+    uri = filled(free, source, versions=1).get_model_version_download_uri("fraud", 1)
+    files = VersionFiles(uri.replace("/fraud/1?", "/fraud/1/weights.txt?"))
+    assert Path(files.download_artifacts("", str(tmp_path))).read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "uri", ["gitops+http://user:hidden@host/x", "gitops://user:hidden@host/x", "gitops+https://u:hid/hidden@host/x", "mysql://u:hidden@host/x", "gitops://u:hidden@/x"]
+)  # fmt: skip
+def test_no_password_of_an_address_is_said_in_an_error(uri: str) -> None:
+    for call in (lambda: RegistryStore(store_uri=uri), lambda: VersionFiles(f"gitops+models:///x/1?registry={uri}").list_artifacts(), lambda: VersionFiles(uri)):  # fmt: skip
+        with pytest.raises(MlflowException) as error:
+            call()
+        assert "hid" not in str(error.value)
 
 
 def test_mlflows_four_stages_are_ours() -> None:
