@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
+from mlflow.utils.search_utils import SearchUtils
 from mlflow_pair import Pair, Template
 
 NAMES = ("fraud", "Fraud", "my model", "モデル", "churn.v2", "a_x20_b")
@@ -83,11 +86,7 @@ class Alike(RuleBasedStateMachine):
     def rename(self, name: str, to: str) -> None:
         self.renamed += 1
         new = f"renamed {self.renamed}" if to == "fresh" else to
-        if (
-            to == "fraud"
-            and self.pair._asked(self.pair.theirs, "get_registered_model", new, shifts={})
-            == "error RESOURCE_DOES_NOT_EXIST"
-        ):
+        if to == "fraud" and self.pair.asked_of_theirs("get_registered_model", new) == "error RESOURCE_DOES_NOT_EXIST":
             return  # it was deleted: its name is not given to another model here
         self.pair.shift[new] = self.pair.shift.get(name, 0) if to == "fresh" else self.pair.shift.get(new, 0)
         if not isinstance(self.pair.call("rename_registered_model", new, model=name), str) and new != name:
@@ -195,6 +194,88 @@ class Alike(RuleBasedStateMachine):
 def pairs(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Template:
     root = tmp_path_factory.mktemp("alike")
     return Template(World(root / "registry", template=template), root)
+
+
+# ── one call
+
+
+@pytest.fixture
+def pair(pairs: Template, tmp_path: Path) -> Iterator[Pair]:
+    """Both stores with a model of two versions, the first in production."""
+    found = pairs.pair(tmp_path)
+    found.call("create_registered_model", [RegisteredModelTag("domain", "credit")], "Scores.", model="fraud")
+    for word in ("credit", "it's"):
+        found.call("create_model_version", found.source, None, [ModelVersionTag("domain", word)], model="fraud")
+    found.call("transition_model_version_stage", "Production", False, model="fraud", version=1)
+    found.call("set_registered_model_alias", "champion", model="fraud", version=1)
+    yield found
+    found.close()
+
+
+ODD = (None, 0, -1, True, "", " ", "fraud ", "\x00", "a\nb", 1.5, [], {}, b"fraud", "１", "nobody", "bad/name")
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_an_odd_argument_is_refused_as_mlflows_own_store_refuses_it(pair: Pair, odd: Any) -> None:
+    for method in ("get_registered_model", "get_latest_versions", "delete_registered_model"):
+        pair.call(method, odd)
+    for method in ("get_model_version", "get_model_version_download_uri", "delete_model_version"):
+        pair.call(method, odd, 1)
+    pair.call("update_registered_model", odd, "words")
+    pair.call("rename_registered_model", odd, "other")
+    pair.call("get_latest_versions", "fraud", odd)
+    pair.call("get_latest_versions", "fraud", [odd])
+    pair.call("get_model_version", "fraud", odd)
+    pair.call("get_model_version_by_alias", "fraud", odd)
+    pair.call("get_model_version_by_alias", odd, "champion")
+    pair.call("update_model_version", "fraud", odd, "words")
+    pair.call("transition_model_version_stage", "fraud", odd, "Staging", False)
+    for archives in (False, True):
+        pair.call("transition_model_version_stage", "fraud", 2, odd, archives)
+    pair.call("set_model_version_tag", "fraud", odd, ModelVersionTag("a", "b"))
+    pair.call("set_model_version_tag", "fraud", 1, ModelVersionTag(odd, "b"))
+    pair.call("set_registered_model_tag", "fraud", RegisteredModelTag(odd, "b"))
+    pair.call("set_registered_model_alias", odd, model="fraud", version=1)
+    for method in ("delete_registered_model_tag", "delete_registered_model_alias"):
+        pair.call(method, "fraud", odd)
+    pair.call("delete_model_version_tag", "fraud", 1, odd)
+    for method in ("search_model_versions", "search_registered_models"):
+        for arguments in ((None, odd), (None, 100, odd), (None, 100, [odd]), (None, 100, None, odd)):
+            if odd != [] or len(arguments) != 4:
+                pair.call(method, *arguments)
+    pair.call("create_registered_model", odd)
+
+
+TOKENS = (None, *(SearchUtils.create_page_token(offset) for offset in (-1, 0, 1, 2, 9)), "x", b64encode(b"{}").decode(), b64encode(b'{"offset": "1"}').decode(), b64encode(b'{"offset": null}').decode())  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["search_model_versions", "search_registered_models"])
+def test_pages_begin_and_end_where_mlflows_own_store_has_them(pair: Pair, method: str) -> None:
+    for name in ("churn", "Fraud"):
+        pair.call("create_registered_model", model=name)
+        pair.call("create_model_version", pair.source, model=name)
+    for token in TOKENS:
+        for size in (1, 2, 3, 1_000, 1_001, 200_000, 200_001, -1, -5, 0, True, 1.5, "3"):
+            pair.call(method, None, size, ["name"], token)
+
+
+WHOLE = (
+    "name = ('fraud')", "name = ('fraud', 'churn')", "name != ('fraud')", "name LIKE ('fraud', 'x')", "run_id != ('a', 'b')", "name IN ()", "name IN (1)",
+    "name = 'fraud' AND name LIKE 'f%'", "(name = 'fraud')", "name = 'fraud'; DROP", "name = 'fraud' --", "name = 'fraud' AND", "name = 'it''s'", 'name = "fraud"',
+    "`name` = 'fraud'", "attribute.name = 'fraud'", "attributes.name = 'fraud'", "tags.'domain' = 'credit'", 'tags."domain" = "it\'s"', "tags.domain = 'it''s'",
+    "tags.domain = 'it\\'s'", "tags.`no such` != 'x'", "tags. = 'x'", "tags.`` = 'x'", "name IS NULL", "name BETWEEN 'a' AND 'b'", "name NOT LIKE 'f%'",
+    "tags.domain = 'credit' AND tags.domain != 'x' AND tags.domain LIKE 'c%'", "version_number IN (1, 2)", "creation_timestamp > 1", "current_stage = 'None'", "   ",
+)  # fmt: skip
+ORDERS = ("name", "name  desc", "NAME", "`name`", "'name'", "name, version_number", "name,name", "attribute.name", "tags.domain", "name foo", "", " name", "name;", "`version_number` DESC", "version", "run_id asc")  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["search_model_versions", "search_registered_models"])
+def test_filters_and_orders_are_read_as_mlflows_own_store_reads_them(pair: Pair, method: str) -> None:
+    for text in WHOLE:
+        pair.call(method, text, 100, ["name"])
+    for order in ORDERS:
+        for wanted in ([order], [order, "name"], ["name", order], order):
+            pair.call(method, None, 100, wanted)
 
 
 @pytest.mark.slow

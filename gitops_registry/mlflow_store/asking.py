@@ -50,9 +50,10 @@ class Asking:
         with self._desk.looking() as view:
             model = view.model(name)
             newest = view.newest(model)
-            wanted = {stage_named(view.law, stage) for stage in stages or ()}
-            if not stages:
+            if stages is None or len(stages) == 0:
                 wanted = {*ALL_STAGES, *(told.stage for told in newest)}
+            else:
+                wanted = {stage_named(view.law, stage) for stage in stages}
             return [told.entity(self._uri, _aliases(model, told)) for told in newest if told.stage in wanted]
 
     @in_mlflows_words
@@ -94,13 +95,12 @@ class Asking:
     def search_registered_models(
         self,
         filter_string: str | None = None,
-        max_results: int | None = None,
+        max_results: int = SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT,
         order_by: list[str] | None = None,
         page_token: str | None = None,
     ) -> Any:
         """Return a page of the models that a filter finds, in order of name unless asked for another."""
-        most = SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT if max_results is None else max_results
-        finding.check_model_count(most)
+        finding.check_model_count(max_results)
         clauses = finding.model_clauses(filter_string)
         order = finding.model_order(order_by)
         offset = finding.offset_of(page_token)
@@ -115,7 +115,9 @@ class Asking:
             ]
             moments = {name: view.moments.of_model(found[name].name) for name in kept}
             values = {name: {"name": name, "last_updated_timestamp": moments[name].order} for name in kept}
-            names, token = finding.page(finding.in_order(kept, order, lambda n, key: values[n][key]), most, offset)
+            names, token = finding.page(
+                finding.in_order(kept, order, lambda n, key: values[n][key]), max_results, offset
+            )
             return finding.paged(
                 [self._model(view, view.snapshot.known_model(found[name].name)) for name in names], token
             )
@@ -124,19 +126,18 @@ class Asking:
     def search_model_versions(
         self,
         filter_string: str | None = None,
-        max_results: int | None = None,
+        max_results: int = SEARCH_MODEL_VERSION_MAX_RESULTS_DEFAULT,
         order_by: list[str] | None = None,
         page_token: str | None = None,
     ) -> Any:
         """Return a page of the versions that a filter finds, those that changed last first unless asked otherwise."""
-        most = SEARCH_MODEL_VERSION_MAX_RESULTS_DEFAULT if max_results is None else max_results
-        finding.check_version_count(most)
+        finding.check_version_count(max_results)
         clauses = finding.version_clauses(filter_string)
         order = finding.version_order(order_by)
         offset = finding.offset_of(page_token)
         with self._desk.looking() as view:
             told = self._searched(view, clauses)
-            rows, token = finding.page(finding.in_order(told, order, _value), most, offset)
+            rows, token = finding.page(finding.in_order(told, order, _value), max_results, offset)
             return finding.paged([one.entity(self._uri) for one in rows], token)
 
     def _searched(self, view: View, clauses: Sequence[finding.Clause]) -> list[Told]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY as IS_PROMPT
+from mlflow.protos import databricks_pb2 as codes
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry import (
     SEARCH_MODEL_VERSION_MAX_RESULTS_THRESHOLD,
@@ -16,7 +18,7 @@ from mlflow.store.model_registry import (
 )
 from mlflow.utils.search_utils import SearchModelUtils, SearchModelVersionUtils, SearchUtils
 
-from gitops_registry.mlflow_store.refusing import INVALID, refuse
+from gitops_registry.mlflow_store.refusing import refuse
 
 T = TypeVar("T")
 Clause = Mapping[str, Any]
@@ -40,6 +42,7 @@ def model_clauses(text: str | None) -> list[Clause]:
                 refuse(f"Invalid attribute name: {clause['key']}")
             if clause["comparator"] not in _NAME_OPERATORS:
                 refuse(f"Invalid comparator for attribute: {clause['comparator']}")
+            _check_list(clause)
         else:
             _check_tag(clause)
     return clauses
@@ -69,7 +72,14 @@ def _version_clause(clause: Clause) -> Clause:
     is_list = comparator in ("IN", "NOT IN") and key not in ("run_id", "name")
     if comparator not in SearchModelVersionUtils.VALID_STRING_ATTRIBUTE_COMPARATORS or is_list:
         refuse(f"Invalid comparator for attribute: {comparator}")
+    _check_list(clause)
     return clause
+
+
+def _check_list(clause: Clause) -> None:
+    """Raise what a database says of `name = ('a', 'b')`, which MLflow's parser lets through."""
+    if isinstance(clause["value"], tuple) and clause["comparator"] not in ("IN", "NOT IN"):
+        refuse(f"{clause['comparator']} takes one value, not the list {clause['value']}", codes.BAD_REQUEST)
 
 
 def _check_tag(clause: Clause) -> None:
@@ -147,8 +157,6 @@ def version_order(wanted: Sequence[str] | None) -> Order:
 
 def _add(found: Order, key: str, ascending: bool, wanted: Any) -> None:
     if key in dict(found):
-        from mlflow.exceptions import MlflowException
-
         raise MlflowException(f"`order_by` contains duplicate fields: {wanted}")
     found.append((key, ascending))
 
@@ -168,8 +176,8 @@ def in_order(items: Sequence[T], order: Order, value: Callable[[T, str], Any]) -
 # ── pages
 
 
-def check_model_count(wanted: int) -> None:
-    """Raise MlflowException for more models on a page than MLflow takes."""
+def check_model_count(wanted: Any) -> None:
+    """Raise MlflowException for more models on a page than MLflow takes, TypeError for what is no number."""
     _check_most(wanted, SEARCH_REGISTERED_MODEL_MAX_RESULTS_THRESHOLD)
 
 
@@ -182,10 +190,7 @@ def check_version_count(wanted: Any) -> None:
 
 def _check_most(wanted: int, most: int) -> None:
     if wanted > most:
-        refuse(
-            f"Invalid value for request parameter max_results. It must be at most {most}, but got value {wanted}",
-            INVALID,
-        )
+        refuse(f"Invalid value for request parameter max_results. It must be at most {most}, but got value {wanted}")
 
 
 def offset_of(token: str | None) -> int:
@@ -194,8 +199,12 @@ def offset_of(token: str | None) -> int:
 
 
 def page(items: Sequence[T], most: int, offset: int) -> tuple[Sequence[T], str | None]:
-    """Return the items of a page and the token of the next one; None where there is none."""
-    rows = items[offset : offset + most + 1]
+    """Return the items of a page and the token of the next one; None where there is none.
+
+    Numbers below zero mean what they mean to a database: an offset is none, and so is a limit.
+    """
+    rest = items[max(offset, 0) :]
+    rows = rest[: most + 1] if most >= -1 else rest
     token = SearchUtils.create_page_token(offset + most) if len(rows) == most + 1 else None
     return rows[:most], token
 
