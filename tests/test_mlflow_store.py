@@ -324,6 +324,20 @@ def test_an_empty_description_is_none(free: World) -> None:
     assert store.create_registered_model("fraud", description="").description is None
 
 
+def test_what_no_manifest_holds_is_refused_and_nothing_is_written(free: World, source: str) -> None:
+    store = filled(free, source, versions=1)
+    before = free.git("rev-parse", "main")
+    for words in ("x" * 100_001, "lone \ud800"):
+        for call in (lambda: store.create_registered_model("other", description=words), lambda: store.update_registered_model("fraud", words), lambda: store.create_model_version("fraud", source, description=words), lambda: store.update_model_version("fraud", 1, words)):  # fmt: skip # noqa: B023
+            with pytest.raises(MlflowException) as error:
+                call()
+            assert code(error) == "INVALID_PARAMETER_VALUE"
+            assert len(str(error.value)) < 300
+    with pytest.raises(MlflowException, match="1 MiB"):
+        store.create_registered_model("other", [RegisteredModelTag(f"k{n}", "v" * 4_000) for n in range(300)])
+    assert free.git("rev-parse", "main") == before
+
+
 def test_the_user_is_whoever_registered_it(free: World, source: str) -> None:
     assert filled(free, source, versions=1).get_model_version("fraud", 1).user_id == "Alice"
 
