@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from builder import World
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.utils.search_utils import SearchUtils
 from mlflow_pair import Pair, Template
 
-NAMES = ("fraud", "Fraud", "my model", "モデル", "churn.v2", "a_x20_b")
+NAMES = ("fraud", "Fraud", "my model", "モデル", "churn.v2", "a_x20_b", "greeting")
 names = st.sampled_from(NAMES)
 asked_names = st.sampled_from((*NAMES, "nobody", "bad/name", ""))
 stages = st.sampled_from(("Production", "production", "Staging", "STAGING", "Archived", "None"))
@@ -44,6 +44,7 @@ MODEL_FILTERS = (
     "name > 'a'", "tags.domain < 'x'", "last_updated_timestamp > 1", "run_id = 'x'", "name = 1", "nonsense",
     "tags.`mlflow.prompt.is_prompt` = 'true'", "tags.`mlflow.prompt.is_prompt` != 'true'",
 )  # fmt: skip
+PROMPT_FILTERS = (None, "name = 'greeting'", "name LIKE '%r%'", "tags.tone = 'warm'", "tags.tone != 'warm'", "experiment_id = '1'", "experiment_id = 'x'", "tone = 'x'", "nonsense")  # fmt: skip
 VERSION_ORDERS = (["name"], ["name DESC", "version_number ASC"], ["version_number DESC", "name"], ["name", "name"], ["run_id"], ["version_number asc", "name desc"], ["tags.domain"])  # fmt: skip
 MODEL_ORDERS = (None, ["name"], ["name DESC"], ["version_number"], ["name", "name ASC"], ["nonsense DESC"])
 
@@ -107,7 +108,34 @@ class Alike(RuleBasedStateMachine):
     def untag_model(self, name: str, key: str) -> None:
         self.pair.call("delete_registered_model_tag", key, model=name)
 
+    # ── prompts
+
+    @rule(name=st.sampled_from(("greeting", "fraud")), tone=st.sampled_from(("warm", "cold")))
+    def create_prompt(self, name: str, tone: str) -> None:
+        if name not in self.spent:
+            self.pair.call("create_prompt", "Says it.", {"tone": tone, "_mlflow_experiment_ids": ",1,2,"}, model=name)
+
+    @rule(name=st.sampled_from(("greeting", "fraud")), text=st.sampled_from(("Hello {{name}}", "こんにちは\n", "")))
+    def create_prompt_version(self, name: str, text: str) -> None:
+        self.pair.call("create_prompt_version", text, "First.", {"by": "alice"}, model=name)
+
+    @rule(name=names, number=st.sampled_from((1, 2, "x")), alias=aliases)
+    def look_at_prompt(self, name: str, number: Any, alias: str) -> None:
+        self.pair.call("get_prompt", model=name)
+        self.pair.call("get_prompt_version", model=name, version=number)
+        self.pair.call("get_prompt_version_by_alias", alias, model=name)
+        self.pair.call("search_prompt_versions", model=name)
+
+    @rule(text=st.sampled_from(PROMPT_FILTERS), size=st.sampled_from((None, 1, 1_001)))
+    def search_prompts(self, text: str | None, size: int | None) -> None:
+        self._pages("search_prompts", text, size, None)
+
     # ── versions
+
+    @rule(name=names, number=st.sampled_from((1, 2)), to=names)
+    def copy_version(self, name: str, number: int, to: str) -> None:
+        if to not in self.spent and not self.pair.shift.get(name):  # the copy says which number it is of
+            self.pair.copy(name, number, to)
 
     @rule(name=names, run=runs, description=words, tags=st.dictionaries(keys, values, max_size=1))
     def create_version(self, name: str, run: str | None, description: str | None, tags: dict[str, str]) -> None:
@@ -181,7 +209,7 @@ class Alike(RuleBasedStateMachine):
     def search_models(self, text: str | None, order: list[str] | None, size: int) -> None:
         self._pages("search_registered_models", text, size, order)
 
-    def _pages(self, method: str, text: str | None, size: int, order: Any) -> None:
+    def _pages(self, method: str, text: str | None, size: int | None, order: Any) -> None:
         token = None
         for _ in range(4):
             answer = self.pair.call(method, text, size, order, token)
@@ -276,6 +304,80 @@ def test_filters_and_orders_are_read_as_mlflows_own_store_reads_them(pair: Pair,
     for order in ORDERS:
         for wanted in ([order], [order, "name"], ["name", order], order):
             pair.call(method, None, 100, wanted)
+
+
+# ── what changed last
+
+STEPS = (
+    "create",
+    "describe",
+    "describe model",
+    "move",
+    "move and archive",
+    "copy",
+    "delete",
+    "rename",
+    "tag",
+    "name",
+    "make",
+)
+LATELY = (None, ["last_updated_timestamp"], ["last_updated_timestamp DESC"], ["creation_timestamp"], ["name", "creation_timestamp DESC"])  # fmt: skip
+MODELS_LATELY = (["last_updated_timestamp"], ["timestamp DESC"], ["last_updated_timestamp DESC", "name DESC"])
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,), database=None
+)
+@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), min_size=6, max_size=10))
+def test_what_changed_last_is_found_where_mlflows_own_store_finds_it(
+    pairs: Template, steps: list[tuple[str, int]]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="alike-") as scratch:
+        pair = pairs.pair(Path(scratch))
+        names = ["fraud", "churn"]
+        for name in names:
+            pair.call("create_registered_model", model=name)
+            for _ in range(2):
+                pair.call("create_model_version", pair.source, model=name)
+        for at, (step, chosen) in enumerate(steps):
+            _step(pair, names, step, chosen, at)
+            for order in LATELY:
+                pair.call("search_model_versions", None, 100, order)
+            for order in MODELS_LATELY:
+                pair.call("search_registered_models", None, 100, order)
+        pair.close()
+
+
+def _step(pair: Pair, names: list[str], step: str, chosen: int, at: int) -> None:
+    """Make a call that changes something: one that changes nothing counts for MLflow's store and not for ours."""
+    name = names[chosen % len(names)]
+    there = [mv.version for mv in pair.theirs.search_model_versions(f"name = '{name}'", order_by=["version_number"])]
+    number = there[chosen % len(there)] if there else 1
+    stage = pair.theirs.get_model_version(name, number).current_stage if there else "None"
+    to = "Staging" if stage == "Production" else "Production"
+    if step == "create":
+        pair.call("create_model_version", pair.source, model=name)
+    elif step == "describe":
+        pair.call("update_model_version", f"words {at}", model=name, version=number)
+    elif step == "describe model":
+        pair.call("update_registered_model", f"words {at}", model=name)
+    elif step.startswith("move"):
+        pair.call("transition_model_version_stage", to, step == "move and archive", model=name, version=number)
+    elif step == "copy":
+        pair.copy(name, number, names[at % len(names)])
+    elif step == "delete":
+        pair.call("delete_model_version", model=name, version=number)
+    elif step == "rename":
+        names[names.index(name)] = f"{name}-{at}"
+        pair.call("rename_registered_model", f"{name}-{at}", model=name)
+    elif step == "tag":
+        pair.call("set_model_version_tag", ModelVersionTag("at", str(at)), model=name, version=number)
+    elif step == "name":
+        pair.call("set_registered_model_alias", f"at-{at}", model=name, version=number)
+    else:
+        names.append(f"made-{at}")
+        pair.call("create_registered_model", model=names[-1])
 
 
 @pytest.mark.slow
