@@ -18,11 +18,12 @@ from mlflow_pair import FREE, freed, model_folder
 from gitops_registry import edits
 from gitops_registry.access import needed
 from gitops_registry.difference import diff
-from gitops_registry.errors import RegistryError
+from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access
 from gitops_registry.manifest.writing import dump
 from gitops_registry.mlflow_store import naming
 from gitops_registry.mlflow_store.artifacts import VersionFiles
+from gitops_registry.mlflow_store.sources import Runs
 from gitops_registry.mlflow_store.store import RegistryStore
 from gitops_registry.mlflow_store.uris import files_at, files_uri, registry_address
 from gitops_registry.reference import Reference
@@ -255,6 +256,32 @@ def test_names_outside_our_grammar_come_back_as_they_were_given(free: World, sou
     assert not free.registry.check().refusals(frozenset())
 
 
+def test_long_names_that_differ_only_in_case_are_two_models(free: World, source: str) -> None:
+    store = store_of(free)
+    for name in ("x" * 120, "X" * 120, "X" * 119 + "x"):
+        assert store.create_registered_model(name).name == name
+        assert store.create_model_version(name, source).name == name
+    assert len({model.name for model in store.search_registered_models()}) == 3
+
+
+def test_what_is_in_a_list_can_be_asked_for_whatever_somebody_called_it_here(free: World) -> None:
+    names = ("a_x110000_b", "a_xD800_b", "m_x_my_x20_model", "my_x20_model", "a_x2F_b", "q_x_q", "m_x_plain")
+    for name in names:
+        free.model(name, aliases={"is_x110000_": 1}).version().commit()
+    store = store_of(free)
+    shown = [model.name for model in store.search_registered_models()]
+    assert sorted(shown) == sorted(("my model", *names[:3], *names[4:])), (
+        "those that are spelled as we spell, and no other"
+    )
+    for name in shown:
+        assert store.get_registered_model(name).aliases == {"is_x110000_": 1}
+        assert store.get_model_version(name, 1).name == name
+        with pytest.raises(MlflowException) as error:
+            store.create_registered_model(name)
+        assert code(error) in {"RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE"}
+    assert {mv.name for mv in store.search_model_versions()} == set(shown)
+
+
 def test_an_alias_too_long_to_be_spelled_is_refused(free: World, source: str) -> None:
     store = filled(free, source, versions=1)
     with pytest.raises(MlflowException, match="too long") as error:
@@ -312,7 +339,7 @@ def test_a_stage_of_ours_is_shown_by_its_name_and_one_of_theirs_that_is_missing_
 def test_a_source_that_cannot_be_read_is_refused_for_bytes_are_kept_here(free: World) -> None:
     store = store_of(free)
     store.create_registered_model("fraud")
-    for source in ("/nowhere/model", "s3://no-such-bucket-here", "gone:/x"):
+    for source in ("/nowhere/model", "s3://no-such-bucket-here", "gone:/x", "", "file://elsewhere/x", "file:", "~"):
         with pytest.raises(MlflowException, match="cannot be read") as error:
             store.create_model_version("fraud", source)
         assert code(error) == "RESOURCE_DOES_NOT_EXIST"
@@ -576,6 +603,18 @@ def test_a_server_hands_out_files_of_no_other_registry_than_its_own(free: World,
     with pytest.raises(MlflowException, match="no other registry") as error:
         VersionFiles(uri)
     assert code(error) == "PERMISSION_DENIED"
+
+
+def test_a_server_reads_proxied_artifacts_where_it_keeps_them_and_nowhere_else(tmp_path: Path) -> None:
+    model_folder(tmp_path / "kept" / "1" / "run" / "model")
+    (tmp_path / "secret").write_text("x")
+    runs = Runs(None, {"_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(tmp_path / "kept")})
+    for source in ("mlflow-artifacts:/1/run/model", "mlflow-artifacts://host:5000/1/run/model"):
+        with runs.files(source, None) as folder:
+            assert (folder / "weights.txt").read_text() == "1"
+    for source in ("mlflow-artifacts:/../secret", "mlflow-artifacts:/1/%2e%2e/%2e%2e/secret", "mlflow-artifacts:/%252e%252e/secret"):  # fmt: skip
+        with pytest.raises(NotFound, match="leads out"), runs.files(source, None):
+            pass
 
 
 # ── who may
