@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY, PROMPT_TEXT_TAG_KEY
-from mlflow.utils.uri import is_local_uri
+from mlflow.utils.uri import is_local_uri, validate_path_is_safe
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.foreign import ForeignRun
-from gitops_registry.model_folder import steps_out
 
 _TRACKING, _DESTINATION = "_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 """What an MLflow server tells its own processes: where runs are, and where the artifacts lie that it hands out."""
