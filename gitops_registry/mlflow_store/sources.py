@@ -76,11 +76,8 @@ class Runs:
 
         where = source
         if self._destination and source.startswith(_PROXIED):
-            if steps_out(source.removeprefix(_PROXIED)):
-                raise NotFound(
-                    f"{source!r} leads out of the server's artifacts", hint="give the source that a run names"
-                )
-            where = f"{self._destination.rstrip('/')}/{urlsplit(source).path.lstrip('/')}"
+            path = validate_path_is_safe(urlsplit(source).path.lstrip("/"))
+            where = f"{self._destination.rstrip('/')}/{path}"
         try:
             return Path(
                 mlflow.artifacts.download_artifacts(artifact_uri=where, dst_path=str(scratch), tracking_uri=self.uri)
