@@ -231,6 +231,25 @@ def test_where_changes_come_as_proposals_only_new_versions_are_committed(free: W
     assert subjects(free)[0] == "register fraud 1"
 
 
+def test_what_the_registry_says_by_now_counts_and_not_what_it_said_at_the_last_look(
+    free: World, source: str, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.git"
+    free.git("clone", "--quiet", "--bare", str(free.root), str(bare))
+    store = RegistryStore(store_uri=f"gitops+file://{bare}", tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    store.create_registered_model("fraud")
+    free.git("pull", "--quiet", str(bare), "main")
+    freed(free, mlflow="propose")
+    free.git("push", "--quiet", str(bare), "main")
+    with pytest.raises(
+        MlflowException, match="takes changes of MLflow as proposals, and it waits on the branch"
+    ) as error:
+        store.update_registered_model("fraud", "Scores payments.")
+    assert code(error) == "PERMISSION_DENIED"
+    assert git(bare, "log", "-1", "--format=%s", "main").strip() == "free"
+    assert "describe/fraud/model" in git(bare, "branch", "--list")
+
+
 # ── names
 
 
