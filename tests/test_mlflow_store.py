@@ -365,9 +365,19 @@ def test_a_source_that_cannot_be_read_is_refused_for_bytes_are_kept_here(free: W
     assert subjects(free)[0] == "register fraud"
 
 
-def test_an_empty_description_is_none(free: World) -> None:
+def test_an_empty_description_is_none(free: World, source: str) -> None:
     store = store_of(free)
     assert store.create_registered_model("fraud", description="").description is None
+    made = store.create_model_version("fraud", source, "", None, "", "")
+    assert (made.description, made.run_id, made.run_link) == (None, None, None)
+
+
+def test_ilike_knows_the_case_of_all_letters(free: World) -> None:
+    store = store_of(free)
+    store.create_registered_model("été")
+    assert [model.name for model in store.search_registered_models("name ILIKE 'ÉT%'")] == ["été"]
+    assert list(store.search_registered_models("name LIKE 'ÉT%'")) == []
+    assert list(store.search_model_versions(f"version_number > {10**30}")) == []
 
 
 def test_what_no_manifest_holds_is_refused_and_nothing_is_written(free: World, source: str) -> None:
