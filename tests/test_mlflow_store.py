@@ -218,6 +218,10 @@ def test_a_registry_can_ask_for_proposals_and_then_nothing_is_claimed_to_be_done
         store.create_model_version("fraud", source)
     with pytest.raises(MlflowException, match="is open already"):
         store.create_model_version("fraud", source)
+    with pytest.raises(MlflowException, match="tag/fraud/1"):
+        store.set_model_version_tag("fraud", 1, ModelVersionTag("a", "b"))
+    store.delete_model_version_tag("fraud", 1, "c")  # what changes nothing is done, whatever waits
+    store.delete_registered_model_tag("fraud", "c")
     free.registry.merge("promote/fraud/1/staging")
     free.registry.merge("register/fraud/2")
     assert store.get_model_version("fraud", 1).current_stage == "Staging"

@@ -212,9 +212,12 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
     ) -> None:
         """Give a model, or with a number one version of it, other words or tags, where they are others."""
         with self._desk.looking() as view, self._desk.place() as place:
-            ours = view.model(name).name if number is None else view.version(name, number)[1].reference.name
-            wanted = "" if number is None else number
-            self._desk.decide(labelling.description(place, ours, wanted, tags=tags or {}, words=words or {}))
+            held = view.model(name) if number is None else view.version(name, number)[1]
+            tags = {key: value for key, value in (tags or {}).items() if held.tags.get(key) != value}
+            words = {key: text for key, text in (words or {}).items() if getattr(held, key) != text}
+            if tags or words:
+                ours = view.model(name).name
+                self._desk.decide(labelling.description(place, ours, number or "", tags=tags, words=words))
 
     # ── aliases
 
