@@ -59,7 +59,8 @@ def told_to_mlflow() -> Iterator[None]:
         hint = f" ({error.hint})" if error.hint else ""
         raise MlflowException(f"{error.message}{hint}", error_code=code) from error
     except Exception as error:
-        raise MlflowException(f"{type(error).__name__}: {error}", error_code=codes.INTERNAL_ERROR) from error
+        told = (str(error).splitlines() or [""])[0]
+        raise MlflowException(f"{type(error).__name__}: {told}", error_code=codes.INTERNAL_ERROR) from error
 
 
 @contextmanager
