@@ -28,8 +28,9 @@ def address(text: str) -> Address:
     match = _URL.fullmatch(text) or (None if text.startswith((".", "/", "~")) else _SCP.fullmatch(text))
     if match is None:
         if "://" in text or not text.isprintable():
+            told = re.sub("//.*@", "//…@", text, flags=re.DOTALL)  # what stands before a host may be a password
             raise RegistryError(
-                f"{text!r} is no address of a registry", hint="a path, https://…, ssh://…, file://… or git@host:path"
+                f"{told!r} is no address of a registry", hint="a path, https://…, ssh://…, file://… or git@host:path"
             )
         return Address("", text, "")
     path, revision = split_revision(match["path"] or "")
