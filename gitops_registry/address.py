@@ -28,8 +28,9 @@ def address(text: str) -> Address:
     match = _URL.fullmatch(text) or (None if text.startswith((".", "/", "~")) else _SCP.fullmatch(text))
     if match is None:
         if "://" in text or not text.isprintable():
+            told = re.sub("//.*@", "//…@", text, flags=re.DOTALL)  # what stands before a host may be a password
             raise RegistryError(
-                f"{text!r} is no address of a registry", hint="a path, https://…, ssh://…, file://… or git@host:path"
+                f"{told!r} is no address of a registry", hint="a path, https://…, ssh://…, file://… or git@host:path"
             )
         return Address("", text, "")
     path, revision = split_revision(match["path"] or "")
@@ -39,7 +40,8 @@ def address(text: str) -> Address:
             hint="leave it out; git asks its credential helper (see: git help credentials)",
         )
     user, _, password = match["start"].partition("//")[2].rpartition("@")[0].partition(":")
-    if password or (user and match["start"].startswith("http")):
+    is_no_port = re.search(r"//.*:[0-9]*[^0-9:\]@][^:\]@]*$", match["start"]) is not None  # https://user:pass/word@host
+    if password or is_no_port or (user and match["start"].startswith("http")):
         raise RegistryError(
             "the address holds a user or a password, and addresses end up in logs",
             hint="leave it out; git asks its credential helper (see: git help credentials)",

@@ -142,13 +142,14 @@ def make_model(snapshot: Snapshot, name: str, state: Mapping[str, Any]) -> Edits
     """Return the edit that makes a model without versions, with `state` as its first one (title, description, owners, tags).
 
     A model that was deleted is made again under its name: its numbers stay spent, so no reference to one of them finds
-    another version. Raises Conflict where the name is in use, or a model was renamed from it.
+    another version. Raises Conflict where the name is in use, or a model was renamed from it, RegistryError where no model may
+    have that state.
     """
     known = None if paths.name_problem(name) else snapshot.model(name)
     if known is not None and known.removed:
-        return rewritten(snapshot, Model(name=name, deleted=known.deleted, **dict(state)))
+        return rewritten(snapshot, changed(Model(name=name, deleted=known.deleted), **dict(state)))
     _refuse_name(snapshot, name)
-    return rewritten(snapshot, Model(name=name, **dict(state)))
+    return rewritten(snapshot, changed(Model(name=name), **dict(state)))
 
 
 # ── names, words and what is taken away

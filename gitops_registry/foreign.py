@@ -28,6 +28,8 @@ _TWIN = "_x_"
 """Stands after that mark in the twin of another name, and in no other."""
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 _LONGEST = 128
+_CODES, _SURROGATES = 0x110000, range(0xD800, 0xE000)
+"""So many codes of characters there are; and those of them that stand for half of one."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,9 @@ def _spelled(name: str, place: int, *, twin: bool) -> str:
 
 
 def their_name(name: str) -> str:
-    """Return the name that `our_name` spelled so."""
-    if not _TOKEN.search(name):
+    """Return the name that `our_name` spelled so; the same one where it has a code that is no character's."""
+    codes = [int(token[1], 16) for token in _TOKEN.finditer(name) if token[1]]
+    if not _TOKEN.search(name) or any(code >= _CODES or code in _SURROGATES for code in codes):
         return name
     return _TOKEN.sub(lambda match: chr(int(match[1], 16)) if match[1] else "", name.removeprefix(_MARK))
 

@@ -57,9 +57,15 @@ class FoundVersion:
         return found
 
     @property
+    def own_tags(self) -> Mapping[str, str]:
+        """Its own tags, without those of its model."""
+        found: Mapping[str, str] = self._card.get("tags", {})
+        return found
+
+    @property
     def tags(self) -> Mapping[str, str]:
         """Its own tags, and those of its model that it has not itself."""
-        return {**self.model_tags, **self._card.get("tags", {})}
+        return {**self.model_tags, **self.own_tags}
 
     @property
     def description(self) -> str:

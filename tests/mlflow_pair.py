@@ -14,7 +14,7 @@ from typing import Any
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from builder import World
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion, Prompt, PromptVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -83,10 +83,28 @@ class Pair:
         if method == "set_registered_model_alias":  # its number comes last
             ours, theirs = (ours[0], *arguments, ours[1]), (theirs[0], *arguments, theirs[1])
             arguments = ()
-        expected = self._asked(self.theirs, method, *theirs, *arguments, shifts={}, **named)
+        expected = self.asked_of_theirs(method, *theirs, *arguments, **named)
         found = self._asked(self.ours, method, *ours, *arguments, shifts=self.shift, **named)
         assert found == expected, (method, theirs, arguments, named)
         return expected
+
+    def copy(self, model: str, version: int, to: str) -> Any:
+        """Copy a version in both, and return what both answer."""
+        if isinstance(self.call("get_model_version", model=model, version=version), str):
+            return None
+        expected, found = (
+            self._asked(store, "copy_model_version", store.get_model_version(model, version), to, shifts=shifts)
+            for store, shifts in ((self.theirs, {}), (self.ours, self.shift))
+        )
+        assert found == expected, ("copy_model_version", model, version, to)
+        return expected
+
+    def asked_of_theirs(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Return what MLflow's store answers; an exception of Python's that it lets out is what it calls INTERNAL_ERROR elsewhere."""
+        try:
+            return self._asked(self.theirs, method, *arguments, shifts={}, **named)
+        except (TypeError, AttributeError, ValueError):
+            return "error INTERNAL_ERROR"
 
     def _asked(self, store: Any, method: str, *arguments: Any, shifts: dict[str, int], **named: Any) -> Any:
         try:
@@ -105,6 +123,12 @@ def normal(answer: Any, shifts: dict[str, int]) -> Any:
         return [normal(one, shifts) for one in answer], answer.token
     if isinstance(answer, list):
         return sorted((normal(one, shifts) for one in answer), key=str)
+    if isinstance(answer, Prompt):
+        return {"name": answer.name, "description": answer.description or None, "tags": answer.tags}
+    if isinstance(answer, PromptVersion):
+        told = {"name": answer.name, "template": answer.template, "tags": answer.tags}
+        number = answer.version - shifts.get(answer.name, 0)
+        return {**told, "version": number, "commit_message": answer.commit_message, "aliases": sorted(answer.aliases)}
     if isinstance(answer, ModelVersion):
         told = {
             key: value

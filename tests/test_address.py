@@ -74,3 +74,12 @@ def test_what_may_be_a_password_is_refused_wherever_it_stands(text: str) -> None
     with pytest.raises(RegistryError, match="may be a password") as told:
         address(text)
     assert "secret" not in told.value.message + told.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["ftp://user:hidden@host/x", "/https://user:hidden@host/x", "https://user:hid/hidden@host/x"]
+)
+def test_what_is_no_address_is_refused_without_its_password(text: str) -> None:
+    with pytest.raises(RegistryError) as error:
+        address(text)
+    assert "hid" not in str(error.value)

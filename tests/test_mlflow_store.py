@@ -23,6 +23,7 @@ from gitops_registry.manifest.kinds import DEFAULT_STAGES, Access
 from gitops_registry.manifest.writing import dump
 from gitops_registry.mlflow_store import naming
 from gitops_registry.mlflow_store.artifacts import VersionFiles
+from gitops_registry.mlflow_store.sources import Runs
 from gitops_registry.mlflow_store.store import RegistryStore
 from gitops_registry.mlflow_store.uris import files_at, files_uri, registry_address
 from gitops_registry.reference import Reference
@@ -217,6 +218,10 @@ def test_a_registry_can_ask_for_proposals_and_then_nothing_is_claimed_to_be_done
         store.create_model_version("fraud", source)
     with pytest.raises(MlflowException, match="is open already"):
         store.create_model_version("fraud", source)
+    with pytest.raises(MlflowException, match="tag/fraud/1"):
+        store.set_model_version_tag("fraud", 1, ModelVersionTag("a", "b"))
+    store.delete_model_version_tag("fraud", 1, "c")  # what changes nothing is done, whatever waits
+    store.delete_registered_model_tag("fraud", "c")
     free.registry.merge("promote/fraud/1/staging")
     free.registry.merge("register/fraud/2")
     assert store.get_model_version("fraud", 1).current_stage == "Staging"
@@ -228,6 +233,25 @@ def test_where_changes_come_as_proposals_only_new_versions_are_committed(free: W
     with pytest.raises(MlflowException, match="waits on the branch alias/fraud/champion"):
         store.set_registered_model_alias("fraud", "champion", 1)
     assert subjects(free)[0] == "register fraud 1"
+
+
+def test_what_the_registry_says_by_now_counts_and_not_what_it_said_at_the_last_look(
+    free: World, source: str, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.git"
+    free.git("clone", "--quiet", "--bare", str(free.root), str(bare))
+    store = RegistryStore(store_uri=f"gitops+file://{bare}", tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    store.create_registered_model("fraud")
+    free.git("pull", "--quiet", str(bare), "main")
+    freed(free, mlflow="propose")
+    free.git("push", "--quiet", str(bare), "main")
+    with pytest.raises(
+        MlflowException, match="takes changes of MLflow as proposals, and it waits on the branch"
+    ) as error:
+        store.update_registered_model("fraud", "Scores payments.")
+    assert code(error) == "PERMISSION_DENIED"
+    assert git(bare, "log", "-1", "--format=%s", "main").strip() == "free"
+    assert "describe/fraud/model" in git(bare, "branch", "--list")
 
 
 # ── names
@@ -253,6 +277,32 @@ def test_names_outside_our_grammar_come_back_as_they_were_given(free: World, sou
     assert {"my_x20_model", "m_x__x30E2__x30C7__x30EB_"} <= set(free.registry.snapshot.models())
     assert len({model.name for model in store.search_registered_models()}) == 7
     assert not free.registry.check().refusals(frozenset())
+
+
+def test_long_names_that_differ_only_in_case_are_two_models(free: World, source: str) -> None:
+    store = store_of(free)
+    for name in ("x" * 120, "X" * 120, "X" * 119 + "x"):
+        assert store.create_registered_model(name).name == name
+        assert store.create_model_version(name, source).name == name
+    assert len({model.name for model in store.search_registered_models()}) == 3
+
+
+def test_what_is_in_a_list_can_be_asked_for_whatever_somebody_called_it_here(free: World) -> None:
+    names = ("a_x110000_b", "a_xD800_b", "m_x_my_x20_model", "my_x20_model", "a_x2F_b", "q_x_q", "m_x_plain")
+    for name in names:
+        free.model(name, aliases={"is_x110000_": 1}).version().commit()
+    store = store_of(free)
+    shown = [model.name for model in store.search_registered_models()]
+    assert sorted(shown) == sorted(("my model", *names[:3], *names[4:])), (
+        "those that are spelled as we spell, and no other"
+    )
+    for name in shown:
+        assert store.get_registered_model(name).aliases == {"is_x110000_": 1}
+        assert store.get_model_version(name, 1).name == name
+        with pytest.raises(MlflowException) as error:
+            store.create_registered_model(name)
+        assert code(error) in {"RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE"}
+    assert {mv.name for mv in store.search_model_versions()} == set(shown)
 
 
 def test_an_alias_too_long_to_be_spelled_is_refused(free: World, source: str) -> None:
@@ -312,16 +362,40 @@ def test_a_stage_of_ours_is_shown_by_its_name_and_one_of_theirs_that_is_missing_
 def test_a_source_that_cannot_be_read_is_refused_for_bytes_are_kept_here(free: World) -> None:
     store = store_of(free)
     store.create_registered_model("fraud")
-    for source in ("/nowhere/model", "s3://no-such-bucket-here", "gone:/x"):
+    for source in ("/nowhere/model", "s3://no-such-bucket-here", "gone:/x", "", "file://elsewhere/x", "file:", "~"):
         with pytest.raises(MlflowException, match="cannot be read") as error:
             store.create_model_version("fraud", source)
         assert code(error) == "RESOURCE_DOES_NOT_EXIST"
     assert subjects(free)[0] == "register fraud"
 
 
-def test_an_empty_description_is_none(free: World) -> None:
+def test_an_empty_description_is_none(free: World, source: str) -> None:
     store = store_of(free)
     assert store.create_registered_model("fraud", description="").description is None
+    made = store.create_model_version("fraud", source, "", None, "", "")
+    assert (made.description, made.run_id, made.run_link) == (None, None, None)
+
+
+def test_ilike_knows_the_case_of_all_letters(free: World) -> None:
+    store = store_of(free)
+    store.create_registered_model("été")
+    assert [model.name for model in store.search_registered_models("name ILIKE 'ÉT%'")] == ["été"]
+    assert list(store.search_registered_models("name LIKE 'ÉT%'")) == []
+    assert list(store.search_model_versions(f"version_number > {10**30}")) == []
+
+
+def test_what_no_manifest_holds_is_refused_and_nothing_is_written(free: World, source: str) -> None:
+    store = filled(free, source, versions=1)
+    before = free.git("rev-parse", "main")
+    for words in ("x" * 100_001, "lone \ud800"):
+        for call in (lambda: store.create_registered_model("other", description=words), lambda: store.update_registered_model("fraud", words), lambda: store.create_model_version("fraud", source, description=words), lambda: store.update_model_version("fraud", 1, words)):  # fmt: skip # noqa: B023
+            with pytest.raises(MlflowException) as error:
+                call()
+            assert code(error) == "INVALID_PARAMETER_VALUE"
+            assert len(str(error.value)) < 300
+    with pytest.raises(MlflowException, match="1 MiB"):
+        store.create_registered_model("other", [RegisteredModelTag(f"k{n}", "v" * 4_000) for n in range(300)])
+    assert free.git("rev-parse", "main") == before
 
 
 def test_the_user_is_whoever_registered_it(free: World, source: str) -> None:
@@ -442,9 +516,46 @@ def test_no_registry_at_an_address_is_said_at_once(tmp_path: Path) -> None:
 def test_the_uri_of_files_is_read_back() -> None:
     uri = files_uri(Reference("my_x20_model", 3), "gitops:///srv/a b?c&d")
     assert files_at(uri) == ((Reference("my_x20_model", 3), "gitops:///srv/a b?c&d"), "")
-    for wrong in ("gitops+models:///fraud/x?registry=y", "gitops+models:///fraud/1", "file:///fraud/1"):
+    for wrong in (
+        "gitops+models:///fraud/x?registry=y", "gitops+models:///fraud/1", "file:///fraud/1", "gitops+models:///fraud/٣?registry=y",
+        "gitops+models://host/fraud/1?registry=y", "gitops+models:///fraud/1?registry=y&registry=z",
+    ):  # fmt: skip
         with pytest.raises(RegistryError):
             files_at(wrong)
+
+
+@pytest.mark.parametrize(
+    "below", ["//{}", "/%2F{}", "/../../../../../../../../{}", "/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/{}", "/./MLmodel"]
+)  # fmt: skip
+def test_an_address_of_files_never_leads_out_of_the_version(
+    free: World, source: str, tmp_path: Path, below: str
+) -> None:
+    store = filled(free, source, versions=1)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "key").write_text("a secret")
+    path = below.format(str(tmp_path / "secrets").lstrip("/"))
+    uri = f"gitops+models:///fraud/1{path}?registry=gitops://{free.root}"
+    with pytest.raises(MlflowException, match="names no version's files"):
+        VersionFiles(uri).list_artifacts()
+    with pytest.raises(MlflowException, match="names no version's files"):
+        store.create_model_version("fraud", uri)
+    assert subjects(free)[0] == "register fraud 1"
+
+
+def test_a_file_of_a_version_can_be_named_by_its_address(free: World, source: str, tmp_path: Path) -> None:
+    uri = filled(free, source, versions=1).get_model_version_download_uri("fraud", 1)
+    files = VersionFiles(uri.replace("/fraud/1?", "/fraud/1/weights.txt?"))
+    assert Path(files.download_artifacts("", str(tmp_path))).read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "uri", ["gitops+http://user:hidden@host/x", "gitops://user:hidden@host/x", "gitops+https://u:hid/hidden@host/x", "mysql://u:hidden@host/x", "gitops://u:hidden@/x"]
+)  # fmt: skip
+def test_no_password_of_an_address_is_said_in_an_error(uri: str) -> None:
+    for call in (lambda: RegistryStore(store_uri=uri), lambda: VersionFiles(f"gitops+models:///x/1?registry={uri}").list_artifacts(), lambda: VersionFiles(uri)):  # fmt: skip
+        with pytest.raises(MlflowException) as error:
+            call()
+        assert "hid" not in str(error.value)
 
 
 def test_mlflows_four_stages_are_ours() -> None:
@@ -525,6 +636,18 @@ def test_a_server_hands_out_files_of_no_other_registry_than_its_own(free: World,
     with pytest.raises(MlflowException, match="no other registry") as error:
         VersionFiles(uri)
     assert code(error) == "PERMISSION_DENIED"
+
+
+def test_a_server_reads_proxied_artifacts_where_it_keeps_them_and_nowhere_else(tmp_path: Path) -> None:
+    model_folder(tmp_path / "kept" / "1" / "run" / "model")
+    (tmp_path / "secret").write_text("x")
+    runs = Runs(None, {"_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(tmp_path / "kept")})
+    for source in ("mlflow-artifacts:/1/run/model", "mlflow-artifacts://host:5000/1/run/model"):
+        with runs.files(source, None) as folder:
+            assert (folder / "weights.txt").read_text() == "1"
+    for source in ("mlflow-artifacts:/../secret", "mlflow-artifacts:/1/%2e%2e/%2e%2e/secret", "mlflow-artifacts:/%252e%252e/secret"):  # fmt: skip
+        with pytest.raises(MlflowException, match="Invalid path"), runs.files(source, None):
+            pass
 
 
 # ── who may

@@ -76,7 +76,7 @@ class VersionFiles(ArtifactRepository):  # type: ignore[misc]
         source = self._at(root, artifact_path)
         if not source.exists():
             refuse(f"No such artifact: {artifact_path}", codes.RESOURCE_DOES_NOT_EXIST)
-        there = target / source.relative_to(root)
+        there = target / (source.relative_to(root) if source != root or root.is_dir() else root.name)
         if source.is_dir():
             shutil.copytree(source, there, dirs_exist_ok=True)
         else:
@@ -114,7 +114,7 @@ def _refuse_strangers(registry: str, environ: Mapping[str, str]) -> None:
     """Raise MlflowException in a server's process for another registry than its own: addresses there come from whoever asks it."""
     own = environ.get(_SERVERS_REGISTRY, "")
     if environ.get(_SERVER) and registry != (settled(own) if own.startswith("gitops") else own):
-        refuse(f"A server reads no other registry than its own, and not {registry}", codes.PERMISSION_DENIED)
+        refuse("A server reads no other registry than its own", codes.PERMISSION_DENIED)
 
 
 def _write(folder: Path, reference: Reference, address: str) -> None:

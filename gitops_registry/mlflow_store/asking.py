@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.entities.model_registry.model_version_stages import ALL_STAGES, get_canonical_stage
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY as IS_PROMPT
+from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry import (
     SEARCH_MODEL_VERSION_MAX_RESULTS_DEFAULT,
     SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT,
@@ -22,7 +24,7 @@ from gitops_registry.mlflow_store.entities import Told, registered_model, told_f
 from gitops_registry.mlflow_store.naming import found_alias, found_model, found_stage, shown_model, shown_stage
 from gitops_registry.mlflow_store.refusing import ABSENT, in_mlflows_words, refuse
 from gitops_registry.mlflow_store.uris import files_uri
-from gitops_registry.searching import FoundVersion
+from gitops_registry.searching import FoundModel, FoundVersion
 
 
 class Asking:
@@ -50,10 +52,11 @@ class Asking:
         with self._desk.looking() as view:
             model = view.model(name)
             newest = view.newest(model)
-            wanted = {stage_named(view.law, stage) for stage in stages or ()}
-            if not stages:
+            if stages is None or len(stages) == 0:
                 wanted = {*ALL_STAGES, *(told.stage for told in newest)}
-            return [told.entity(self._uri, _aliases(model, told)) for told in newest if told.stage in wanted]
+            else:
+                wanted = {stage_named(view.law, stage) for stage in stages}
+            return [self._named(model, told) for told in newest if told.stage in wanted]
 
     @in_mlflows_words
     def get_model_version(self, name: str, version: Any) -> ModelVersion:
@@ -61,8 +64,7 @@ class Asking:
         validation._validate_model_name(name)
         number = validation._validate_model_version(version)
         with self._desk.looking() as view:
-            model, told = view.version(name, number)
-            return told.entity(self._uri, _aliases(model, told))
+            return self._named(*view.version(name, number))
 
     @in_mlflows_words
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
@@ -77,8 +79,12 @@ class Asking:
             else:
                 found = found_alias(model, alias)
                 number = model.aliases[found] if found else refuse(f"Registered model alias {alias} not found.")
-            told = view.told(model, number)
-            return told.entity(self._uri, _aliases(model, told))
+            return self._named(model, view.told(model, number))
+
+    def _named(self, model: Model, told: Told) -> ModelVersion:
+        """Return a version with its aliases."""
+        aliases = [their_name(alias) for alias, number in model.aliases.items() if number == told.reference.number]
+        return told.entity(self._uri, aliases)
 
     @in_mlflows_words
     def get_model_version_download_uri(self, name: str, version: Any) -> str:
@@ -94,85 +100,97 @@ class Asking:
     def search_registered_models(
         self,
         filter_string: str | None = None,
-        max_results: int | None = None,
+        max_results: int = SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT,
         order_by: list[str] | None = None,
         page_token: str | None = None,
     ) -> Any:
         """Return a page of the models that a filter finds, in order of name unless asked for another."""
-        most = SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT if max_results is None else max_results
-        finding.check_model_count(most)
-        clauses = finding.model_clauses(filter_string)
-        order = finding.model_order(order_by)
-        offset = finding.offset_of(page_token)
-        wants_prompts = finding.asks_for_prompts(clauses)
+        query = finding.model_query(filter_string, max_results, order_by, page_token)
         with self._desk.looking() as view:
-            found = {shown_model(one.name, one.state["title"]): one for one in view.registry.search_models()}
+
+            def value(one: FoundModel, key: str) -> Any:
+                return (
+                    shown_model(one.name, one.state["title"])
+                    if key == "name"
+                    else view.moments.of_model(one.name).order
+                )
+
             kept = [
-                name
-                for name, one in found.items()
-                if finding.holds(clauses, ({"name": name}, one.state["tags"]))
-                and (wants_prompts or one.state["tags"].get(IS_PROMPT) != "true")
+                one
+                for one in view.registry.search_models()
+                if finding.holds(query.clauses, partial(value, one), one.state["tags"])
+                and (query.is_of_prompts or one.state["tags"].get(IS_PROMPT) != "true")
             ]
-            moments = {name: view.moments.of_model(found[name].name) for name in kept}
-            values = {name: {"name": name, "last_updated_timestamp": moments[name].order} for name in kept}
-            names, token = finding.page(finding.in_order(kept, order, lambda n, key: values[n][key]), most, offset)
-            return finding.paged(
-                [self._model(view, view.snapshot.known_model(found[name].name)) for name in names], token
-            )
+            rows, token = query.page(kept, value)
+            return PagedList([self._model(view, view.snapshot.known_model(one.name)) for one in rows], token)
 
     @in_mlflows_words
     def search_model_versions(
         self,
         filter_string: str | None = None,
-        max_results: int | None = None,
+        max_results: int = SEARCH_MODEL_VERSION_MAX_RESULTS_DEFAULT,
         order_by: list[str] | None = None,
         page_token: str | None = None,
     ) -> Any:
         """Return a page of the versions that a filter finds, those that changed last first unless asked otherwise."""
-        most = SEARCH_MODEL_VERSION_MAX_RESULTS_DEFAULT if max_results is None else max_results
-        finding.check_version_count(most)
-        clauses = finding.version_clauses(filter_string)
-        order = finding.version_order(order_by)
-        offset = finding.offset_of(page_token)
+        query = finding.version_query(filter_string, max_results, order_by, page_token)
         with self._desk.looking() as view:
-            told = self._searched(view, clauses)
-            rows, token = finding.page(finding.in_order(told, order, _value), most, offset)
-            return finding.paged([one.entity(self._uri) for one in rows], token)
+            rows, token = query.page(self._searched(view, query), Row.value)
+            return PagedList([row.told.entity(self._uri) for row in rows], token)
 
-    def _searched(self, view: View, clauses: Sequence[finding.Clause]) -> list[Told]:
-        name = finding.named_exactly(clauses)
+    def _searched(self, view: View, query: finding.Query) -> list[Row]:
+        name = finding.named_exactly(query.clauses)
         ours = found_model(view.snapshot, name) if name is not None else ""
         if ours is None:
             return []
-        told = [_told(view, one) for one in view.registry.search(f"name = '{ours}'" if ours else "")]
-        kept = [one for one in told if finding.holds(clauses, (_attributes(one, self._uri), one.tags))]
-        if finding.asks_for_prompts(clauses):
-            return kept
-        prompts = {one.theirs for one in told if one.tags.get(IS_PROMPT) == "true"}
-        return [one for one in kept if one.theirs not in prompts]
+        rows = rows_of(view, view.registry.search(f"name = '{ours}'" if ours else ""), self._uri)
+        prompts = (
+            {row.theirs for row in rows if row.tags.get(IS_PROMPT) == "true"} if not query.is_of_prompts else set()
+        )
+        return [row for row in rows if row.theirs not in prompts and finding.holds(query.clauses, row.value, row.tags)]
 
 
-def _told(view: View, one: FoundVersion) -> Told:
-    model = view.snapshot.known_model(one.reference.name)
-    moment = view.moments.of_version(*one.reference)
-    return told_found(one, shown_model(model.name, model.title), first=view.law.first_stage, moment=moment)
+class Row:
+    """A version that a search found, as filters and orders look at it. Its facts are read where somebody asks for them."""
+
+    def __init__(self, found: FoundVersion, theirs: str, moment: tuple[int, int], *, first: str, registry: str) -> None:
+        self.theirs = theirs
+        self.tags = found.own_tags
+        self._found, self._moment, self._first, self._registry = found, moment, first, registry
+
+    @cached_property
+    def told(self) -> Told:
+        """The whole of it."""
+        return told_found(self._found, self.theirs, first=self._first, moment=self._moment)
+
+    def value(self, key: str) -> Any:
+        """Return what it has for a name in MLflow's grammar."""
+        if key == "name":
+            return self.theirs
+        if key == "version_number":
+            return self._found.reference.number
+        if key == "last_updated_timestamp":
+            return self._moment[1]
+        if key == "creation_timestamp":
+            return self.told.created
+        return self.told.run if key == "run_id" else self.told.source(self._registry)
 
 
-def _attributes(one: Told, registry: str) -> dict[str, Any]:
-    source = one.lineage.source or files_uri(one.reference, registry)
-    return {"name": one.theirs, "version_number": one.reference.number, "run_id": one.run, "source_path": source}
-
-
-def _value(one: Told, key: str) -> Any:
-    if key == "name":
-        return one.theirs
-    if key == "version_number":
-        return one.reference.number
-    return one.created if key == "creation_timestamp" else one.order
-
-
-def _aliases(model: Model, told: Told) -> list[str]:
-    return [their_name(alias) for alias, number in model.aliases.items() if number == told.reference.number]
+def rows_of(view: View, found: Sequence[FoundVersion], registry: str) -> list[Row]:
+    """Return what a search found as rows, in its order."""
+    shown = {
+        name: shown_model(name, view.snapshot.known_model(name).title) for name in {one.reference.name for one in found}
+    }
+    return [
+        Row(
+            one,
+            shown[one.reference.name],
+            view.moments.of_version(*one.reference),
+            first=view.law.first_stage,
+            registry=registry,
+        )
+        for one in found
+    ]
 
 
 def stage_named(law: Constitution, stage: str) -> str:

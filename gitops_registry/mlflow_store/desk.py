@@ -10,11 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from gitops_registry import deciding, moving
 from gitops_registry.deciding import Intent, Outcome
+from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.mlflow_store.entities import Told, newest_of_stages, told_version
 from gitops_registry.mlflow_store.moments import Moments
@@ -23,7 +24,7 @@ from gitops_registry.mlflow_store.refusing import insist, no_model, no_version
 from gitops_registry.mlflow_store.uris import registry_address
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Snapshot
+from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 _FRESH_FOR = 2.0
@@ -129,12 +130,27 @@ class Desk:
     def decide(self, intent: Intent, *, registers: bool = False) -> Outcome:
         """Make a change, as a commit or as a proposal, as the registry says. Raises MlflowException where it is not done.
 
-        Where changes come as proposals only, a new model or version (`registers`) is committed all the same.
+        Where changes come as proposals only, a new model or version (`registers`) is committed all the same. What counts is
+        what the registry says on the tip that the commit follows, not what it said when it was looked at.
         """
+
+        def edit(before: Snapshot) -> Edits:
+            if not _commits(before.constitution, registers=registers):
+                raise _ProposalsOnly("this registry takes changes of MLflow as proposals", hint="try again")
+            return intent.edit(before)
+
         with self._alone() as registry:
             place = registry.place
-            law = place.snapshot(place.tip()).constitution
-            if law.mlflow == "commit" and (law.direct or registers):
-                return insist(deciding.decide(place, intent))
+            if _commits(place.snapshot(place.tip()).constitution, registers=registers):
+                with suppress(_ProposalsOnly):
+                    return insist(deciding.decide(place, replace(intent, edit=edit)))
             forge = registry.forge(os.environ) if registry.is_on_forge else None
             return insist(moving.change(place, intent, direct=False, dry_run=False, forge=forge))
+
+
+class _ProposalsOnly(RegistryError):
+    """The registry says so by now."""
+
+
+def _commits(law: Constitution, *, registers: bool) -> bool:
+    return law.mlflow == "commit" and (law.direct or registers)

@@ -11,7 +11,6 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from mlflow.entities.model_registry.registered_model_alias import RegisteredModelAlias
-from pydantic_core import from_json
 
 from gitops_registry.foreign import their_name
 from gitops_registry.manifest.facts import Lineage, Version
@@ -49,12 +48,16 @@ class Told:
         told = self.lineage.run or ""
         return told.removeprefix(RUN) if told.startswith(RUN) else None
 
+    def source(self, registry: str) -> str:
+        """Where its files came from; of one that was registered without MLflow, where they are."""
+        return self.lineage.source or files_uri(self.reference, registry)
+
     def entity(self, registry: str, aliases: Sequence[str] = ()) -> ModelVersion:
         """Return it as MLflow's object; MLflow names its aliases only where one version is asked for."""
         return ModelVersion(
             name=self.theirs, version=self.reference.number, creation_timestamp=self.created,
             last_updated_timestamp=self.updated, description=self.description or None, user_id=self.author or None,
-            current_stage=self.stage, source=self.lineage.source or files_uri(self.reference, registry), run_id=self.run,
+            current_stage=self.stage, source=self.source(registry), run_id=self.run,
             tags=[ModelVersionTag(key, value) for key, value in self.tags.items()], run_link=self.lineage.link or None,
             aliases=list(aliases),
         )  # fmt: skip
@@ -75,13 +78,12 @@ def told_version(
 def told_found(found: FoundVersion, theirs: str, *, first: str, moment: tuple[int, int]) -> Told:
     """Return a version that a search found."""
     facts: Mapping[str, Any] = found.facts
-    card: Mapping[str, Any] = from_json(found.card_body) if found.card_body else {}
     lineage = facts.get("lineage") or {}
     created = int(found.created.timestamp() * 1000)
     return Told(
         found.reference, theirs, shown_stage(found.stage, first), created, str(facts["author"]["name"]),
         Lineage(run=lineage.get("run"), source=lineage.get("source") or "", link=lineage.get("link") or ""),
-        str(card.get("description", "")), card.get("tags", {}), max(created, moment[0]), moment[1],
+        found.description, found.own_tags, max(created, moment[0]), moment[1],
     )  # fmt: skip
 
 

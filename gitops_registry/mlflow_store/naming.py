@@ -18,15 +18,25 @@ _LONGEST_ALIAS = 128
 
 
 def shown_model(name: str, title: str) -> str:
-    """Return what MLflow calls a model that is called `name` here. Of one too long to be spelled, its title says it."""
-    theirs = their_name(name)
-    return title if our_name(theirs) != name and title and our_name(title) == name else theirs
+    """Return what MLflow calls a model that is called `name` here. Of one too long to be spelled, its title says it.
+
+    A name that we would not have spelled so, or whose reading MLflow takes for no name, is shown as it is: whatever is in a
+    list can be asked for.
+    """
+    for theirs in (their_name(name), title):
+        if theirs.strip() and not {"/", ":"}.intersection(theirs) and _spells(name, theirs):
+            return theirs
+    return name
+
+
+def _spells(name: str, theirs: str) -> bool:
+    return our_name(theirs) == name or our_name(theirs, twin=True) == name
 
 
 def found_model(snapshot: Snapshot, theirs: str) -> str | None:
     """Return what a model of MLflow's is called here; None where there is none, or not any more."""
-    for name in dict.fromkeys((our_name(theirs), our_name(theirs, twin=True))):
-        model = snapshot.model(name)
+    for name in dict.fromkeys((our_name(theirs), our_name(theirs, twin=True), theirs)):
+        model = snapshot.model(name) if not name_problem(name) else None
         if model is not None and not model.is_gone and shown_model(name, model.title) == theirs:
             return name
     return None

@@ -46,13 +46,21 @@ def no_version(name: str, version: Any) -> NoReturn:
 
 @contextmanager
 def told_to_mlflow() -> Iterator[None]:
-    """Raise what is wrong here as MLflow's exception, in one line with the hint."""
+    """Raise what is wrong here as MLflow's exception, in one line with the hint.
+
+    What nobody foresaw (a name that is a number, a disk that is full) is INTERNAL_ERROR, as MLflow's own store says it.
+    """
     try:
         yield
+    except MlflowException:
+        raise
     except RegistryError as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         hint = f" ({error.hint})" if error.hint else ""
         raise MlflowException(f"{error.message}{hint}", error_code=code) from error
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        raise MlflowException(f"{type(error).__name__}: {told}", error_code=codes.INTERNAL_ERROR) from error
 
 
 @contextmanager

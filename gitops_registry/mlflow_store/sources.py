@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY, PROMPT_TEXT_TAG_KEY
-from mlflow.utils.uri import is_local_uri
+from mlflow.utils.uri import is_local_uri, validate_path_is_safe
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.foreign import ForeignRun
@@ -57,12 +58,12 @@ class Runs:
     @contextmanager
     def files(self, source: str, local: str | None) -> Iterator[Path]:
         """Yield the folder, or the file, that a source means; it is not to be changed. Raises NotFound."""
-        here = local or (_local_path(source) if is_local_uri(source) else None)
+        here = local or _local_path(source)
         if here is not None:
             path = Path(here).absolute()
-            if not path.exists():
+            if not here or not path.exists():  # nothing would be the folder that this process is in
                 raise NotFound(
-                    f"the files of the version cannot be read: there is nothing at {source}",
+                    f"the files of the version cannot be read: there is nothing at {source or 'an empty source'}",
                     hint="a registry here keeps the files themselves: give a source that can be read",
                 )
             yield path
@@ -75,7 +76,8 @@ class Runs:
 
         where = source
         if self._destination and source.startswith(_PROXIED):
-            where = f"{self._destination.rstrip('/')}/{source.removeprefix(_PROXIED).lstrip('/')}"
+            path = validate_path_is_safe(urlsplit(source).path.lstrip("/"))
+            where = f"{self._destination.rstrip('/')}/{path}"
         try:
             return Path(
                 mlflow.artifacts.download_artifacts(artifact_uri=where, dst_path=str(scratch), tracking_uri=self.uri)
@@ -90,13 +92,17 @@ class Runs:
             ) from error
 
 
-def _local_path(source: str) -> str:
+def _local_path(source: str) -> str | None:
+    """Return the path on this machine that a source means; None where it is elsewhere. Raises NotFound."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     try:
-        return str(local_file_uri_to_path(source))
+        return str(local_file_uri_to_path(source)) if is_local_uri(source) else None
     except MlflowException as error:
-        raise NotFound(f"{source!r} is no path: {error}") from error
+        raise NotFound(
+            f"the files of the version cannot be read: {source!r} is no path of this machine",
+            hint="a registry here keeps the files themselves: give a source that can be read",
+        ) from error
 
 
 def is_prompt(tags: Mapping[str, str]) -> bool:

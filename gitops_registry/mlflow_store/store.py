@@ -78,7 +78,8 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
         self, name: str, description: str | None, deployment_job_id: Any = None
     ) -> RegisteredModel:
         """Give a model another description."""
-        self._describe(name, "", words={"description": description or ""})
+        validation._validate_model_name(name)
+        self._describe(name, None, words={"description": description or ""})
         return self.get_registered_model(name)
 
     @in_mlflows_words
@@ -108,14 +109,14 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
         """Give a model a tag, whatever value it had."""
         validation._validate_model_name(name)
         validation._validate_registered_model_tag(tag.key, tag.value)
-        self._describe(name, "", tags={tag.key: _text(tag.value)})
+        self._describe(name, None, tags={tag.key: _text(tag.value)})
 
     @in_mlflows_words
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Take a tag of a model away, if it has it."""
         validation._validate_model_name(name)
         validation._validate_tag_name(key)
-        self._describe(name, "", tags={key: None})
+        self._describe(name, None, tags={key: None})
 
     # ── versions
 
@@ -156,8 +157,9 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
     def update_model_version(self, name: str, version: Any, description: str | None = None) -> ModelVersion:
         """Give a version another description."""
         validation._validate_model_name(name)
-        self._describe(name, version, words={"description": description or ""})
-        return self.get_model_version(name, version)
+        number = validation._validate_model_version(version)
+        self._describe(name, number, words={"description": description or ""})
+        return self.get_model_version(name, number)
 
     @in_mlflows_words
     def transition_model_version_stage(
@@ -193,27 +195,29 @@ class RegistryStore(Asking, AbstractStore):  # type: ignore[misc]
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Give a version a tag, whatever value it had."""
         validation._validate_model_name(name)
-        validation._validate_model_version(version)
+        number = validation._validate_model_version(version)
         validation._validate_model_version_tag(tag.key, tag.value)
-        self._describe(name, version, tags={tag.key: tag.value})
+        self._describe(name, number, tags={tag.key: tag.value})
 
     @in_mlflows_words
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Take a tag of a version away, if it has it."""
         validation._validate_model_name(name)
-        validation._validate_model_version(version)
+        number = validation._validate_model_version(version)
         validation._validate_tag_name(key)
-        self._describe(name, version, tags={key: None})
+        self._describe(name, number, tags={key: None})
 
-    def _describe(self, name: str, version: Any, *, words: dict[str, Any] | None = None, tags: Any = None) -> None:
-        """Give a model (with an empty version) or a version other words or tags, where they are others."""
-        validation._validate_model_name(name)
-        number = validation._validate_model_version(version) if version != "" else 0
+    def _describe(
+        self, name: str, number: int | None, *, words: dict[str, Any] | None = None, tags: Any = None
+    ) -> None:
+        """Give a model, or with a number one version of it, other words or tags, where they are others."""
         with self._desk.looking() as view, self._desk.place() as place:
-            reference = view.version(name, number)[1].reference if version != "" else None
-            ours = reference.name if reference else view.model(name).name
-            wanted = reference.number if reference else ""
-            self._desk.decide(labelling.description(place, ours, wanted, tags=tags or {}, words=words or {}))
+            held = view.model(name) if number is None else view.version(name, number)[1]
+            tags = {key: value for key, value in (tags or {}).items() if held.tags.get(key) != value}
+            words = {key: text for key, text in (words or {}).items() if getattr(held, key) != text}
+            if tags or words:
+                ours = view.model(name).name
+                self._desk.decide(labelling.description(place, ours, number or "", tags=tags, words=words))
 
     # ── aliases
 

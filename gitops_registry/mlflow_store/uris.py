@@ -5,6 +5,7 @@ A version's files are at `gitops+models:///NAME/3?registry=ADDRESS`, which MLflo
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs as queries
@@ -24,7 +25,7 @@ def registry_address(uri: str) -> str:
     scheme, sign, rest = uri.partition(":")
     if not sign or scheme.lower() not in SCHEMES or not rest.strip("/"):
         raise RegistryError(
-            f"{uri!r} names no registry", hint="write gitops:///path/to/repo or gitops+https://host/repo.git"
+            f"{_told(uri)!r} names no registry", hint="write gitops:///path/to/repo or gitops+https://host/repo.git"
         )
     kind = scheme.lower().partition("+")[2]
     if kind and kind != "file":
@@ -33,10 +34,9 @@ def registry_address(uri: str) -> str:
         return unquote(rest)  # gitops:path and gitops:/path
     host, slash, path = rest[2:].partition("/")
     if host not in ("", "localhost"):
-        hint = (
-            f"a path begins with a third slash: {scheme}:///{host}/{path}; another machine: gitops+ssh://{host}/{path}"
-        )
-        raise RegistryError(f"{uri!r} names a host, and this scheme is of paths", hint=hint)
+        there = _told(f"{host}/{path}")
+        hint = f"a path begins with a third slash: {scheme}:///{there}; another machine: gitops+ssh://{there}"
+        raise RegistryError(f"{_told(uri)!r} names a host, and this scheme is of paths", hint=hint)
     local = unquote(slash + path)
     return f"file://{local}" if kind else local
 
@@ -62,11 +62,22 @@ def files_uri(reference: Reference, registry: str) -> str:
 
 
 def files_at(uri: str) -> tuple[Files, str]:
-    """Return the version that a URI is of, and the path below it that is meant; empty for all of it. Raises RegistryError."""
+    """Return the version that a URI is of, and the path below it that is meant; empty for all of it.
+
+    Raises RegistryError, also for a path that would lead out of the version: it may come from whoever asks a server.
+    """
     parts = urlsplit(uri)
     name, _, rest = parts.path.strip("/").partition("/")
     number, _, below = rest.partition("/")
-    registry = queries(parts.query).get("registry", [""])[0]
-    if parts.scheme != ARTIFACTS or not number.isascii() or not number.isdigit() or len(number) > 9 or not registry:
-        raise RegistryError(f"{uri!r} names no version's files", hint="load models by name: models:/name/3")
-    return Files(Reference(unquote(name), int(number)), registry), unquote(below)
+    below = unquote(below)
+    registries = queries(parts.query).get("registry", [])
+    is_version = parts.scheme == ARTIFACTS and not parts.netloc and re.fullmatch("[0-9]{1,9}", number)
+    is_inside = not below or not {"", ".", ".."}.intersection(below.split("/"))
+    if not is_version or not is_inside or len(registries) != 1:
+        raise RegistryError(f"{_told(uri)!r} names no version's files", hint="load models by name: models:/name/3")
+    return Files(Reference(unquote(name), int(number)), registries[0]), below
+
+
+def _told(uri: str) -> str:
+    """Return an address as it may end up in a log: what stands before a host or behind a question mark may be a password."""
+    return re.sub(r"^([\w+]*:/*)?.*@", r"\1…@", uri.partition("?")[0].partition("#")[0], flags=re.DOTALL)
