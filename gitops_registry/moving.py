@@ -5,6 +5,8 @@ Every verb reads its version and stage on the tip it is made on, never on what i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gitops_registry import deciding, edits, paths, proposals, requesting
@@ -12,32 +14,59 @@ from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import Conflict, RegistryError
 from gitops_registry.forge.interface import Forge
 from gitops_registry.history import Return, before_present
-from gitops_registry.manifest.kinds import Card
+from gitops_registry.manifest.kinds import Card, Constitution
 from gitops_registry.manifest.reading import parse
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.workplace import Workplace
 
 
-def change(
-    place: Workplace, intent: Intent, *, direct: bool, dry_run: bool, draft: bool = False, forge: Forge | None = None
-) -> Outcome:
-    """Propose what is wanted (as a pull request on a `forge`, where one is given), or commit it at once with `direct`.
+class ProposalsOnly(RegistryError):
+    """The registry takes such a change as a proposal only."""
 
-    Raises RegistryError for a direct change where the registry takes proposals only.
+
+def at_once(intent: Intent, allows: Callable[[Constitution], bool] = lambda law: law.direct) -> Intent:
+    """Return the same wish for a decision: on a tip whose registry.yaml does not allow it, its edit raises ProposalsOnly.
+
+    So the tip that the commit follows is asked, and not one that somebody looked at before.
+    """
+
+    def edit(before: Snapshot) -> Edits:
+        if not allows(before.constitution):
+            raise ProposalsOnly(
+                "this registry takes changes as proposals only (direct: false in registry.yaml)",
+                hint="leave out --direct",
+            )
+        return intent.edit(before)
+
+    return replace(intent, edit=edit)
+
+
+def change(
+    place: Workplace,
+    intent: Intent,
+    *,
+    direct: bool | None,
+    dry_run: bool,
+    draft: bool = False,
+    forge: Forge | None = None,
+) -> Outcome:
+    """Propose what is wanted (as a pull request on a `forge`, where one is given), or commit it at once with `direct`; with None
+    as the registry says, and as a pull request where a forge is given.
+
+    Raises ProposalsOnly for a direct change where the registry takes proposals only.
     """
     if forge is not None:
         if direct:
             raise RegistryError("--direct and a pull request are two ways", hint="leave out one of them")
         return requesting.request(place, intent, forge, dry_run=dry_run, draft=draft)
-    if not direct:
-        return deciding.propose(place, intent, dry_run=dry_run, draft=draft)
-    if not place.snapshot(place.tip()).constitution.direct:
-        raise RegistryError(
-            "this registry takes changes as proposals only (direct: false in registry.yaml)",
-            hint="leave out --direct",
-        )
-    return deciding.decide(place, intent, dry_run=dry_run)
+    if direct or (direct is None and place.snapshot(place.tip()).constitution.direct):
+        try:
+            return deciding.decide(place, at_once(intent), dry_run=dry_run)
+        except ProposalsOnly:
+            if direct:
+                raise
+    return deciding.propose(place, intent, dry_run=dry_run, draft=draft)
 
 
 def promotion(name: str, version: int | str, to: str, *, reason: str = "") -> Intent:

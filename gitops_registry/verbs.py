@@ -297,6 +297,4 @@ class Verbs:
     def _change(self, intent: Intent, *, direct: bool | None, dry_run: bool, forge: Forge | None = None) -> Outcome:
         from gitops_registry import moving
 
-        is_direct = self._place.snapshot(self._place.tip()).constitution.direct if forge is None else False
-        at_once = is_direct if direct is None else direct
-        return moving.change(self._place, intent, direct=at_once, dry_run=dry_run, forge=forge)
+        return moving.change(self._place, intent, direct=direct, dry_run=dry_run, forge=forge)

@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gitops_registry import deciding, moving
 from gitops_registry.deciding import Intent, Outcome
-from gitops_registry.errors import RegistryError
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.mlflow_store.entities import Told, newest_of_stages, told_version
 from gitops_registry.mlflow_store.moments import Moments
@@ -24,7 +23,7 @@ from gitops_registry.mlflow_store.refusing import insist, no_model, no_version
 from gitops_registry.mlflow_store.uris import registry_address
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
-from gitops_registry.snapshot import Edits, Snapshot
+from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
 _FRESH_FOR = 2.0
@@ -134,23 +133,13 @@ class Desk:
         what the registry says on the tip that the commit follows, not what it said when it was looked at.
         """
 
-        def edit(before: Snapshot) -> Edits:
-            if not _commits(before.constitution, registers=registers):
-                raise _ProposalsOnly("this registry takes changes of MLflow as proposals", hint="try again")
-            return intent.edit(before)
+        def allows(law: Constitution) -> bool:
+            return law.mlflow == "commit" and (law.direct or registers)
 
         with self._alone() as registry:
             place = registry.place
-            if _commits(place.snapshot(place.tip()).constitution, registers=registers):
-                with suppress(_ProposalsOnly):
-                    return insist(deciding.decide(place, replace(intent, edit=edit)))
+            if allows(place.snapshot(place.tip()).constitution):
+                with suppress(moving.ProposalsOnly):
+                    return insist(deciding.decide(place, moving.at_once(intent, allows)))
             forge = registry.forge(os.environ) if registry.is_on_forge else None
             return insist(moving.change(place, intent, direct=False, dry_run=False, forge=forge))
-
-
-class _ProposalsOnly(RegistryError):
-    """The registry says so by now."""
-
-
-def _commits(law: Constitution, *, registers: bool) -> bool:
-    return law.mlflow == "commit" and (law.direct or registers)

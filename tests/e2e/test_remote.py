@@ -71,6 +71,26 @@ def test_a_registry_is_read_and_changed_at_a_url_without_a_checkout(hub: Path, t
     assert git(hub, "fsck", "--no-dangling") == ""
 
 
+@pytest.mark.parametrize("at_once", [True, None])
+def test_a_registry_that_takes_proposals_only_by_now_gets_no_commit(
+    hub: Path, tmp_path: Path, at_once: bool | None
+) -> None:
+    """Alice looked when decisions could be committed; meanwhile the registry says that they cannot."""
+    alice = Registry.open(hub.as_uri(), cache=tmp_path / "alice")
+    assert alice.snapshot.constitution.direct
+    world = World.__new__(World)
+    world.root = tmp_path / "world"
+    world.commit({"registry.yaml": world.read("registry.yaml").replace(b"direct: true", b"direct: false")})
+    git(world.root, "push", "--quiet", hub.as_uri(), "main")
+    before = tip(hub)
+    if at_once:
+        with pytest.raises(RegistryError, match="takes changes as proposals only"):
+            alice.set_alias("fraud", "best", 2, direct=True)
+    else:
+        assert alice.set_alias("fraud", "best", 2).proposal == "alias/fraud/best"
+    assert tip(hub) == before
+
+
 def test_only_manifests_come_with_the_clone_and_bytes_when_they_are_wanted(hub: Path, tmp_path: Path) -> None:
     registry = Registry.open(hub.as_uri(), cache=tmp_path / "cache")
     clone = clone_of(tmp_path / "cache")
