@@ -181,8 +181,7 @@ class Look:
                 self.wrong[tag] = (
                     f"{tag} names another tag, or marks no commit: GTO reads something else there, or fails"
                 )
-        versions = {there.tagged.commit for there in model.tags.values() if there.said.release}
-        versions |= {tag.commit for tag in self.wanted_of(name).values() if tag.commit not in versions}
+        versions = self._tagged_versions(name)
         last = max(model.tags.values(), key=lambda there: there.tagged.time, default=None)
         for tag, there in model.tags.items():
             said, tagged = there
@@ -194,6 +193,11 @@ class Look:
                 self.wrong[tag] = f"{tag} is a tag that GTO fails at"
             elif not said.stage and not said.release and there is last and is_alive and not self.wanted_of(name):
                 self.wrong[tag] = f"{tag} says that {name} is no more, and GTO does not show it"
+
+    def _tagged_versions(self, name: str) -> set[str]:
+        """Return the commits that are a version of a model to GTO, or were one. Of another it hears no tag that takes back."""
+        found = {there.tagged.commit for there in self.models[name].tags.values() if there.said.release}
+        return found | {tag.commit for called, tag in self.wanted_of(name).items() if "@" in called}
 
     def wanted_of(self, name: str) -> dict[str, NewTag]:
         """Return the tags of a model that are wanted."""
@@ -301,7 +305,8 @@ class Look:
         moves = [there for there in self.models[name].tags.values() if there.said.stage == stage]
         moves.sort(key=lambda there: (there.tagged.time, there.said.counter))
         inside = {tagged.commit: not said.is_undone for said, tagged in moves}
-        left = [commit for commit, is_in in inside.items() if is_in and commit not in here]
+        versions = self._tagged_versions(name)
+        left = [commit for commit, is_in in inside.items() if is_in and commit not in here and commit in versions]
         for commit in left:
             self._move(name, stage, commit, is_undone=True, words=f"{name}: leaves {stage}")
         coming = {commit for commit in here if not inside.get(commit)}

@@ -9,7 +9,7 @@ from gitops_registry import paths
 from gitops_registry.git import incoming
 from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.git.repository import EMPTY_TREE
-from gitops_registry.gto import is_on, number_listed, written
+from gitops_registry.gto import is_on, number_listed, read_tag, written
 from gitops_registry.receiving import signers
 from gitops_registry.receiving.updates import Refusal, TagName, Update, tag_name
 from gitops_registry.snapshot import Snapshot
@@ -31,6 +31,8 @@ def tag(place: Workplace, update: Update, tip: str, *, now: datetime, beside: Se
         yield Refusal("tags", "marks no decision", _FIX, update.ref)
     elif problem := _problem(place, named, commit, place.snapshot(tip), beside):
         yield Refusal("tags", problem, _FIX, update.ref)
+    elif commit == update.new and read_tag(update.ref.removeprefix("refs/tags/")) and is_on(place.snapshot(tip)):
+        yield Refusal("tags", "has no tag object, and GTO would not see it", "git tag -s", update.ref)
     elif (found := place.repository.objects.get(update.new)) and found.type == "tag":
         name = update.ref.removeprefix("refs/tags/")
         if problem := signers.tag_text(place.witnesses, found.data or b"", place.snapshot(tip), name, now=now):

@@ -196,3 +196,6 @@ def test_a_server_with_the_hook_takes_the_tags_that_are_true_and_no_others(tmp_p
         bob.git("tag", "-s", "-m", "untrue", untrue, "fraud@v2.0.0^{commit}")
         pushed = bob.git("push", "origin", f"refs/tags/{untrue}", check=False)
         assert untrue not in git(crew.server, "tag").split(), pushed
+    bob.git("tag", "fraud#archived#5", "fraud@v1.0.0^{commit}")
+    bob.git("push", "origin", "refs/tags/fraud#archived#5", check=False)
+    assert "fraud#archived#5" not in git(crew.server, "tag").split()
