@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gitops_registry import gto
 from gitops_registry.deciding import Intent, Outcome, decide
-from gitops_registry.errors import RegistryError
+from gitops_registry.errors import Conflict, ManifestError, RegistryError
 from gitops_registry.git.remote import upstream
 from gitops_registry.paths import CONSTITUTION, DVC_YAML
 from gitops_registry.snapshot import Edits, Snapshot
@@ -96,7 +96,17 @@ def switching(to: Literal["gto"] | None, *, reason: str = "") -> Intent:
             return {}
         bare = _LINE.sub(b"", text)
         end = b"" if bare.endswith(b"\n") else b"\n"
-        return {CONSTITUTION: bare + end + b"interop: gto\n" if to else bare}
+        switched = {CONSTITUTION: bare + end + b"interop: gto\n" if to else bare}
+        try:
+            is_done = before.with_edits(switched).constitution.interop == to
+        except ManifestError:
+            is_done = False
+        if not is_done:
+            raise Conflict(
+                f"{CONSTITUTION} spells `interop` in a way of its own, and is left as it is",
+                hint="edit it by hand: a line `interop: gto`, or none; then: gitops-registry check",
+            )
+        return switched
 
     verb = "keep the registry in agreement with DVC and GTO" if to else "leave DVC and GTO to themselves"
     return Intent(edit=edit, subject=lambda _: verb, branch=lambda _: "change/interop", reason=reason)

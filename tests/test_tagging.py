@@ -334,3 +334,11 @@ def test_a_dvc_yaml_may_be_longer_than_a_manifest(kept: World) -> None:
     kept_on = gto.agreed(large, edit)["dvc.yaml"]
     assert isinstance(kept_on, bytes)
     assert listed(kept_on) == many
+
+
+@pytest.mark.parametrize("spelled", [b'"interop": gto\n', b"interop:\n  gto\n"])
+def test_interop_spelled_in_a_way_of_its_own_is_not_called_switched_off(world: World, spelled: bytes) -> None:
+    world.commit({"registry.yaml": world.read("registry.yaml") + spelled})
+    before = world.git("rev-parse", "main")
+    assert "spells `interop` in a way of its own" in world.cli("interop", "off", check=2).stderr
+    assert world.git("rev-parse", "main") == before
