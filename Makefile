@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What the end-to-end tests need from Debian, beyond Python and make: a server, a browser with fonts, Java for the HTML checker.
-SYSTEM_PACKAGES := git openssh-client openssh-server chromium fonts-noto-cjk default-jre-headless
+# What the end-to-end tests need from Debian, beyond Python and make: a server, a browser with fonts, Java for the HTML checker, shells.
+SYSTEM_PACKAGES := git openssh-client openssh-server chromium fonts-noto-cjk default-jre-headless zsh fish
 # The Nu HTML checker is a Java archive that npm carries; it is put beside the Python environment.
 HTML_CHECKER := .venv/share/vnu.jar
 # Compiled here, on all cores, and not by pip on one: where PYTHONDONTWRITEBYTECODE is set, every command would do it again.

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from gitops_registry import gto
 from gitops_registry.deciding import Intent, Outcome, decide
-from gitops_registry.errors import ManifestError, RegistryError
+from gitops_registry.errors import Conflict, ManifestError, RegistryError
 from gitops_registry.git.remote import upstream
 from gitops_registry.paths import CONSTITUTION, DVC_YAML
 from gitops_registry.snapshot import Edits, Snapshot
-from gitops_registry.tagging import Agreement, agree
+from gitops_registry.tag_look import Agreement
+from gitops_registry.tagging import agree
 from gitops_registry.workplace import Workplace
 
 _LINE = re.compile(rb"(?m)^interop:.*\n?")
@@ -50,7 +51,7 @@ def disagreement(place: Workplace) -> Disagreement | None:
     now = place.snapshot(place.tip())
     if not gto.is_on(now):
         return None
-    return Disagreement(_there(now) == gto.dvc_yaml(now), agree(place, dry_run=True))
+    return Disagreement(gto.written(now) == gto.dvc_yaml(now), agree(place, dry_run=True))
 
 
 def repair(place: Workplace, *, dry_run: bool = False) -> Repaired:
@@ -79,13 +80,6 @@ def waits_for_push(place: Workplace) -> bool:
 _HOW = "gitops-registry interop on"
 
 
-def _there(side: Snapshot) -> bytes:
-    try:
-        return side.read(DVC_YAML) or b""
-    except ManifestError:
-        return b""
-
-
 def _rewriting() -> Intent:
     def edit(before: Snapshot) -> Edits:
         return {DVC_YAML: gto.dvc_yaml(before)}
@@ -102,7 +96,17 @@ def switching(to: Literal["gto"] | None, *, reason: str = "") -> Intent:
             return {}
         bare = _LINE.sub(b"", text)
         end = b"" if bare.endswith(b"\n") else b"\n"
-        return {CONSTITUTION: bare + end + b"interop: gto\n" if to else bare}
+        switched = {CONSTITUTION: bare + end + b"interop: gto\n" if to else bare}
+        try:
+            is_done = before.with_edits(switched).constitution.interop == to
+        except ManifestError:
+            is_done = False
+        if not is_done:
+            raise Conflict(
+                f"{CONSTITUTION} spells `interop` in a way of its own, and is left as it is",
+                hint="edit it by hand: a line `interop: gto`, or none; then: gitops-registry check",
+            )
+        return switched
 
     verb = "keep the registry in agreement with DVC and GTO" if to else "leave DVC and GTO to themselves"
     return Intent(edit=edit, subject=lambda _: verb, branch=lambda _: "change/interop", reason=reason)

@@ -19,20 +19,30 @@ from gitops_registry.snapshot import Content, Edits, PathChange, Snapshot
 
 HEADING = b"# Written from models/ (interop: gto in registry.yaml); gitops-registry doctor --repair writes it anew\n"
 
+LARGEST = 1 << 26
+"""Bytes of the largest dvc.yaml that is read: a third of a million models of ordinary names."""
+
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+_LONGEST = 100
+"""Letters of the longest name, and of the longest release, that go into a tag: git keeps a ref in a file of that name."""
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _RELEASE = (
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
 _TAG = re.compile(
-    rf"(?P<model>{_NAME})(?:@v(?P<release>{_RELEASE})(?P<gone>!?)(?:#(?P<of>[0-9]+))?|#(?P<stage>{_NAME})(?P<left>!?)#(?P<count>[1-9][0-9]{{0,8}}))"
+    rf"(?P<model>{_NAME})(?:@v(?P<release>{_RELEASE})(?P<gone>!?)|#(?P<stage>{_NAME})(?P<left>!?)|@(?:deprecated|created))(?:#(?P<count>[0-9]{{1,99}}))?"
 )
-_ENTRY = re.compile(r'  ("(?:[^"\\\n]|\\.)*"):\n    path: ("(?:[^"\\\n]|\\.)*")\n    type: model\n')
+_ENTRY = re.compile(rb'  ("(?:[^"\\\n]|\\.)*"):\n    path: ("(?:[^"\\\n]|\\.)*")\n    type: model\n')
+
+Entry = tuple[bytes, bytes]
+"""A model and its path, as a dvc.yaml of ours spells them."""
 
 
 class Tag(NamedTuple):
-    """What a tag of GTO's says: a release of a model, or with a `stage` and its `counter` a move; `is_undone`: taken back."""
+    """What a tag of GTO's says: a release of a model, or with a `stage` a move; `is_undone`: taken back. Neither: it is about
+    the model itself, and `is_undone` where it says that the model is no more. GTO writes a `counter` where it is asked to.
+    """
 
     model: str
     release: str = ""
@@ -54,19 +64,19 @@ def read_tag(name: str) -> Tag | None:
     found = _TAG.fullmatch(name)
     if found is None:
         return None
-    if found["stage"]:
-        return Tag(found["model"], "", found["stage"], int(found["count"]), bool(found["left"]))
-    return Tag(found["model"], found["release"], "", int(found["of"] or 0), bool(found["gone"]))
+    is_undone = bool(found["gone"] or found["left"] or (not found["stage"] and not found["release"] and "@d" in name))
+    return Tag(found["model"], found["release"] or "", found["stage"] or "", int(found["count"] or 0), is_undone)
 
 
 def is_sayable(name: str) -> bool:
     """Say whether GTO has a word for a model or a stage of that name."""
-    return re.fullmatch(_NAME, name) is not None
+    return len(name) <= _LONGEST and re.fullmatch(_NAME, name) is not None
 
 
 def release_of(release: str | None, number: int) -> str:
-    """Return what GTO calls a version: its release where it has one that GTO can say, else `NUMBER.0.0`."""
-    return release if release and re.fullmatch(_RELEASE, release) else f"{number}.0.0"
+    """Return what GTO calls a version: its release where it has one that GTO, and a ref of git's, can say, else `NUMBER.0.0`."""
+    is_said = release and len(release) <= _LONGEST and not release.endswith(".lock") and re.fullmatch(_RELEASE, release)
+    return release if release and is_said else f"{number}.0.0"
 
 
 def is_on(side: Snapshot) -> bool:
@@ -88,21 +98,48 @@ def main_file(artifacts: Iterable[Artifact]) -> str:
     return files.get("onnx") or files.get("model") or next(iter(files.values()), "")
 
 
+def written(side: Snapshot) -> bytes | None:
+    """Return the dvc.yaml that is there, None where there is none; nothing of one that is no file, or larger than any of ours."""
+    try:
+        return side.read(DVC_YAML, LARGEST)
+    except ManifestError:
+        return b""
+
+
+def entries(content: bytes | None) -> frozenset[Entry]:
+    """Return the entries of a dvc.yaml that is ours; none of any other."""
+    return frozenset(_ENTRY.findall(content)) if content is not None and is_ours(content) else frozenset()
+
+
 def listed(content: bytes | None) -> dict[str, str]:
     """Return model → path of a dvc.yaml that is ours; empty for any other."""
-    if content is None or not is_ours(content):
-        return {}
-    pairs = _ENTRY.findall(content.decode(errors="replace"))
+    pairs = _ENTRY.findall(content) if content is not None and is_ours(content) else []
     try:
         return {json.loads(name): json.loads(path) for name, path in pairs}
     except ValueError:
         return {}
 
 
+def numbers_of(found: Iterable[Entry]) -> dict[str, int]:
+    """Return model → the version that its entry leads to; nothing of an entry that leads to no version of its own."""
+    numbers = {}
+    for spelled, path in found:
+        try:
+            name, at = json.loads(spelled), place_of(f"{json.loads(path)}.dvc")
+        except ValueError:
+            continue
+        if at.role == "pointer" and at.model == name:
+            numbers[name] = at.version
+    return numbers
+
+
 def number_listed(content: bytes | None, name: str) -> int:
-    """Return the version of a model that a dvc.yaml of ours leads to; 0 for none."""
-    at = place_of(f"{listed(content).get(name, '')}.dvc")
-    return at.version if at.role == "pointer" and at.model == name else 0
+    """Return the version of a model that a dvc.yaml of ours leads to; 0 for none. The entry is looked for, nothing else is read."""
+    if content is None or not is_ours(content):
+        return 0
+    at = content.find(f"\n  {json.dumps(name)}:\n".encode()) + 1
+    entry = _ENTRY.match(content, at) if at else None
+    return numbers_of([(entry[1], entry[2])]).get(name, 0) if entry else 0
 
 
 def dvc_yaml(after: Snapshot, before: Snapshot | None = None, changed: Sequence[PathChange] = ()) -> bytes:
@@ -113,18 +150,18 @@ def dvc_yaml(after: Snapshot, before: Snapshot | None = None, changed: Sequence[
     """
     touched = {place_of(change.path).model for change in changed} - {""}
     if before is not None and is_on(before) and not any(change.path == CONSTITUTION for change in changed):
-        entries = {name: path for name, path in listed(before.read(DVC_YAML)).items() if name not in touched}
+        found = {name: path for name, path in listed(written(before)).items() if name not in touched}
         names: Iterable[str] = touched
     else:
-        entries, names = {}, after.models()
+        found, names = {}, after.models()
     for name in names:
         if path := _entry(after, name):
-            entries[name] = path
-    if not entries:
+            found[name] = path
+    if not found:
         return HEADING + b"artifacts: {}\n"
     lines = [
         f"  {json.dumps(name)}:\n    path: {json.dumps(path, ensure_ascii=False)}\n    type: model\n"
-        for name, path in sorted(entries.items())
+        for name, path in sorted(found.items())
     ]
     return HEADING + ("artifacts:\n" + "".join(lines)).encode()
 
@@ -143,7 +180,7 @@ def agreed(before: Snapshot, edits: Edits) -> Edits:
     dvc.yaml themselves.
     """
     after = before.with_edits(edits)
-    there = before.read(DVC_YAML)
+    there = written(before)
     wanted: Content | None = None
     if is_on(after):
         if there is not None and not is_ours(there):

@@ -13,8 +13,10 @@ from typing import Any, Literal
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.tags import NewTag, Tagged, make_tags, push_tags, tags, tags_at
 from gitops_registry.gto import is_on
+from gitops_registry.milestones import registered
 from gitops_registry.reference import Reference
-from gitops_registry.tagging import Agreement, agree, registered
+from gitops_registry.tag_look import Agreement
+from gitops_registry.tagging import agree
 from gitops_registry.workplace import Workplace
 
 State = Literal["missing", "there", "elsewhere"]

@@ -22,6 +22,8 @@ GROUPS = {
     "signing": ("/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen", "/opt/homebrew/bin/ssh-keygen"),
     "browser": ("/usr/bin/chromium",),
     "html": (f"{sys.prefix}/share/vnu.jar",),
+    "zsh": ("/usr/bin/zsh", "/bin/zsh", "/usr/local/bin/zsh", "/opt/homebrew/bin/zsh"),
+    "fish": ("/usr/bin/fish", "/usr/local/bin/fish", "/opt/homebrew/bin/fish"),
 }
 """Groups of tests, by what `pytest.mark.needs` calls them, and the programs any of which is enough."""
 

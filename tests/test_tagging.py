@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from builder import World, errors, git
+from gto.api import show
 from gto.constants import COUNTER, NAME, STAGE, VERSION, check_string_is_valid
 from gto.tag import parse_name
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_registry import gto
+from gitops_registry import edits, gto
 from gitops_registry.deciding import Intent, decide, propose
 from gitops_registry.errors import Conflict
 from gitops_registry.gto import HEADING, Tag, dvc_yaml, listed, number_listed, read_tag
@@ -226,3 +229,116 @@ def test_a_conflict_says_who_wrote_the_file(world: World) -> None:
     world.commit({"dvc.yaml": b"stages: {}\n"})
     with pytest.raises(Conflict, match="written by hand"):
         gto.agreed(place.snapshot("main"), {"registry.yaml": world.read("registry.yaml") + b"interop: gto\n"})
+
+
+def test_tags_that_gto_does_not_read_count_for_nothing(kept: World) -> None:
+    """A plain tag, one that names another, one of a file: GTO passes over them, or is misled."""
+    at = kept.git("rev-parse", "fraud@v1.0.0^{commit}").strip()
+    kept.git("tag", "fraud#staging#1", at)
+    kept.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    assert kept.git("tag", "-l", "fraud#staging*").split() == ["fraud#staging#1", "fraud#staging#2"]
+    assert show(str(kept.root))["fraud"]["stage"]["staging"] == "v1.0.0"
+    kept.git("tag", "-d", "churn@v1.0.0")
+    kept.git("tag", "churn@v1.0.0", at)
+    kept.git("update-ref", "refs/tags/fraud#live#8", kept.git("rev-parse", "fraud@v1.0.0").strip())
+    kept.git("tag", "-m", "a file", "fraud#live#9", "main:registry.yaml")
+    told = kept.cli("doctor", check=1).stdout
+    assert "churn@v1.0.0 is no annotated tag on a commit" in told
+    assert "fraud#live#8 names another tag" in told
+    assert "fraud#live#9 names another tag, or marks no commit" in told
+
+
+def test_tags_of_artifacts_that_are_no_models_stay_as_they_are(kept: World) -> None:
+    kept.git("tag", "-m", "ours", "tokenizer@v1.0.0", "main")
+    kept.git("tag", "-m", "ours", "tokenizer#production#1", "main")
+    kept.cli("doctor", "--repair")
+    assert kept.git("tag", "-l", "tokenizer*").split() == ["tokenizer#production#1", "tokenizer@v1.0.0"]
+    kept.cli("interop", "status")
+
+
+def test_a_tag_on_a_commit_that_is_no_decision_leads_nobody_astray(kept: World) -> None:
+    """A branch may hold whatever its author likes, and a dvc.yaml that leads to version 1 of it."""
+    kept.git("tag", "-d", "fraud@v1.0.0")
+    away = kept.branch({"models/fraud/versions/1/model.bin.dvc": b"outs: []\n"})
+    kept.git("tag", "-m", "mine", "fraud@v1.0.0", away)
+    kept.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    assert not kept.git("tag", "-l", "fraud#staging*")
+    assert "which is no decision" in kept.cli("interop", "status", check=1).stdout
+    kept.git("tag", "-d", "fraud@v1.0.0")
+    kept.cli("doctor", "--repair")
+    assert kept.git("rev-parse", "fraud#staging#1^{commit}") == kept.git("rev-parse", "fraud@v1.0.0^{commit}")
+
+
+@pytest.mark.parametrize("name", ["fraud@v1.0.0!", "fraud@deprecated", "fraud@created"])
+def test_a_tag_that_hides_a_version_or_a_model_is_found(kept: World, name: str) -> None:
+    _late(kept.root, name, "fraud@v1.0.0^{commit}")
+    assert f"wrong: {name}" in kept.cli("interop", "status", check=1).stdout
+
+
+def test_tags_that_a_remote_does_not_take_are_made_again_by_the_next_push(kept: World, tmp_path: Path) -> None:
+    """Somebody else's may have their names by then."""
+    remote = _remote(kept, tmp_path)
+    kept.git("push", "--quiet", "origin", "--tags")
+    hook = remote / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    kept.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    assert "GTO's tags are not all at origin" in kept.cli("push", check=None).stdout
+    assert not kept.git("tag", "-l", "fraud#*")
+    hook.unlink()
+    git(remote, "tag", "-m", "first", "fraud#archived#1", "fraud@v1.0.0^{commit}")
+    kept.cli("doctor", "--repair")
+    assert git(remote, "tag") == kept.git("tag")
+    assert show(str(remote))["fraud"]["stage"] == {"staging": "v1.0.0"}
+
+
+def test_a_stray_tag_at_a_remote_is_taken_back_there(kept: World, tmp_path: Path) -> None:
+    remote = _remote(kept, tmp_path)
+    kept.git("push", "--quiet", "origin", "--tags")
+    away = kept.branch({"notes.txt": b"mine\n"})
+    kept.git("push", "--quiet", "origin", away)
+    _late(remote, "fraud@v9.0.0", away)
+    kept.cli("doctor", "--repair")
+    assert git(remote, "tag", "-l", "fraud@*").split() == ["fraud@v1.0.0", "fraud@v9.0.0", "fraud@v9.0.0!"]
+    assert show(str(remote))["fraud"]["version"] == "v1.0.0"
+    _late(kept.root, "fraud#production#1", kept.git("rev-parse", "main~2").strip())
+    assert "wrong: fraud#production#1 marks" in kept.cli("interop", "status", check=1).stdout
+    git(remote, "tag", "-f", "-m", "moved", "fraud@v1.0.0", away)
+    assert "fraud@v1.0.0 is another tag at origin" in kept.cli("release-tags", "--push", check=1).stdout
+
+
+def _late(folder: Path, name: str, commit: str) -> None:
+    """Make a tag that says to be of a later day than all others."""
+    late = {**os.environ, "GIT_COMMITTER_DATE": "@4000000000 +0000"}
+    subprocess.run(["git", "-C", str(folder), "tag", "-m", "mine", name, commit], env=late, check=True)
+
+
+def _remote(world: World, folder: Path) -> Path:
+    remote = folder / "remote.git"
+    git(folder, "init", "--quiet", "--bare", "-b", "main", str(remote))
+    world.git("remote", "add", "origin", str(remote))
+    world.git("push", "--quiet", "-u", "origin", "main")
+    return remote
+
+
+def test_a_dvc_yaml_may_be_longer_than_a_manifest(kept: World) -> None:
+    now = kept.registry.place.snapshot("main")
+    many = {f"m{number}": f"models/m{number}/versions/1/model.bin" for number in range(12_000)}
+    text = "".join(f'  "{name}":\n    path: "{path}"\n    type: model\n' for name, path in many.items())
+    large = now.with_edits({"dvc.yaml": kept.stored(HEADING + b"artifacts:\n" + text.encode(), "100644")})
+    edit = edits.delete_model(now, "churn")
+    after = gto.agreed(large, {**edit, "dvc.yaml": None})["dvc.yaml"]
+    assert listed(gto.written(large)) == many
+    assert isinstance(after, bytes)
+    assert set(listed(after)) == {"fraud"}
+    kept_on = gto.agreed(large, edit)["dvc.yaml"]
+    assert isinstance(kept_on, bytes)
+    assert listed(kept_on) == many
+
+
+@pytest.mark.parametrize("spelled", [b'"interop": gto\n', b"interop:\n  gto\n"])
+def test_interop_spelled_in_a_way_of_its_own_is_not_called_switched_off(world: World, spelled: bytes) -> None:
+    world.commit({"registry.yaml": world.read("registry.yaml") + spelled})
+    before = world.git("rev-parse", "main")
+    assert "spells `interop` in a way of its own" in world.cli("interop", "off", check=2).stderr
+    assert world.git("rev-parse", "main") == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 _MOST = 200
+_PLAIN = re.compile(r"[\w@./+-]*")
+"""Words that mean nothing else to any shell: bash puts what is offered into the line as it is. git lets others call a branch
+`change/$(…)`.
+"""
 
 
 def _found(look: Callable[[Workplace, list[str], str], Iterable[str]]) -> Completer:
@@ -33,7 +38,7 @@ def _found(look: Callable[[Workplace, list[str], str], Iterable[str]]) -> Comple
             before = ctx.params.get(param.name or "") or ()
             words = [before] if isinstance(before, str) else list(before)
             found = look(Workplace.open(Path(where)), words, incomplete)
-            return [word for word in found if word.startswith(incomplete)][:_MOST]
+            return [word for word in found if word.startswith(incomplete) and _PLAIN.fullmatch(word)][:_MOST]
         except Exception:  # a shell shows what a completion prints in the middle of the line
             return []
 
@@ -91,4 +96,6 @@ def completion_command(shell: str) -> None:
     assert found is not None
     root = click.get_current_context().find_root().command
     source = found(root, {}, "gitops-registry", "_GITOPS_REGISTRY_COMPLETE").source()
+    if shell == "fish":  # which would end what an option does at its first comma
+        source = source.replace('string split "," $completion', 'string split --max 1 "," $completion')
     click.echo((_BASH if shell == "bash" else "") + source)

@@ -22,12 +22,14 @@ FOLDER = "refs/tags/"
 
 class Tagged(NamedTuple):
     """A tag: the object that its ref names, the commit that it marks (the same for one without an object of its own), and
-    when it was made, in seconds since 1970; 0 where it has no object that says so.
+    when it was made, in seconds since 1970; 0 where it has no object that says so. `is_annotated`: it has an object of its own,
+    which marks a commit and is called as its ref is; no other is read by GTO as it looks.
     """
 
     oid: str
     commit: str
     time: int = 0
+    is_annotated: bool = False
 
 
 class NewTag(NamedTuple):
@@ -40,9 +42,27 @@ class NewTag(NamedTuple):
 
 def tags(repository: Repository) -> dict[str, Tagged]:
     """Return the tags of this repository by name."""
-    told = repository.run("for-each-ref", "--format=%(refname) %(objectname) %(*objectname) %(taggerdate:unix)", FOLDER)
-    lines = (line.split(" ") for line in told.splitlines())
-    return {ref.removeprefix(FOLDER): Tagged(oid, marked or oid, int(made or 0)) for ref, oid, marked, made in lines}
+    fields = ("refname", "objectname", "*objectname", "*objecttype", "taggerdate:unix", "tag")
+    told = repository.run("for-each-ref", "--format=" + " ".join(f"%({field})" for field in fields), FOLDER)
+    found = {}
+    for line in told.splitlines():
+        ref, oid, marked, kind, made, called = line.split(" ", 5)
+        name = ref.removeprefix(FOLDER)
+        found[name] = Tagged(oid, marked or oid, int(made or 0), kind == "commit" and called == name and bool(made))
+    return found
+
+
+def tags_within(repository: Repository, tip: str) -> set[str]:
+    """Return the names of the tags of this repository that mark a commit of the history of `tip`."""
+    told = repository.run("for-each-ref", f"--merged={tip}", "--format=%(refname)", FOLDER)
+    return {ref.removeprefix(FOLDER) for ref in told.splitlines()}
+
+
+def take_back(repository: Repository, made: Mapping[str, Tagged]) -> None:
+    """Take tags away that were made here and that nobody else has seen, each where it is still the one that was made."""
+    asked = "".join(f"delete {FOLDER}{name} {tag.oid}\n" for name, tag in made.items())
+    if asked:
+        run(repository.folder, "update-ref", "--stdin", stdin=asked.encode(), held=repository.held)
 
 
 def tags_at(repository: Repository, remote: str) -> dict[str, Tagged]:
@@ -130,5 +150,5 @@ def push_tags(repository: Repository, remote: str, names: Sequence[str], progres
     """Bring tags that a remote has not there, all or none. Raises RegistryError where it refuses; the tags stay here."""
     moves = {f"{FOLDER}{name}": (NO_COMMIT, f"{FOLDER}{name}") for name in names}
     if moves:
-        hint = "the tags are here: the same command goes on from there"
+        hint = "the same command goes on from there"
         push(repository, remote, moves, progress=progress, hint=hint)

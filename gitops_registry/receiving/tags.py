@@ -9,7 +9,7 @@ from gitops_registry import paths
 from gitops_registry.git import incoming
 from gitops_registry.git.landing import NO_COMMIT
 from gitops_registry.git.repository import EMPTY_TREE
-from gitops_registry.gto import is_on, number_listed
+from gitops_registry.gto import is_on, number_listed, read_tag, written
 from gitops_registry.receiving import signers
 from gitops_registry.receiving.updates import Refusal, TagName, Update, tag_name
 from gitops_registry.snapshot import Snapshot
@@ -31,6 +31,8 @@ def tag(place: Workplace, update: Update, tip: str, *, now: datetime, beside: Se
         yield Refusal("tags", "marks no decision", _FIX, update.ref)
     elif problem := _problem(place, named, commit, place.snapshot(tip), beside):
         yield Refusal("tags", problem, _FIX, update.ref)
+    elif commit == update.new and read_tag(update.ref.removeprefix("refs/tags/")) and is_on(place.snapshot(tip)):
+        yield Refusal("tags", "has no tag object, and GTO would not see it", "git tag -s", update.ref)
     elif (found := place.repository.objects.get(update.new)) and found.type == "tag":
         name = update.ref.removeprefix("refs/tags/")
         if problem := signers.tag_text(place.witnesses, found.data or b"", place.snapshot(tip), name, now=now):
@@ -88,4 +90,4 @@ def _registered(place: Workplace, commit: str, name: str) -> set[int]:
 def _led_to(place: Workplace, commit: str, name: str) -> set[int]:
     """Return the number of the version that DVC finds at a decision through its dvc.yaml, where that is the registry's."""
     side = place.snapshot(commit)
-    return {number_listed(side.read(paths.DVC_YAML), name)} - {0} if is_on(side) else set()
+    return {number_listed(written(side), name)} - {0} if is_on(side) else set()

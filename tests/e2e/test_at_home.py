@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -26,6 +28,23 @@ $handler gitops-registry "${COMP_WORDS[COMP_CWORD]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 printf 'breaks:%q' "$COMP_WORDBREAKS"
 """
+
+
+ASK_ZSH = """
+autoload -Uz compinit; compinit -u -D
+source <(gitops-registry completion zsh)
+compadd() {
+  local -a offered
+  if (( ! ${@[(I)-[OAD]]} )); then builtin compadd -O offered "$@"; print -rl -- $offered >> $TOLD; fi
+  builtin compadd "$@"
+}
+asked() { _main_complete; print -r -- END >> $TOLD }
+line() { print -r -- "line:$BUFFER" >> $TOLD }
+zle -C asked list-choices asked; bindkey '^T' asked
+zle -N line; bindkey '^O' line
+print -r -- READY >> $TOLD
+"""
+"""What a real zsh is told: ^T writes down what it offers, ^O what stands in its line."""
 
 
 @pytest.fixture
@@ -78,6 +97,111 @@ def test_bash_completes_nothing_and_says_nothing_where_no_registry_is(tmp_path: 
     git(tmp_path, "init", "--quiet")
     (tmp_path / "registry.yaml").write_text("kind: [")
     assert completed(tmp_path, "gitops-registry merge ", shell) == set()
+
+
+def test_no_shell_is_offered_a_word_that_it_would_run(world: World, shell: dict[str, str]) -> None:
+    for name in (
+        "change/;id",
+        "change/$(id)",
+        "change/`id`",
+        "change/a&b",
+        "change/it's",
+        "change/*",
+        "change/plain-1",
+    ):
+        commit = world.git("commit-tree", "main^{tree}", "-p", "main", "-m", "x").strip()
+        world.git("update-ref", f"refs/heads/{name}", commit, check="*" not in name)
+    (world.root / "policies" / "$(id).yaml").write_text("")
+    assert completed(world.root, "gitops-registry merge ", shell) == {"change/plain-1"}
+    assert completed(world.root, "gitops-registry policy test ", shell) == {"floors"}
+
+
+class Zsh:
+    """A real zsh with a terminal, which is typed into."""
+
+    def __init__(self, folder: Path, told: Path, environment: dict[str, str]) -> None:
+        self.told = told
+        self.keys, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            ["zsh", "-f", "-i"], cwd=folder, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+            env={**environment, "TOLD": str(told), "TERM": "dumb", "ASK": ASK_ZSH},
+        )  # fmt: skip
+        os.close(terminal)
+        told.write_text("")
+        os.write(self.keys, b'eval "$ASK"\n')
+        self._until("READY")
+
+    def _until(self, last: str) -> list[str]:
+        for _ in range(600):
+            found = self.told.read_text().splitlines()
+            if found and found[-1].startswith(last):
+                self.told.write_text("")
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"zsh says nothing: {os.read(self.keys, 1 << 16).decode()}")
+
+    def offers(self, line: str) -> set[str]:
+        """Return what it offers behind a line."""
+        os.write(self.keys, f"\x15{line}\x14".encode())
+        return {word for word in self._until("END")[:-1] if word}
+
+    def makes(self, line: str) -> str:
+        """Return the line after the key that completes it."""
+        os.write(self.keys, f"\x15{line}\t\x0f".encode())
+        return self._until("line:")[-1].removeprefix("line:")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.keys)
+
+
+@pytest.mark.needs("zsh")
+def test_zsh_completes_commands_options_models_references_and_proposals(
+    world: World, shell: dict[str, str], tmp_path: Path
+) -> None:
+    world.model("fraud").version().version().in_stage("staging").commit()
+    world.model("churn").version().commit()
+    world.cli("promote", "fraud@2", "--to", "archived")
+    asked = {
+        "gitops-registry pro": {"promote", "proposals"},
+        "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
+        "gitops-registry show ": {"churn", "fraud"},
+        "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
+        "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
+        "gitops-registry merge ": {"promote/fraud/2/archived"},
+    }
+    zsh = Zsh(world.root, tmp_path / "told", shell)
+    try:
+        assert {line: zsh.offers(line) for line in asked} == asked
+        assert zsh.makes("gitops-registry show fr") == "gitops-registry show fraud "
+        assert zsh.makes("gitops-registry show fraud@st") == "gitops-registry show fraud@staging "
+    finally:
+        zsh.end()
+
+
+@pytest.mark.needs("fish")
+def test_fish_completes_commands_options_models_references_and_proposals(world: World, shell: dict[str, str]) -> None:
+    world.model("fraud").version().version().in_stage("staging").commit()
+    world.model("churn").version().commit()
+    world.cli("promote", "fraud@2", "--to", "archived")
+    asked = {
+        "gitops-registry pro": {"promote", "proposals"},
+        "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
+        "gitops-registry show ": {"churn", "fraud"},
+        "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
+        "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
+        "gitops-registry merge ": {"promote/fraud/2/archived"},
+    }
+    ask = "gitops-registry completion fish | source; for line in $argv; complete -C$line; echo END; end"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", ask, *asked],
+        cwd=world.root, env=shell, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not done.stderr
+    told = [block.strip().splitlines() for block in done.stdout.split("END\n")]
+    assert {line: {one.split("\t")[0] for one in block} for line, block in zip(asked, told, strict=False)} == asked
+    assert "proposals\tlist, show or close proposals" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])

@@ -196,3 +196,19 @@ def test_a_server_with_the_hook_takes_the_tags_that_are_true_and_no_others(tmp_p
         bob.git("tag", "-s", "-m", "untrue", untrue, "fraud@v2.0.0^{commit}")
         pushed = bob.git("push", "origin", f"refs/tags/{untrue}", check=False)
         assert untrue not in git(crew.server, "tag").split(), pushed
+    bob.git("tag", "fraud#archived#5", "fraud@v1.0.0^{commit}")
+    bob.git("push", "origin", "refs/tags/fraud#archived#5", check=False)
+    assert "fraud#archived#5" not in git(crew.server, "tag").split()
+
+
+def test_dvc_gives_what_is_in_a_stage_though_another_version_left_it_last(world: World, tmp_path: Path) -> None:
+    world.cli("interop", "on")
+    for number in (1, 2):
+        world.model("fraud").version().commit()
+        world.cli("doctor", "--repair")
+        world.cli("promote", f"fraud@{number}", "--to", "staging", "--direct")
+    world.cli("archive", "fraud@1", "--direct")
+    get = ("artifacts", "get", str(world.root), "fraud", "--stage")
+    assert got(tmp_path / "out", *get, "staging").startswith(b"fraud 2\n")
+    assert got(tmp_path / "out", *get, "archived").startswith(b"fraud 1\n")
+    assert gto(world.root, "show")["fraud"]["stage"] == {"staging": "v2.0.0", "archived": "v1.0.0"}
