@@ -558,6 +558,18 @@ def test_no_password_of_an_address_is_said_in_an_error(uri: str) -> None:
         assert "hid" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "source", ["http://alice:hid@127.0.0.1:9/model?key=hid", "ftp://alice:hid@127.0.0.1:9/model", "http://127.0.0.1:9/m?sig=hid"]
+)  # fmt: skip
+def test_no_password_of_a_source_is_said_in_an_error(free: World, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    store = store_of(free)
+    store.create_registered_model("fraud")
+    with pytest.raises(MlflowException, match="cannot be read from") as error:
+        store.create_model_version("fraud", source)
+    assert "hid" not in str(error.value)
+
+
 def test_mlflows_four_stages_are_ours() -> None:
     assert [naming.found_stage(FREE, theirs) for theirs in naming.STAGES] == [
         "development",

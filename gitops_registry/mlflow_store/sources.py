@@ -6,6 +6,7 @@ Nothing of them is opened. A prompt has no files; its text is what is stored of 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +20,13 @@ from mlflow.utils.uri import is_local_uri, validate_path_is_safe
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.foreign import ForeignRun
+from gitops_registry.mlflow_store.uris import without_secrets
 
 _TRACKING, _DESTINATION = "_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 """What an MLflow server tells its own processes: where runs are, and where the artifacts lie that it hands out."""
 _PROXIED = "mlflow-artifacts:"
+_USER = re.compile(r"://[^/\s]*@")
+"""What stands before a host in an address that an error repeats."""
 
 
 class Runs:
@@ -85,9 +89,10 @@ class Runs:
         except RegistryError:
             raise
         except Exception as error:  # MLflow's, and of whatever library reaches the store
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            shown = without_secrets(source)
+            reason = (str(error).replace(source, shown).strip().splitlines() or [type(error).__name__])[0][:300]
             raise NotFound(
-                f"the files of the version cannot be read from {source}: {reason}",
+                f"the files of the version cannot be read from {shown}: {_USER.sub('://…@', reason)}",
                 hint="a registry here keeps the files themselves: give a source that can be read",
             ) from error
 

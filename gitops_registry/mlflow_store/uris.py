@@ -25,7 +25,8 @@ def registry_address(uri: str) -> str:
     scheme, sign, rest = uri.partition(":")
     if not sign or scheme.lower() not in SCHEMES or not rest.strip("/"):
         raise RegistryError(
-            f"{_told(uri)!r} names no registry", hint="write gitops:///path/to/repo or gitops+https://host/repo.git"
+            f"{without_secrets(uri)!r} names no registry",
+            hint="write gitops:///path/to/repo or gitops+https://host/repo.git",
         )
     kind = scheme.lower().partition("+")[2]
     if kind and kind != "file":
@@ -34,9 +35,9 @@ def registry_address(uri: str) -> str:
         return unquote(rest)  # gitops:path and gitops:/path
     host, slash, path = rest[2:].partition("/")
     if host not in ("", "localhost"):
-        there = _told(f"{host}/{path}")
+        there = without_secrets(f"{host}/{path}")
         hint = f"a path begins with a third slash: {scheme}:///{there}; another machine: gitops+ssh://{there}"
-        raise RegistryError(f"{_told(uri)!r} names a host, and this scheme is of paths", hint=hint)
+        raise RegistryError(f"{without_secrets(uri)!r} names a host, and this scheme is of paths", hint=hint)
     local = unquote(slash + path)
     return f"file://{local}" if kind else local
 
@@ -74,10 +75,12 @@ def files_at(uri: str) -> tuple[Files, str]:
     is_version = parts.scheme == ARTIFACTS and not parts.netloc and re.fullmatch("[0-9]{1,9}", number)
     is_inside = not below or not {"", ".", ".."}.intersection(below.split("/"))
     if not is_version or not is_inside or len(registries) != 1:
-        raise RegistryError(f"{_told(uri)!r} names no version's files", hint="load models by name: models:/name/3")
+        raise RegistryError(
+            f"{without_secrets(uri)!r} names no version's files", hint="load models by name: models:/name/3"
+        )
     return Files(Reference(unquote(name), int(number)), registries[0]), below
 
 
-def _told(uri: str) -> str:
-    """Return an address as it may end up in a log: what stands before a host or behind a question mark may be a password."""
+def without_secrets(uri: str) -> str:
+    """Return an address as it may stand in a log: what is before a host or behind a question mark may be a password."""
     return re.sub(r"^([\w+]*:/*)?.*@", r"\1…@", uri.partition("?")[0].partition("#")[0], flags=re.DOTALL)
