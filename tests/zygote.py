@@ -38,6 +38,13 @@ IMPORTED = (
     "gitops_registry.delivery", "gitops_registry.landed", "gitops_registry.monitoring", "gitops_registry.proving", "gitops_registry.releasing",
     "gitops_registry.guarding", "gitops_registry.reporting.request", "gitops_registry.cli.checking", "gitops_registry.cli.membership",
     "gitops_registry.cli.policies", "gitops_registry.cli.reviewing", "gitops_registry.cli.monitoring", "gitops_registry.cli.releasing",
+    "gitops_registry.cli.auditing", "gitops_registry.cli.exporting", "gitops_registry.cli.formats", "gitops_registry.cli.importing", "gitops_registry.cli.interop",
+    "gitops_registry.cli.proving", "gitops_registry.cli.reporting", "gitops_registry.cli.signatures", "gitops_registry.cli.site", "gitops_registry.cli.timeline",
+    "gitops_registry.bookkeeping", "gitops_registry.intake", "gitops_registry.judging", "gitops_registry.labelling", "gitops_registry.registry",
+    "gitops_registry.reporting.text", "gitops_registry.team", "gitops_registry.verbs", "gitops_registry.git.graph", "gitops_registry.agreeing",
+    "gitops_registry.removing", "gitops_registry.governing", "gitops_registry.auditing.verification", "gitops_registry.auditing.report",
+    "gitops_registry.auditing.compliance", "gitops_registry.searching", "gitops_registry.collecting", "gitops_registry.timing", "gitops_registry.membership",
+    "dvc.config_schema", "dvc.fs", "dvc.fs.dvc", "dvc_http", "encodings.utf_8_sig", "platformdirs.unix", "voluptuous", "markdown_it", "nh3",
 )  # fmt: skip
 DVC = (
     "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
@@ -176,6 +183,7 @@ def serve(address: str) -> None:
 
         skops_io()
         cage.python = _cage_door(address)
+        warm()
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
     ended, wake = socket.socketpair()
@@ -208,6 +216,25 @@ def serve(address: str) -> None:
                     os.close(fd)
                 running[pid] = client
                 client.send(str(pid).encode())
+
+
+def warm() -> None:
+    """Make what every process would make for itself and keep: readers of manifests, compiled templates, the digest of the rules."""
+    from gitops_registry import verdicts
+    from gitops_registry.card import rendering
+    from gitops_registry.manifest.parts import Part
+    from gitops_registry.printing.templates import packaged
+
+    waiting = [Part]
+    while waiting:
+        part = waiting.pop()
+        waiting += part.__subclasses__()
+        part.model_rebuild()
+    for language in ("en", "ja"):
+        templates = packaged(language)
+        for name in ("card.md.j2", "card.html.j2"):
+            rendering._environment(name, templates).get_template(name)
+    verdicts._rules()
 
 
 def tell_ends(running: dict[int, socket.socket]) -> None:

@@ -22,11 +22,10 @@ TRAIN = """
 import mlflow
 from sklearn.linear_model import LogisticRegression
 
-mlflow.set_tracking_uri("sqlite:///runs.db")
 mlflow.set_registry_uri({uri!r})
-with mlflow.start_run():
-    model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
-    mlflow.sklearn.log_model(model, name="model", registered_model_name="fraud", pip_requirements=["scikit-learn"])
+model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+mlflow.sklearn.save_model(model, "model", pip_requirements=["scikit-learn"])
+mlflow.register_model("model", "fraud")
 client = mlflow.MlflowClient()
 client.transition_model_version_stage("fraud", 1, "Production", archive_existing_versions=True)
 client.set_registered_model_alias("fraud", "champion", 1)
@@ -35,7 +34,6 @@ print(client.get_latest_versions("fraud", stages=["Production"])[0].version)
 USE = """
 import mlflow
 
-mlflow.set_tracking_uri("sqlite:///runs.db")
 mlflow.set_registry_uri({uri!r})
 for name in ("models:/fraud/Production", "models:/fraud@champion", "models:/fraud/1"):
     print(mlflow.pyfunc.load_model(name).predict([[0.0], [3.0]]).tolist())
