@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import team
 from builder import World, dvc, git
+from mlflow_pair import freed, model_folder
 from story import Lived, Trained
+
+from gitops_registry.mlflow_store.store import RegistryStore
 
 
 def gto(folder: Path, *arguments: str) -> Any:
@@ -212,3 +215,19 @@ def test_dvc_gives_what_is_in_a_stage_though_another_version_left_it_last(world:
     assert got(tmp_path / "out", *get, "staging").startswith(b"fraud 2\n")
     assert got(tmp_path / "out", *get, "archived").startswith(b"fraud 1\n")
     assert gto(world.root, "show")["fraud"]["stage"] == {"staging": "v2.0.0", "archived": "v1.0.0"}
+
+
+def test_dvc_gives_the_folder_of_a_model_that_mlflow_registered(world: World, tmp_path: Path) -> None:
+    freed(world, interop="gto")
+    source = model_folder(tmp_path / "source")
+    store = RegistryStore(store_uri=f"gitops://{world.root}", tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", str(source))
+    store.transition_model_version_stage("fraud", 1, "Staging", False)
+    assert gto(world.root, "show")["fraud"]["stage"] == {"staging": "v1.0.0"}
+    out = tmp_path / "out"
+    done = dvc(tmp_path, "artifacts", "get", str(world.root), "fraud", "--stage", "staging", "-o", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {one.name: one.read_bytes() for one in out.iterdir()} == {
+        one.name: one.read_bytes() for one in source.iterdir()
+    }
