@@ -27,6 +27,8 @@ _OPPOSITE: dict[Kind, Kind] = {
     "version_registered": "version_deleted",
     "version_deleted": "version_registered",
 }
+DIRECT: frozenset[Kind] = frozenset({"model_registered", "version_registered"})
+"""What a registry that takes proposals only takes directly: a new version, which serves nobody yet."""
 _TOLD = 5
 """As many fields of a rule that changed are told in one line."""
 

@@ -116,6 +116,13 @@ def is_unmanaged(path: str, globs: Iterable[str]) -> bool:
     return any(path.startswith(glob[:-2]) if glob.endswith("/**") else fnmatchcase(path, glob) for glob in globs)
 
 
+def meaning_the_same(before: Snapshot, changes: Sequence[Change], changed: Sequence[PathChange]) -> list[str]:
+    """Return the files that changed and stand in no change: what they say is what they said, in other words or bytes."""
+    planned = {path.path for change in changes for path in change.paths}
+    globs = before.constitution.unmanaged
+    return [change.path for change in changed if change.path not in planned and not is_unmanaged(change.path, globs)]
+
+
 def is_in_our_folders(path: str) -> bool:
     """Say whether a path lies where only registry files may, also on a disk that takes `Policies` for `policies`."""
     folded = _as_a_disk_reads(path)

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from gitops_registry import paths
 from gitops_registry.card.rendering import MARKDOWN, template_of
-from gitops_registry.difference import diff
+from gitops_registry.changes import DIRECT
+from gitops_registry.difference import diff, meaning_the_same
 from gitops_registry.edits import next_number
 from gitops_registry.errors import Conflict
 from gitops_registry.evidence import gatherer, said_by
 from gitops_registry.git.landing import NO_COMMIT, move_branches, write_commit
+from gitops_registry.git.parsing import Commit
 from gitops_registry.git.worktree import is_checked_out
 from gitops_registry.gto import agreed
 from gitops_registry.manifest.kinds import Model
@@ -146,12 +148,24 @@ def _land_again(
     others = [p for p in commit.parents[1:] if not any(repository.is_ancestor(one, p) for one in gone)]
     gather = gatherer(place, tip, said=said_by(place, tip, others[0] if others else ""))
     report = check(now, after, landed_paths(after, ours, theirs), gather, place.engine)
-    refusals = report.refusals(DECISION) if is_judged else ()
-    if refusals:
-        raise Conflict(f"{why}: {refusals[0].message}", hint=hint)
+    if is_judged:
+        is_words = bool(meaning_the_same(now, report.changes, ours))
+        if not others and (is_words or any(change.kind not in DIRECT for change in report.changes)):
+            _refuse_direct(place, now, commit, tip)
+        if refusals := report.refusals(DECISION):
+            raise Conflict(f"{why}: {refusals[0].message}", hint=hint)
     message = _said(commit.body, numbers)
     parents = [tip, *(others if is_judged else ())]
     return write_commit(repository, edits, parents=parents, message=message, author=commit.author_line)
+
+
+def _refuse_direct(place: Workplace, now: Snapshot, commit: Commit, tip: str) -> None:
+    """Raise Conflict for a decision without a proposal, where what others decided meanwhile is that there has to be one."""
+    if not now.constitution.direct:
+        raise Conflict(
+            f"{commit.subject!r} of yours was committed, and the registry takes changes as proposals only by now (direct: false)",
+            hint=f"make it one: git branch change/mine {place.branch}; git reset --keep {tip[:12]}; gitops-registry push",
+        )
 
 
 def _with_this_template(after: Snapshot, now: Snapshot, ours: Sequence[PathChange]) -> dict[str, bytes]:

@@ -18,7 +18,8 @@ from gitops_registry.audit.deriving import Landed
 from gitops_registry.audit.proof import attested_by
 from gitops_registry.audit.walking import Step, is_registry
 from gitops_registry.auditing.findings import Breach, Note
-from gitops_registry.changes import Change
+from gitops_registry.changes import DIRECT, Change
+from gitops_registry.difference import meaning_the_same
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.parsing import Commit
 from gitops_registry.identity import Signature, Witnesses
@@ -26,7 +27,7 @@ from gitops_registry.manifest.members import Access
 from gitops_registry.policy import authority
 from gitops_registry.policy.report import Facts, Judgement
 from gitops_registry.receiving import signers
-from gitops_registry.receiving.steps import DIRECT, meaning_the_same, wording
+from gitops_registry.receiving.steps import wording
 from gitops_registry.workplace import Workplace
 
 _RULES = (

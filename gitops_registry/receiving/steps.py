@@ -9,8 +9,8 @@ from datetime import datetime
 from gitops_registry import paths
 from gitops_registry.access import holds, needed
 from gitops_registry.approving import contribution, own_commits, unplanned
-from gitops_registry.changes import Change, meaning, plan_digest
-from gitops_registry.difference import diff, is_unmanaged
+from gitops_registry.changes import DIRECT, Change, meaning, plan_digest
+from gitops_registry.difference import diff, meaning_the_same
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import agreed, gatherer
 from gitops_registry.git.parsing import Commit
@@ -25,8 +25,6 @@ from gitops_registry.snapshot import PathChange, Snapshot
 from gitops_registry.workplace import Workplace
 
 REQUIRED: frozenset[Fact] = DECISION | {"actor"}
-DIRECT = frozenset({"model_registered", "version_registered"})
-"""What a registry that takes proposals only takes directly: a new version, which serves nobody yet."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +134,6 @@ def wording(before: Snapshot, commit: Commit, same: Sequence[str], member: str) 
         if before.access is not None and not holds(before.access, member, wanted, model):
             message = f"{member} may not {wanted} {f'for {model}' if model else 'for the registry itself'}"
             yield Refusal("permissions", message, "see who may: gitops-registry access list", path, commit.oid)
-
-
-def meaning_the_same(before: Snapshot, changes: Sequence[Change], changed: Sequence[PathChange]) -> list[str]:
-    """Return the files that changed and stand in no change: what they say is what they said, in other words or bytes."""
-    planned = {path.path for change in changes for path in change.paths}
-    globs = before.constitution.unmanaged
-    return [change.path for change in changed if change.path not in planned and not is_unmanaged(change.path, globs)]
 
 
 def _kind(

@@ -159,6 +159,43 @@ def test_a_decision_that_the_newer_rules_refuse_is_not_put_on_top(two: tuple[Wor
     assert bob.git("rev-list", "--count", "origin/main..main").strip() == "2"
 
 
+def test_a_decision_where_others_decided_that_there_have_to_be_proposals_becomes_one(two: tuple[World, World]) -> None:
+    alice, bob = two
+    with Away(bob):
+        bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
+    law = alice.root / "registry.yaml"
+    law.write_text(law.read_text().replace("direct: true", "direct: false"))
+    alice.git("commit", "--quiet", "--all", "--message", "proposals only")
+    alice.git("push", "--quiet")
+    done = bob.cli("push", check=2)
+    assert (
+        "'promote fraud 1 to staging' of yours was committed, and the registry takes changes as proposals only by now"
+        in done.stderr
+    )
+    assert bob.git("rev-list", "--count", "origin/main..main").strip() == "1"
+    hint = done.stderr.partition("make it one: ")[2].strip()
+    for step in hint.split("; ")[:2]:
+        bob.git(*step.split()[1:])
+    assert bob.cli("push").returncode == 0
+    assert subjects(bob)[0] == "Alice: proposals only" or subjects(bob)[0].endswith(": proposals only")
+    assert "change/mine" in alice.git("ls-remote", "origin")
+    bob.cli("merge", "change/mine")
+    assert stages(bob) == {"staging": [1]}
+
+
+def test_a_new_version_may_be_put_on_top_where_everything_else_has_to_be_proposed(
+    two: tuple[World, World], trained: Trained
+) -> None:
+    alice, bob = two
+    with Away(bob):
+        register(bob, trained, 1)
+    law = alice.root / "registry.yaml"
+    law.write_text(law.read_text().replace("direct: true", "direct: false"))
+    alice.git("commit", "--quiet", "--all", "--message", "proposals only")
+    alice.git("push", "--quiet")
+    assert "put on top of what others decided meanwhile" in bob.cli("push").stdout
+
+
 def register(who: World, trained: Trained, number: int) -> None:
     who.cli("register", "fraud", str(trained.model(number)), "--no-onnx", "--card", str(trained.card))
 
