@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builder import FLOORS, World, errors, git
+import yaml
+from builder import FLOORS, World, cli, errors, git
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow_pair import FREE, freed, model_folder
@@ -679,3 +680,19 @@ def test_only_whoever_may_delete_brings_a_deleted_name_back_and_nothing_under_it
     assert list(free.registry.verify_log().breaches()) == [], "nor is it anything that an audit minds"
     model = after.known_model("fraud").model_copy(update={"deleted": ()})
     assert "numbering" in errors(free.judged({"models/fraud/model.yaml": dump(model, "models/fraud/model.yaml")}))
+
+
+def test_a_registry_as_init_makes_it_lets_everything_move_after_what_the_page_says(tmp_path: Path, source: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "coming-from-mlflow.md").read_text()
+    freer = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert "`git rm policies/production-*.yaml`" in page
+    assert cli(tmp_path, "init", "registry").returncode == 0
+    root = tmp_path / "registry"
+    law = yaml.safe_load((root / "registry.yaml").read_text())
+    (root / "registry.yaml").write_text(yaml.safe_dump({**law, **freer}, sort_keys=False))
+    git(root, "rm", "--quiet", *(str(file) for file in root.glob("policies/production-*.yaml")))
+    git(root, "commit", "--quiet", "--all", "--message", "as MLflow has it")
+    store = RegistryStore(store_uri=f"gitops://{root}", tracking_uri=f"sqlite:///{tmp_path}/runs.db")
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", source)
+    assert store.transition_model_version_stage("fraud", 1, "Production", True).current_stage == "Production"

@@ -329,3 +329,11 @@ def test_the_command_line_says_the_same(fraud: World) -> None:
     fraud.cli("delete", "cards", "--force")
     assert "cards" not in fraud.cli("list").stdout
     fraud.cli("check")
+
+
+def test_a_model_that_serves_takes_its_stages_along_and_nothing_is_called_emptied(world: World) -> None:
+    world.model("fraud").version().in_stage("production", 1).commit()
+    outcome = world.registry.rename("fraud", "scams")
+    assert outcome.commit
+    assert world.registry.resolve("scams@production").number == 1
+    assert "emptied" not in {finding.rule for finding in outcome.report.findings}

@@ -172,7 +172,7 @@ def emptied(judgement: Judgement) -> Iterator[Finding]:
     serving = [stage.name for stage in judgement.law.stages if stage.serving]
     for name in judgement.models:
         old, new = before.model(name), judgement.after.model(name)
-        for stage in serving if old and new else ():
+        for stage in serving if old and new and new.renamed_to is None else ():  # a renamed one takes its stages along
             if old and new and old.stages.get(stage) and not new.stages.get(stage):
                 hint = f"promote another version in its place: gitops-registry promote {name}@REF --to {stage}"
                 yield Finding.warning(
