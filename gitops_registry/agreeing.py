@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitops_registry import gto
-from gitops_registry.deciding import Intent, Outcome, decide
+from gitops_registry.deciding import Intent, Outcome
 from gitops_registry.errors import Conflict, ManifestError, RegistryError
 from gitops_registry.git.remote import upstream
+from gitops_registry.moving import change
 from gitops_registry.paths import CONSTITUTION, DVC_YAML
 from gitops_registry.snapshot import Edits, Snapshot
 from gitops_registry.tag_look import Agreement
@@ -38,7 +39,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was mended: the decision that wrote dvc.yaml anew (None where it was right), and the tags that were made or pushed."""
+    """What was mended: the decision, or the proposal, that writes dvc.yaml anew (None where it was right), and the tags that were made or pushed."""
 
     outcome: Outcome | None
     tags: tuple[str, ...]
@@ -57,13 +58,13 @@ def disagreement(place: Workplace) -> Disagreement | None:
 def repair(place: Workplace, *, dry_run: bool = False) -> Repaired:
     """Write dvc.yaml anew where it is not what the registry gives, and make the tags that are missing.
 
-    Where the branch follows a remote, the tags are pushed. Raises RegistryError where the registry does not say
+    Where the registry takes proposals only, the file is proposed. Where the branch follows a remote, the tags are pushed. Raises RegistryError where the registry does not say
     `interop: gto`, git cannot sign, or the remote refuses.
     """
     found = disagreement(place)
     if found is None:
         raise RegistryError("there is nothing to repair here: registry.yaml does not say `interop: gto`", hint=_HOW)
-    outcome = None if found.is_listed else decide(place, _rewriting(), dry_run=dry_run)
+    outcome = None if found.is_listed else change(place, _rewriting(), direct=None, dry_run=dry_run)
     if waits_for_push(place):
         return Repaired(outcome, (), is_waiting=True)
     remote = "origin" if place.mirror is not None else place.follows

@@ -342,3 +342,13 @@ def test_interop_spelled_in_a_way_of_its_own_is_not_called_switched_off(world: W
     before = world.git("rev-parse", "main")
     assert "spells `interop` in a way of its own" in world.cli("interop", "off", check=2).stderr
     assert world.git("rev-parse", "main") == before
+
+
+def test_a_repair_is_proposed_where_the_registry_takes_proposals_only(kept: World) -> None:
+    law = kept.read("registry.yaml").replace(b"direct: true", b"direct: false")
+    kept.commit({"registry.yaml": law, "dvc.yaml": HEADING + b"artifacts: {}\n"}, "spoil dvc.yaml")
+    before = kept.git("rev-parse", "main")
+    assert "proposed as change/dvc-yaml" in kept.cli("doctor", "--repair").stdout
+    assert kept.git("rev-parse", "main") == before
+    kept.cli("merge", "change/dvc-yaml")
+    assert set(listed(kept.read("dvc.yaml"))) == {"fraud", "churn"}

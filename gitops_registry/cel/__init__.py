@@ -191,7 +191,7 @@ class CommonExpressions:
                 f"the engine of policies cannot be started: {error.strerror}", hint="see: gitops-registry doctor"
             ) from error
         work.seconds, work.said = work.seconds + done.seconds, work.said + len(done.output)
-        is_ready, *lines = _lines(done.output) or [False]
+        is_ready, *lines = done.answers(lambda *_: True) or [False]
         words = done.last_words or "no reason given"
         if not is_ready and done.code > 0:
             hint = _INSTALL if done.code == _NOT_INSTALLED else "see: gitops-registry doctor"
@@ -265,11 +265,6 @@ def _where() -> list[str]:
             raise RegistryError(f"the package {name} is not installed", hint=_INSTALL)
         found.append(str(place))
     return list(dict.fromkeys(found))
-
-
-def _lines(output: bytes) -> list[Any]:
-    """Return the answers that were told whole."""
-    return [json.loads(line) for line in output.split(b"\n")[:-1]]
 
 
 def _trouble(text: str) -> Trouble:

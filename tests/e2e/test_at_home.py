@@ -70,25 +70,37 @@ def completed(folder: Path, line: str, environment: dict[str, str]) -> set[str]:
     return {word for word in words if word}
 
 
-def test_bash_completes_commands_options_models_references_stages_and_proposals(
-    world: World, shell: dict[str, str]
-) -> None:
+OFFERED = {
+    "gitops-registry pro": {"promote", "proposals"},
+    "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
+    "gitops-registry show ": {"churn", "fraud"},
+    "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
+    "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
+    "gitops-registry merge ": {"promote/fraud/2/archived"},
+}
+"""What every shell offers behind a line in `lived_in`."""
+
+
+@pytest.fixture
+def lived_in(world: World) -> World:
+    """A registry of two models and a proposal."""
     world.model("fraud").version().version().in_stage("staging").commit()
     world.model("churn").version().commit()
     world.cli("promote", "fraud@2", "--to", "archived")
+    return world
+
+
+def test_bash_completes_commands_options_models_references_stages_and_proposals(
+    lived_in: World, shell: dict[str, str]
+) -> None:
     asked = {
-        "gitops-registry pro": {"promote", "proposals"},
-        "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
-        "gitops-registry show ": {"churn", "fraud"},
+        **OFFERED,
         "gitops-registry show fr": {"fraud"},
-        "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
         "gitops-registry show fraud s": {"staging"},
-        "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
-        "gitops-registry merge ": {"promote/fraud/2/archived"},
         "gitops-registry policy test ": {"floors"},
         "gitops-registry completion ": {"bash", "zsh", "fish"},
     }
-    assert {line: completed(world.root, line, shell) for line in asked} == asked
+    assert {line: completed(lived_in.root, line, shell) for line in asked} == asked
 
 
 def test_bash_completes_nothing_and_says_nothing_where_no_registry_is(tmp_path: Path, shell: dict[str, str]) -> None:
@@ -158,22 +170,11 @@ class Zsh:
 
 @pytest.mark.needs("zsh")
 def test_zsh_completes_commands_options_models_references_and_proposals(
-    world: World, shell: dict[str, str], tmp_path: Path
+    lived_in: World, shell: dict[str, str], tmp_path: Path
 ) -> None:
-    world.model("fraud").version().version().in_stage("staging").commit()
-    world.model("churn").version().commit()
-    world.cli("promote", "fraud@2", "--to", "archived")
-    asked = {
-        "gitops-registry pro": {"promote", "proposals"},
-        "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
-        "gitops-registry show ": {"churn", "fraud"},
-        "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
-        "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
-        "gitops-registry merge ": {"promote/fraud/2/archived"},
-    }
-    zsh = Zsh(world.root, tmp_path / "told", shell)
+    zsh = Zsh(lived_in.root, tmp_path / "told", shell)
     try:
-        assert {line: zsh.offers(line) for line in asked} == asked
+        assert {line: zsh.offers(line) for line in OFFERED} == OFFERED
         assert zsh.makes("gitops-registry show fr") == "gitops-registry show fraud "
         assert zsh.makes("gitops-registry show fraud@st") == "gitops-registry show fraud@staging "
     finally:
@@ -181,26 +182,17 @@ def test_zsh_completes_commands_options_models_references_and_proposals(
 
 
 @pytest.mark.needs("fish")
-def test_fish_completes_commands_options_models_references_and_proposals(world: World, shell: dict[str, str]) -> None:
-    world.model("fraud").version().version().in_stage("staging").commit()
-    world.model("churn").version().commit()
-    world.cli("promote", "fraud@2", "--to", "archived")
-    asked = {
-        "gitops-registry pro": {"promote", "proposals"},
-        "gitops-registry promote --d": {"--draft", "--direct", "--dry-run"},
-        "gitops-registry show ": {"churn", "fraud"},
-        "gitops-registry show fraud@": {"fraud@1", "fraud@2", "fraud@staging", "fraud@latest"},
-        "gitops-registry promote fraud@2 --to ": {"development", "staging", "production", "archived"},
-        "gitops-registry merge ": {"promote/fraud/2/archived"},
-    }
+def test_fish_completes_commands_options_models_references_and_proposals(
+    lived_in: World, shell: dict[str, str]
+) -> None:
     ask = "gitops-registry completion fish | source; for line in $argv; complete -C$line; echo END; end"
     done = subprocess.run(
-        ["fish", "--no-config", "-c", ask, *asked],
-        cwd=world.root, env=shell, capture_output=True, text=True, check=True,
+        ["fish", "--no-config", "-c", ask, *OFFERED],
+        cwd=lived_in.root, env=shell, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert not done.stderr
     told = [block.strip().splitlines() for block in done.stdout.split("END\n")]
-    assert {line: {one.split("\t")[0] for one in block} for line, block in zip(asked, told, strict=False)} == asked
+    assert {line: {one.split("\t")[0] for one in block} for line, block in zip(OFFERED, told, strict=False)} == OFFERED
     assert "proposals\tlist, show or close proposals" in done.stdout
 
 

@@ -58,6 +58,14 @@ def is_level(world: World) -> bool:
     )
 
 
+def rules(who: World, path: str, old: str, new: str) -> None:
+    """Write another rule into a file, and push it."""
+    file = who.root / path
+    file.write_text(file.read_text().replace(old, new))
+    who.git("commit", "--quiet", "--all", "--message", "other rules")
+    who.git("push", "--quiet")
+
+
 def test_promotions_of_different_versions_both_land_with_their_authors(two: tuple[World, World]) -> None:
     alice, bob = two
     with Away(bob):
@@ -150,10 +158,7 @@ def test_a_decision_that_the_newer_rules_refuse_is_not_put_on_top(two: tuple[Wor
     with Away(bob):
         bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
         bob.cli("promote", "fraud@1", "--to", "production", "--direct")
-    law = alice.root / "policies/floors.yaml"
-    law.write_text(law.read_text().replace("accuracy: 0.9", "accuracy: 0.99"))
-    alice.git("commit", "--quiet", "--all", "--message", "ask for more")
-    alice.git("push", "--quiet")
+    rules(alice, "policies/floors.yaml", "accuracy: 0.9", "accuracy: 0.99")
     done = bob.cli("push", check=2)
     assert "accuracy 0.95 is below 0.99" in done.stderr
     assert bob.git("rev-list", "--count", "origin/main..main").strip() == "2"
@@ -163,10 +168,7 @@ def test_a_decision_where_others_decided_that_there_have_to_be_proposals_becomes
     alice, bob = two
     with Away(bob):
         bob.cli("promote", "fraud@1", "--to", "staging", "--direct")
-    law = alice.root / "registry.yaml"
-    law.write_text(law.read_text().replace("direct: true", "direct: false"))
-    alice.git("commit", "--quiet", "--all", "--message", "proposals only")
-    alice.git("push", "--quiet")
+    rules(alice, "registry.yaml", "direct: true", "direct: false")
     done = bob.cli("push", check=2)
     assert (
         "'promote fraud 1 to staging' of yours was committed, and the registry takes changes as proposals only by now"
@@ -177,7 +179,7 @@ def test_a_decision_where_others_decided_that_there_have_to_be_proposals_becomes
     for step in hint.split("; ")[:2]:
         bob.git(*step.split()[1:])
     assert bob.cli("push").returncode == 0
-    assert subjects(bob)[0] == "Alice: proposals only" or subjects(bob)[0].endswith(": proposals only")
+    assert subjects(bob)[0] == "alice: other rules"
     assert "change/mine" in alice.git("ls-remote", "origin")
     bob.cli("merge", "change/mine")
     assert stages(bob) == {"staging": [1]}
@@ -189,10 +191,7 @@ def test_a_new_version_may_be_put_on_top_where_everything_else_has_to_be_propose
     alice, bob = two
     with Away(bob):
         register(bob, trained, 1)
-    law = alice.root / "registry.yaml"
-    law.write_text(law.read_text().replace("direct: true", "direct: false"))
-    alice.git("commit", "--quiet", "--all", "--message", "proposals only")
-    alice.git("push", "--quiet")
+    rules(alice, "registry.yaml", "direct: true", "direct: false")
     assert "put on top of what others decided meanwhile" in bob.cli("push").stdout
 
 
