@@ -48,8 +48,11 @@ from gitops_registry import formats
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats import joblib as joblib_format
 from gitops_registry.formats import pickle as pickle_format
+from gitops_registry.formats.joblib_reading import built
 from gitops_registry.formats.loaded import Trust, Unreviewed
 from gitops_registry.formats.pickle_reader import examine
+from gitops_registry.formats.pickle_reviewed import renamed
+from gitops_registry.formats.pickle_values import Refused
 
 TRUST = Trust(formats=frozenset({"joblib", "pickle"}))
 X, Y = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -156,6 +159,60 @@ def test_a_joblib_file_opens_however_it_is_packed_and_whatever_it_is_named(packe
     path = tmp_path / "model.joblib"
     joblib.dump(estimator, path, compress=packed)
     assert (formats.open_model("joblib", path, trust=TRUST).predict(x) == estimator.predict(x)).all()
+
+
+ARRAYS = {
+    "empty": np.empty((0, 3)),
+    "one number": np.array(2.5),
+    "three dimensions": np.arange(24, dtype="i4").reshape(2, 3, 4),
+    "by columns": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+    "of the other order of bytes": np.arange(5, dtype=">f8"),
+    "records": np.array([(1, 2.5), (3, 4.5)], dtype=[("a", "<i8"), ("b", "<f8")]),
+    "records of the other order of bytes": np.array([(1, 2.5), (3, 4.5)], dtype=[("a", ">i8"), ("b", ">f8")]),
+    "truth values": np.array([[True], [False]]),
+    "text": np.array(["東京", "Köln"]),
+    "bytes": np.array([b"ab", b"c"]),
+    "complex": np.array([1 + 2j]),
+    "objects": np.array(["a", None, 3.5, (1, "b")], dtype=object),
+    "nothing of objects": np.empty((0,), dtype=object),
+}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_come_out_of_a_joblib_file_as_joblib_itself_reads_them(protocol, tmp_path):
+    value = {"first": ARRAYS, "again": [ARRAYS["text"], ARRAYS["by columns"], {"deep": ARRAYS["objects"]}]}
+    path = tmp_path / "arrays"
+    joblib.dump(value, path, protocol=protocol)
+    data = path.read_bytes()
+    found = examine(data, has_arrays=True)
+    names = []
+
+    def resolve(module, name):
+        names.append(renamed(module, name))
+        return getattr(sys.modules[names[-1].rpartition(".")[0]], name)
+
+    ours, theirs = built(data, found.arrays, resolve), joblib.load(path)
+    assert names == list(found.order)
+    pairs = [(ours["first"][name], theirs["first"][name]) for name in ARRAYS]
+    pairs += list(zip(ours["again"][:2], theirs["again"][:2], strict=True))
+    pairs.append((ours["again"][2]["deep"], theirs["again"][2]["deep"]))
+    for own, other in pairs:
+        assert (own.dtype, own.shape) == (other.dtype, other.shape)
+        assert own.tolist() == other.tolist()
+        assert own.flags.writeable
+        assert own.flags.f_contiguous == other.flags.f_contiguous
+
+
+def test_an_array_whose_dtype_is_not_what_was_examined_is_refused():
+    file = io.BytesIO()
+    joblib.dump({"x": np.arange(4.0)}, file)
+    found = examine(file.getvalue(), has_arrays=True)
+
+    def other(module, name):
+        return (lambda *_: np.dtype("f4")) if name == "dtype" else getattr(sys.modules[module], name)
+
+    with pytest.raises(Refused, match="does not have the size it claims"):
+        built(file.getvalue(), found.arrays, other)
 
 
 def test_a_plain_pickle_is_a_joblib_file_too_but_not_the_other_way_round(fitted, tmp_path):
@@ -413,6 +470,8 @@ def test_damage_anywhere_gives_an_error_of_ours_or_a_model_and_imports_nothing(n
         (pickle_format, pickle.dumps(estimator, 0)),
         (joblib_format, dumped),
     ]
+    for module, whole in kinds:  # what whole files need is there before: packages, and encodings of strings
+        module.load(write(tmp_path / "model.bin", whole), TRUST)
     before, ends, said = set(sys.modules), {"opened": 0, "refused": 0}, []
     for module, whole in kinds:
         for turn in range(70):

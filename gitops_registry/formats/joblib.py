@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gitops_registry.formats import pickle_reader as reader
+from gitops_registry.formats.joblib_reading import built
 from gitops_registry.formats.loaded import Description, LoadedModel, Trust
-from gitops_registry.formats.pickle_reviewed import WRAPPER
-from gitops_registry.formats.pickle_values import NotAPickle, Refused
+from gitops_registry.formats.pickle_values import NotAPickle
 
 LARGEST_UNPACKED = 1 << 26
 LARGEST_RATIO = 200
@@ -108,7 +108,7 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: B008 - a f
     """
     reader.refuse_untrusted_format("joblib", path, trust)
     data, found = _examined(path)
-    return reader.opened("joblib", path, found, trust, lambda resolve: _unpickled(data, resolve))
+    return reader.opened("joblib", path, found, trust, lambda resolve: built(data, found.arrays, resolve))
 
 
 def _examined(path: Path) -> tuple[bytes, reader.Pickled]:
@@ -117,17 +117,3 @@ def _examined(path: Path) -> tuple[bytes, reader.Pickled]:
     except NotAPickle as error:
         raise reader.damaged(path.name, "joblib", error) from error
     return data, reader.examine(data, name=path.name, has_arrays=True)
-
-
-def _unpickled(data: bytes, resolve: reader.Resolve) -> Any:
-    from joblib.numpy_pickle import NDArrayWrapper, NumpyArrayWrapper, NumpyUnpickler
-
-    class Reviewed(NumpyUnpickler):  # type: ignore[misc]
-        def find_class(self, module: str, name: str) -> Any:
-            found = resolve(module, name)
-            is_wrapper = isinstance(found, type) and issubclass(found, (NDArrayWrapper, NumpyArrayWrapper))
-            if is_wrapper and f"{module}.{name}" != WRAPPER:  # it would read the file as the examination did not
-                raise Refused(f"{module}.{name} reads arrays as nobody has reviewed")
-            return found
-
-    return Reviewed("", BytesIO(data), ensure_native_byte_order=True).load()

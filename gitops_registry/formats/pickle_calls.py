@@ -40,13 +40,14 @@ def instance(kind: Any, *arguments: Any) -> Any:
     """Return a new instance of the class, as `__new__` would make it. Raises Refused as `call` does."""
     if not isinstance(kind, Named) or not all(isinstance(part, Items) for part in arguments):
         raise Refused("it makes an object of what is no class")
-    if not is_reviewed(kind.name):
-        return _unreviewed(kind, *arguments)
     is_known = kind.name in INSTANCES or kind.name == WRAPPER
+    if not is_known and not is_reviewed(kind.name):
+        return _unreviewed(kind, *arguments)
     if not is_known or any(part.count for part in arguments):
         raise Refused(f"it makes an object of {kind.name} in a way that nobody has reviewed")
     made = Made(kind.name)
-    made.holds = WRAPPER if kind.name == WRAPPER else ""  # only the array that it stands for may be kept
+    if kind.name == WRAPPER:  # only the array that it stands for may be kept
+        made.holds = WRAPPER
     return made
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from gitops_registry.formats import pickle_values as values
 from gitops_registry.formats.pickle_calls import TOOLS, call, instance
 from gitops_registry.formats.pickle_reviewed import MAPPINGS, WRAPPER, renamed
-from gitops_registry.formats.pickle_states import build
-from gitops_registry.formats.pickle_stream import Stream, Walk
-from gitops_registry.formats.pickle_values import Array, Bytes, Dtype, Items, Made, Named, NotAPickle, Refused, Text
+from gitops_registry.formats.pickle_states import build, described
+from gitops_registry.formats.pickle_stream import MOST_OPCODES, Stream, Walk
+from gitops_registry.formats.pickle_values import Array, Bytes, Items, Made, Named, NotAPickle, Refused, Text
 
 MOST_MARKS = 200
 _LONGEST_NAME = 400
@@ -40,17 +40,29 @@ class Machine:
 
     def run(self) -> Any:
         """Return the object that the pickle describes; the stream stands behind it. Raises NotAPickle and Refused."""
-        stream, walk, start = self._stream, self._walk, self._walk.opcodes
-        while True:
-            code = stream.data[stream.skip(1)]
-            if code == _STOP:
-                break
-            walk.step()
-            operation = _OPERATIONS.get(code)
-            is_first = walk.opcodes == start + 1
-            if operation is None or (code in _REFUSED and is_first) or (code == _PROTO and not is_first):
+        stream, walk, data, operations, memo = self._stream, self._walk, self._stream.data, _OPERATIONS, self._memo
+        code = stream.byte()
+        if code in _REFUSED:
+            raise NotAPickle(f"byte {stream.at - 1} is not what a pickle has there")
+        if code == _PROTO:
+            walk.opcodes += 1
+            self.protocol()
+            code = stream.byte()
+        while code != _STOP:
+            walk.opcodes += 1
+            operation = operations[code]
+            if operation is None:
                 raise NotAPickle(f"byte {stream.at - 1} is not what a pickle has there")
+            if walk.opcodes > MOST_OPCODES:
+                raise Refused(f"it has more than {MOST_OPCODES} opcodes")
             operation(self)
+            at, limit = stream.at, stream.limit
+            while at < limit - 1 and data[at] == _GET and data[at + 1] in memo:  # half of all opcodes: `get_byte`
+                walk.opcodes += 1
+                self._stack.append(memo[data[at + 1]])
+                at += 2
+            stream.at = at
+            code = stream.byte()
         if len(self._stack) != 1 or self._below or not stream.is_between_frames():
             raise NotAPickle("it ends with more, or less, than one object")
         return self._stack[0]
@@ -81,7 +93,7 @@ class Machine:
         self._stack = []
 
     def protocol(self) -> None:
-        if self._stream.number("<B") > 5:
+        if self._stream.byte() > 5:
             raise NotAPickle("it is of a protocol that Python does not have")
 
     def frame(self) -> None:
@@ -171,15 +183,15 @@ class Machine:
         if not is_mapping and not (isinstance(into, Items) and into.kind == "dict"):
             raise Refused("it sets items of what is no mapping")
         kept = Items("dict") if is_mapping else into
-        for key, value in zip(parts[::2], parts[1::2], strict=True):
-            kept.put(key, value)
+        kept.put_all(parts)
         if is_mapping:
             into.keep(kept)
 
-    def put(self, index: int | None = None) -> None:
+    def memoize(self) -> None:
+        self.put(len(self._memo))
+
+    def put(self, index: int) -> None:
         """Remember the top of the stack. Real writers number from 0 without a gap or a second use of a number."""
-        if index is None:
-            index = len(self._memo)
         if index in self._memo or index > self._walk.opcodes:
             raise Refused("it numbers its objects as no writer does")
         self._memo[index] = self._top()
@@ -200,6 +212,15 @@ class Machine:
 
     def get_number(self, form: str) -> None:
         self.get(self._stream.number(form))
+
+    def get_byte(self) -> None:
+        index = self._stream.byte()
+        if index not in self._memo:
+            raise NotAPickle("it asks for an object that it did not number")
+        self._stack.append(self._memo[index])
+
+    def byte(self) -> None:
+        self._stack.append(self._stream.byte())
 
     def name_lines(self) -> None:
         try:
@@ -243,29 +264,25 @@ class Machine:
 
     def _array(self, state: Any) -> Array:
         """Return the array whose bytes, or whose own pickle, joblib reads here from behind its description."""
-        found = state.attributes() if isinstance(state, Items) else {}
-        fields = {"allow_mmap", "dtype", "order", "shape", "subclass"}
-        dtype, kind = found.get("dtype"), found.get("subclass")
-        is_known = found.keys() - {"numpy_array_alignment_bytes"} == fields and found["order"] in {"C", "F"}
-        if not is_known or not isinstance(dtype, Dtype) or not dtype.is_ready or not isinstance(kind, Named):
+        shape, dtype, alignment = described(state)
+        if not self._stream.is_between_frames():
             raise Refused("an array of joblib's in it is of no reviewed kind")
-        if kind.name != "numpy.ndarray" or not self._stream.is_between_frames():
-            raise Refused("an array of joblib's in it is of no reviewed kind")
-        shape = values.shape_of(found["shape"])
+        after = self._stream.at
         if dtype.is_object:
             inner = Machine(self._stream, self._walk, has_arrays=False).run()
             if not isinstance(inner, Array) or inner.dtype is None or not inner.dtype.is_object or inner.is_masked:
                 raise Refused("a pickle inside it is no array of objects")
             inner.is_sealed = True
+            self._walk.arrays.append((after, after, self._stream.at))
             return inner
-        alignment = found.get("numpy_array_alignment_bytes")
         if alignment is not None:
             self._pad(alignment)
-        self._stream.skip(values.count(shape) * dtype.size)
+        start = self._stream.skip(values.count(shape) * dtype.size)
+        self._walk.arrays.append((after, start, self._stream.at))
         return Array(shape, dtype)
 
     def _pad(self, alignment: Any) -> None:
-        length = self._stream.number("<B")
+        length = self._stream.byte()
         if type(alignment) is not int or self._stream.take(length).strip(b"\xff"):
             raise Refused("an array of joblib's in it is padded as joblib does not")
 
@@ -285,7 +302,7 @@ def _pushing(make: Callable[[], Any]) -> Callable[[Machine], None]:
     return lambda machine: machine._push(make())
 
 
-_STOP, _PROTO = b".\x80"
+_STOP, _PROTO, _GET = b".\x80h"
 _REFUSED_FOR = {
     b"P": "it asks its reader for an object (a persistent id)",
     b"Q": "it asks its reader for an object (a persistent id)",
@@ -303,31 +320,29 @@ _REFUSED_FOR = {
     b"2": "it doubles an object on its stack",
 }
 _REFUSED = {code[0] for code in _REFUSED_FOR}
-_OPERATIONS: dict[int, Callable[[Machine], None]] = {
-    code[0]: operation
-    for code, operation in {
-        **{code: _with(Machine.refuse, what) for code, what in _REFUSED_FOR.items()},
-        b"(": Machine.mark, b"\x80": Machine.protocol, b"\x95": Machine.frame, b"i": Machine.instance_of_lines,
-        b"N": _pushing(lambda: None), b"\x88": _pushing(lambda: True), b"\x89": _pushing(lambda: False),
-        b"I": Machine.integer, b"L": Machine.long_text, b"F": Machine.float_text, b"G": Machine.float_bytes,
-        b"J": lambda m: m._push(m._stream.number("<i")), b"K": lambda m: m._push(m._stream.number("<B")),
-        b"M": lambda m: m._push(m._stream.number("<H")),
-        b"\x8a": _with(Machine.long_bytes, "<B"), b"\x8b": _with(Machine.long_bytes, "<i"),
-        b"C": _with(Machine.some_bytes, "<B"), b"B": _with(Machine.some_bytes, "<I"),
-        b"\x8e": _with(Machine.some_bytes, "<Q"), b"\x96": _with(Machine.some_bytes, "<Q"),
-        b"\x8c": _with(Machine.text, "<B"), b"X": _with(Machine.text, "<I"), b"\x8d": _with(Machine.text, "<Q"),
-        b"V": Machine.text_line,
-        b")": _pushing(lambda: Items("tuple")), b"]": _pushing(lambda: Items("list")),
-        b"}": _pushing(lambda: Items("dict")), b"\x8f": _pushing(lambda: Items("set")),
-        b"\x85": _with(Machine.tuple_of, 1), b"\x86": _with(Machine.tuple_of, 2), b"\x87": _with(Machine.tuple_of, 3),
-        b"t": _with(Machine.marked_items, "tuple"), b"l": _with(Machine.marked_items, "list"),
-        b"\x91": _with(Machine.marked_items, "frozenset"), b"d": Machine.marked_dict,
-        b"a": Machine.append, b"e": _with(Machine.extend, "list"), b"\x90": _with(Machine.extend, "set"),
-        b"s": Machine.set_item, b"u": Machine.set_items,
-        b"p": Machine.put_text, b"q": _with(Machine.put_number, "<B"), b"r": _with(Machine.put_number, "<I"),
-        b"\x94": Machine.put,
-        b"g": Machine.get_text, b"h": _with(Machine.get_number, "<B"), b"j": _with(Machine.get_number, "<I"),
-        b"c": Machine.name_lines, b"\x93": Machine.name_from_stack,
-        b"R": Machine.reduce, b"\x81": _with(Machine.new, 1), b"\x92": _with(Machine.new, 2), b"b": Machine.build,
-    }.items()
+_NAMED: dict[bytes, Callable[[Machine], None]] = {
+    **{code: _with(Machine.refuse, what) for code, what in _REFUSED_FOR.items()},
+    b"(": Machine.mark, b"\x95": Machine.frame, b"i": Machine.instance_of_lines,
+    b"N": _pushing(lambda: None), b"\x88": _pushing(lambda: True), b"\x89": _pushing(lambda: False),
+    b"I": Machine.integer, b"L": Machine.long_text, b"F": Machine.float_text, b"G": Machine.float_bytes,
+    b"J": lambda m: m._push(m._stream.number("<i")), b"K": Machine.byte,
+    b"M": lambda m: m._push(m._stream.number("<H")),
+    b"\x8a": _with(Machine.long_bytes, "<B"), b"\x8b": _with(Machine.long_bytes, "<i"),
+    b"C": _with(Machine.some_bytes, "<B"), b"B": _with(Machine.some_bytes, "<I"),
+    b"\x8e": _with(Machine.some_bytes, "<Q"), b"\x96": _with(Machine.some_bytes, "<Q"),
+    b"\x8c": _with(Machine.text, "<B"), b"X": _with(Machine.text, "<I"), b"\x8d": _with(Machine.text, "<Q"),
+    b"V": Machine.text_line,
+    b")": _pushing(lambda: Items("tuple")), b"]": _pushing(lambda: Items("list")),
+    b"}": _pushing(lambda: Items("dict")), b"\x8f": _pushing(lambda: Items("set")),
+    b"\x85": _with(Machine.tuple_of, 1), b"\x86": _with(Machine.tuple_of, 2), b"\x87": _with(Machine.tuple_of, 3),
+    b"t": _with(Machine.marked_items, "tuple"), b"l": _with(Machine.marked_items, "list"),
+    b"\x91": _with(Machine.marked_items, "frozenset"), b"d": Machine.marked_dict,
+    b"a": Machine.append, b"e": _with(Machine.extend, "list"), b"\x90": _with(Machine.extend, "set"),
+    b"s": Machine.set_item, b"u": Machine.set_items,
+    b"p": Machine.put_text, b"q": _with(Machine.put_number, "<B"), b"r": _with(Machine.put_number, "<I"),
+    b"\x94": Machine.memoize,
+    b"g": Machine.get_text, b"h": Machine.get_byte, b"j": _with(Machine.get_number, "<I"),
+    b"c": Machine.name_lines, b"\x93": Machine.name_from_stack,
+    b"R": Machine.reduce, b"\x81": _with(Machine.new, 1), b"\x92": _with(Machine.new, 2), b"b": Machine.build,
 }  # fmt: skip
+_OPERATIONS = [_NAMED.get(bytes([code])) for code in range(256)]

@@ -37,7 +37,7 @@ class Pickled:
     """What a pickle names, nested ones included: `globals` as `module.name`, sorted, and their top-level `modules`.
 
     `root` is the class of the outermost object and `version` the version of scikit-learn it was written by; both are
-    empty where it does not say. `order` is every use of a name, in the order in which a reader meets them.
+    empty where it does not say. `order` is every use of a name, in the order in which a reader meets them. `arrays`: see `pickle_stream.Walk`.
     """
 
     globals: tuple[str, ...]
@@ -45,6 +45,7 @@ class Pickled:
     root: str = ""
     version: str = ""
     order: tuple[str, ...] = ()
+    arrays: tuple[tuple[int, int, int], ...] = ()
 
     def untrusted(self, trust: Trust) -> list[str]:
         """Return the names that are neither reviewed nor trusted, sorted."""
@@ -74,7 +75,7 @@ def examine(data: bytes, *, name: str = "the data", has_arrays: bool = False) ->
     modules = tuple(sorted({name.partition(".")[0] for name in found} - _OWN))
     is_made = isinstance(root, Made)
     kind = root.name.rpartition(".")[2] if is_made else ""
-    return Pickled(found, modules, kind, root.version if is_made else "", tuple(walk.names))
+    return Pickled(found, modules, kind, root.version if is_made else "", tuple(walk.names), tuple(walk.arrays))
 
 
 def reads(data: bytes, *, has_arrays: bool = False) -> bool:

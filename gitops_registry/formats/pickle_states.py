@@ -23,6 +23,8 @@ _SPARSE_MARKS = {
     "has_sorted_indices",
     "maxprint",
 }
+_FIELDS_BEFORE_1_2 = frozenset({"allow_mmap", "dtype", "order", "shape", "subclass"})
+_FIELDS = _FIELDS_BEFORE_1_2 | {"numpy_array_alignment_bytes"}
 
 
 def build(made: Any, state: Any) -> None:
@@ -41,10 +43,21 @@ def build(made: Any, state: Any) -> None:
     made.keep(state)
 
 
+def described(state: Any) -> tuple[tuple[int, ...], Dtype, Any]:
+    """Return the shape and dtype in joblib's description of an array, and to what its content is aligned, or None."""
+    found = state.attributes() if isinstance(state, Items) else {}
+    dtype, kind = found.get("dtype"), found.get("subclass")
+    is_known = (found.keys() == _FIELDS or found.keys() == _FIELDS_BEFORE_1_2) and found["order"] in {"C", "F"}
+    is_plain = isinstance(kind, Named) and kind.name == "numpy.ndarray"
+    if not is_known or not is_plain or not isinstance(dtype, Dtype) or not dtype.is_ready:
+        raise Refused("an array of joblib's in it is of no reviewed kind")
+    return shape_of(found["shape"]), dtype, found.get("numpy_array_alignment_bytes")
+
+
 def _attributes(made: Made, state: Any) -> None:
     """Check the state of an instance: named attributes, which the class takes over as they are."""
     found = state.attributes() if isinstance(state, Items) else None
-    if made.name not in INSTANCES or found is None or any(name.startswith("__") for name in found):
+    if made.name not in INSTANCES or found is None or "\n__" in "\n" + "\n".join(found):
         raise Refused(f"it gives {made.name} a state of no reviewed kind")
     version = found.get("_sklearn_version", "0")  # scikit-learn prints it where it is not its own
     if type(version) is not str or not _VERSION.fullmatch(version):

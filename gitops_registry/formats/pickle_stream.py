@@ -15,6 +15,7 @@ from gitops_registry.formats.pickle_values import Bytes, Items, NotAPickle, Refu
 MOST_OPCODES = 5_000_000
 _FREELY_COPIED = 1 << 20
 _SMALL = 64
+_LENGTHS = {form: struct.calcsize(form) for form in ("<B", "<H", "<I", "<Q", "<i")}
 _INTEGER = re.compile(rb"-?(0|[1-9][0-9]{0,17})")
 _LONG = re.compile(rb"-?(0|[1-9][0-9]{0,300})L?")
 _FLOAT = re.compile(rb"-?([0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?|inf|nan)")
@@ -22,22 +23,34 @@ _INDEX = re.compile(rb"0|[1-9][0-9]{0,8}")
 
 
 class Stream:
-    """A position in the bytes, and the frame round it."""
+    """A position in the bytes, and the frame round it. `limit` is the end of the frame, or of the bytes."""
+
+    __slots__ = ("_is_framed", "at", "data", "limit")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
-        self._end: int | None = None
+        self.limit = len(data)
+        self._is_framed = False
 
     def skip(self, length: int) -> int:
         """Pass over some bytes, and return where they start. Raises NotAPickle where there are not as many."""
         start = self.at
-        if self._end == start and length:
-            self._end = None
-        if length > (len(self.data) if self._end is None else self._end) - start:
+        if start == self.limit and length:
+            self._is_framed, self.limit = False, len(self.data)
+        if length > self.limit - start:
             raise NotAPickle("it ends in the middle")
         self.at = start + length
         return start
+
+    def byte(self) -> int:
+        """Return the next byte, as a number."""
+        at = self.at
+        if at < self.limit:
+            self.at = at + 1
+        else:
+            self.skip(1)
+        return self.data[at]
 
     def peek(self, length: int) -> bytes:
         return self.data[self.at : self.at + length]
@@ -50,14 +63,15 @@ class Stream:
         """Return the bytes up to the next line feed, without it."""
         self.skip(1)
         start = self.at - 1
-        end = self.data.find(b"\n", start, len(self.data) if self._end is None else self._end)
+        end = self.data.find(b"\n", start, self.limit)
         if end < 0:
             raise NotAPickle("it ends in the middle")
         self.at = end + 1
         return self.data[start:end]
 
     def number(self, form: str) -> int:
-        found: int = struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        length = _LENGTHS[form]
+        found: int = struct.unpack_from(form, self.data, self.skip(length))[0]
         return found
 
     def integer(self) -> int:
@@ -77,27 +91,27 @@ class Stream:
         length = self.number("<Q")
         if not self.is_between_frames() or length > len(self.data) - self.at:
             raise NotAPickle("its frames overlap or end outside of it")
-        self._end = self.at + length
+        self._is_framed, self.limit = True, self.at + length
 
     def is_between_frames(self) -> bool:
-        return self._end is None or self._end == self.at
+        return not self._is_framed or self.limit == self.at
 
     def is_at_end(self) -> bool:
         return self.at == len(self.data)
 
 
 class Walk:
-    """What all pickles of one file have in common: the names in their order, and how much work was done."""
+    """What all pickles of one file have in common: the names in their order, and how much work was done.
+
+    `arrays` are those of joblib, whose content stands between opcodes: where their description ends, where the content
+    starts, and where it ends.
+    """
 
     def __init__(self, length: int) -> None:
         self.names: list[str] = []
         self.opcodes = 0
+        self.arrays: list[tuple[int, int, int]] = []
         self._copies = length + _FREELY_COPIED
-
-    def step(self) -> None:
-        self.opcodes += 1
-        if self.opcodes > MOST_OPCODES:
-            raise Refused(f"it has more than {MOST_OPCODES} opcodes")
 
     def copy(self, value: Any) -> None:
         """Count what calls and states copy: real files copy each of their bytes once, a bomb one of them for ever."""

@@ -16,6 +16,8 @@ DEEPEST = 200
 _LARGEST_KEY = 1 << 61
 _LARGEST_KEY_WEIGHT = 64
 _MOST_FIELDS = 1000
+_STRINGS = frozenset({str})
+_TOO_OFTEN = "its objects hold each other too often or too deeply"
 _CODE = re.compile(r"(?:b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|O8|[SUV][1-9][0-9]{0,8})")
 
 
@@ -33,13 +35,10 @@ class Value:
     `holds` names what it holds that must not be kept as data, a function of pickle's own or a half-read array.
     """
 
-    __slots__ = ("depth", "holds", "is_sealed", "weight")
-
-    def __init__(self) -> None:
-        self.weight = 1
-        self.depth = 1
-        self.is_sealed = False
-        self.holds = ""
+    weight = 1
+    depth = 1
+    is_sealed = False
+    holds = ""
 
     def hold(self, part: Any) -> None:
         """Count the part in, and seal it. Raises Refused where the value holds itself or becomes too large."""
@@ -50,12 +49,14 @@ class Value:
         if isinstance(part, Value):
             part.is_sealed = True
             self.weight += part.weight
-            self.depth = max(self.depth, part.depth + 1)
-            self.holds = self.holds or part.holds
+            if part.depth >= self.depth:
+                self.depth = part.depth + 1
+            if part.holds and not self.holds:
+                self.holds = part.holds
         else:
             self.weight += 1
         if self.weight > LARGEST_WEIGHT or self.depth > DEEPEST:
-            raise Refused("its objects hold each other too often or too deeply")
+            raise Refused(_TOO_OFTEN)
 
     def keep(self, part: Any) -> None:
         """Hold the part as data. Raises Refused for what only pickle itself may use."""
@@ -67,10 +68,7 @@ class Value:
 class Named(Value):
     """A class or function that the file names. `is_tool`: reviewed to be called in one way, and never kept as data."""
 
-    __slots__ = ("name",)
-
     def __init__(self, name: str, *, is_tool: bool) -> None:
-        super().__init__()
         self.name = name
         self.holds = name if is_tool else ""
 
@@ -78,10 +76,7 @@ class Named(Value):
 class Bytes(Value):
     """Bytes; their content is known only where they are few."""
 
-    __slots__ = ("length", "short")
-
     def __init__(self, length: int, short: bytes | None = None) -> None:
-        super().__init__()
         self.length = length
         self.short = short
 
@@ -89,33 +84,29 @@ class Bytes(Value):
 class Text(Value):
     """A string too long to be a name."""
 
-    __slots__ = ("length",)
-
     def __init__(self, length: int) -> None:
-        super().__init__()
         self.length = length
 
 
 class Items(Value):
     """A tuple, list, dict, set or frozenset. A tuple's `parts` and a dict's `entries` are known, of others the number."""
 
-    __slots__ = ("count", "entries", "has_other_keys", "is_flat", "kind", "parts")
+    count = 0
+    is_flat = True  # whether each part could be a key
+    has_other_keys = False
 
     def __init__(self, kind: str, parts: tuple[Any, ...] = ()) -> None:
-        super().__init__()
         self.kind = kind
         self.parts = parts
-        self.count = 0
-        self.is_flat = True  # whether each part could be a key
         self.entries: dict[str, Any] = {}
-        self.has_other_keys = False
         for part in parts:
             self.add(part)
 
     def add(self, part: Any) -> None:
         (self.hold if self.kind == "tuple" else self.keep)(part)
         self.count += 1
-        self.is_flat = self.is_flat and is_key(part)
+        if self.is_flat and not is_key(part):
+            self.is_flat = False
         if self.kind in {"set", "frozenset"} and not self.is_flat:
             raise Refused("a set in it holds what is no plain value")
 
@@ -130,6 +121,24 @@ class Items(Value):
         else:  # a string of NumPy's equals the same string of Python's, and would replace its value unseen
             self.has_other_keys = True
 
+    def put_all(self, parts: list[Any]) -> None:
+        """Put keys and values that follow each other."""
+        keys, found = parts[::2], parts[1::2]
+        if self.is_sealed or self.holds or not _STRINGS.issuperset(map(type, keys)):
+            for key, value in zip(keys, found, strict=True):
+                self.put(key, value)
+            return
+        plain = len(parts)  # most attributes have a name and a plain value, and are put together
+        for value in found:
+            if isinstance(value, Value):
+                self.keep(value)
+                plain -= 1
+        self.entries.update(zip(keys, found, strict=True))
+        self.count += len(keys)
+        self.weight += plain
+        if self.weight > LARGEST_WEIGHT:
+            raise Refused(_TOO_OFTEN)
+
     def attributes(self) -> dict[str, Any]:
         """Return a dict's entries by name. Raises Refused for other containers, and where any key is no plain string."""
         if self.kind != "dict" or self.has_other_keys:
@@ -140,16 +149,11 @@ class Items(Value):
 class Scalar(Value):
     """One NumPy number or string."""
 
-    __slots__ = ()
-
 
 class Dtype(Value):
     """A NumPy dtype: usable once it is known to be what its bytes will be read as."""
 
-    __slots__ = ("code", "is_built", "is_object", "is_ready", "is_struct", "size")
-
     def __init__(self, code: str) -> None:
-        super().__init__()
         if _CODE.fullmatch(code) is None:
             raise Refused(f"a dtype {code[:20]!r} in it is of no reviewed kind")
         self.code = code
@@ -203,10 +207,7 @@ class Dtype(Value):
 class Array(Value):
     """A NumPy array of a known shape; without a dtype until its state is known."""
 
-    __slots__ = ("dtype", "is_masked", "shape")
-
     def __init__(self, shape: tuple[int, ...] = (0,), dtype: Dtype | None = None, *, is_masked: bool = False) -> None:
-        super().__init__()
         self.shape = shape
         self.dtype = dtype
         self.is_masked = is_masked
@@ -231,14 +232,12 @@ class Array(Value):
 class Made(Value):
     """An object that calling or instantiating `name` makes. `is_free`: nobody reviewed it, so nothing is known of it."""
 
-    __slots__ = ("is_built", "is_free", "name", "version")
+    is_built = False
+    version = ""
 
     def __init__(self, name: str, *, is_free: bool = False) -> None:
-        super().__init__()
         self.name = name
         self.is_free = is_free
-        self.is_built = False
-        self.version = ""
 
 
 def is_key(value: Any) -> bool:
