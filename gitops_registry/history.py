@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound
@@ -14,9 +15,11 @@ from gitops_registry.git.repository import Repository
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.manifest.reading import MAX_BYTES, parse
 from gitops_registry.paths import place_of
-from gitops_registry.policy.report import Alteration
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import PathChange, Snapshot
+
+if TYPE_CHECKING:
+    from gitops_registry.policy.report import Alteration
 
 _IMMUTABLE = frozenset({"version", "pointer", "evaluation"})
 
@@ -211,6 +214,8 @@ def _tail(path: str) -> tuple[str, int, str]:
 def _unlike(
     first: Mapping[str, tuple[str, str]], last: Mapping[str, tuple[str, str]], came_from: Mapping[str, str]
 ) -> dict[Reference, Alteration]:
+    from gitops_registry.policy.report import Alteration
+
     found: dict[Reference, Alteration] = {}
     moved = frozenset(came_from.values())
     for path, (now, changed_in) in last.items():

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gitops_registry import paths
 from gitops_registry.address import address, split_revision
 from gitops_registry.artifact import Store
-from gitops_registry.cel import CommonExpressions
 from gitops_registry.digests import Digest
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats.loaded import Trust
@@ -32,10 +32,12 @@ from gitops_registry.gto import agreed
 from gitops_registry.identity import Witnesses
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.merging import land, landed_paths
-from gitops_registry.printing.cards import card_files
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, LocalFile, PathChange, Snapshot
 from gitops_registry.storage import detached_config
+
+if TYPE_CHECKING:
+    from gitops_registry.cel import CommonExpressions
 
 Progress = Callable[[str, int, int], None]
 PREFIXES = (
@@ -203,6 +205,8 @@ class Workplace:
     @cached_property
     def engine(self) -> CommonExpressions:
         """What runs the expressions of policies."""
+        from gitops_registry.cel import CommonExpressions
+
         return CommonExpressions()
 
     def landed(self, base: str, head: str) -> tuple[Snapshot, Snapshot, list[PathChange]]:
@@ -298,6 +302,8 @@ class Workplace:
 
     def card(self, snapshot: Snapshot, reference: Reference) -> bytes:
         """Return the card of a version as it must be committed. Raises RegistryError where the registry's template fails."""
+        from gitops_registry.printing.cards import card_files
+
         (made,) = card_files(snapshot, [reference]).values()
         return made
 
