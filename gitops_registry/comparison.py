@@ -81,8 +81,7 @@ def champion(snapshot: Snapshot, name: str) -> Reference:
     number = model.aliases.get("champion") or next(iter(held), None)
     if number is None:
         raise NotFound(
-            f"{name} has no champion: no version serves, and none has that alias",
-            hint=f"name two versions: gitops-registry compare {name} 1 2",
+            f"{name} has no champion: no version serves, and none has that alias", hint=_two_of(snapshot, name)
         )
     return Reference(name, number)
 
@@ -102,9 +101,17 @@ def challenger(snapshot: Snapshot, name: str) -> Reference:
     if number is None or number == best.number:
         raise NotFound(
             f"{name} has no challenger of {best}: nothing newer waits, and no version has that alias",
-            hint=f"name two versions: gitops-registry compare {name} 1 2",
+            hint=_two_of(snapshot, name),
         )
     return Reference(name, number)
+
+
+def _two_of(snapshot: Snapshot, name: str) -> str:
+    """Return a hint: how two versions are named that are there."""
+    numbers = snapshot.versions(name)[-2:]
+    if len(numbers) < 2:
+        return f"register another version of it first: gitops-registry register {name} FILE"
+    return f"name two versions: gitops-registry compare {name} {numbers[0]} {numbers[1]}"
 
 
 @dataclass(frozen=True)

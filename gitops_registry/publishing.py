@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from gitops_registry.errors import Moved, RegistryError
 from gitops_registry.git.landing import NO_COMMIT, writer
-from gitops_registry.git.remote import Follows, push, upstream
+from gitops_registry.git.remote import Follows, how_to_follow, push, upstream
 from gitops_registry.gto import is_on
 from gitops_registry.paths import MODELS, place_of
 from gitops_registry.relanding import reland
@@ -50,7 +50,7 @@ def publish(place: Workplace, *, dry_run: bool = False) -> Published:
     follows = upstream(place.repository, place.branch)
     if follows is None:
         raise RegistryError(
-            f"{place.branch} follows no branch of a remote", hint=f"git push -u REMOTE {place.branch} says which, once"
+            f"{place.branch} follows no branch of a remote", hint=how_to_follow(place.repository, place.branch)
         )
     if dry_run:
         return _waiting(place, follows)[0]

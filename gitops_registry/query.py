@@ -37,6 +37,14 @@ _TOKEN = re.compile(
 _EXAMPLE = "write it like: metrics.accuracy > 0.9 and tags.domain = 'credit'"
 
 
+def _instead(text: str) -> str:
+    """Return a hint for a field that there is not: one that is close, or how metrics, parameters and tags are named."""
+    hint = did_you_mean(text, (*PLAIN, *(f"{key}." for key in KEYED)))
+    if hint.startswith("did you mean") or "." in text:
+        return hint
+    return f"a metric is metrics.{text}, a parameter params.{text}, a tag tags.{text}; fields are: {', '.join(PLAIN)}"
+
+
 class Value(NamedTuple):
     """What a field is compared with, as it was written; `is_quoted` where it stood in quotes."""
 
@@ -239,7 +247,7 @@ class _Reader:
             raise RegistryError(f"{name} needs a key at character {place}", hint=f"write {name}.NAME")
         raise RegistryError(
             f"there is no field {text!r} (character {place})",
-            hint=did_you_mean(text, (*PLAIN, *(f"{k}." for k in KEYED))),
+            hint=_instead(text),
         )
 
     def values(self) -> tuple[Value, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitops_registry.errors import RegistryError
+from gitops_registry.git.remote import how_to_follow
 from gitops_registry.git.tags import NewTag, Tagged, make_tags, push_tags, tags, tags_at
 from gitops_registry.gto import is_on
 from gitops_registry.milestones import registered
@@ -76,7 +77,7 @@ def release_tags(place: Workplace, *, to_remote: bool = False, dry_run: bool = F
     remote = place.follows if to_remote else ""
     if to_remote and not remote:
         raise RegistryError(
-            f"{place.branch} follows no branch of a remote", hint=f"git push -u REMOTE {place.branch} says which, once"
+            f"{place.branch} follows no branch of a remote", hint=how_to_follow(place.repository, place.branch)
         )
     decisions = registered(place)
     there = tags_at(place.repository, remote) if remote else {}

@@ -26,6 +26,9 @@ FILE_MODE = "100644"
 LARGEST_STORED = 1 << 28
 """Bytes of the largest object that the store inside the repository may hold: it is read into memory."""
 
+_MOST_PARSED_FOR_A_HINT = 200
+"""Models that are parsed to leave those out of a hint that are renamed or deleted."""
+
 
 class Stored(NamedTuple):
     """Content that the repository already holds under an object id, with the mode it has there."""
@@ -230,7 +233,10 @@ class Snapshot:
         """Return the state of a model. Raises NotFound for one that is gone, and with the names that are close."""
         model = None if paths.name_problem(name) else self.model(name)
         if model is None:
-            raise NotFound(f"no model {name!r} in {self.label}", hint=did_you_mean(name, self.models()))
+            _ = self.constitution  # where there is no registry at all, that is what is wrong
+            names = self.models()
+            there = self.live_models() if len(names) <= _MOST_PARSED_FOR_A_HINT else names
+            raise NotFound(f"no model {name!r} in {self.label}", hint=did_you_mean(name, there))
         if model.renamed_to is not None:
             raise NotFound(f"{name} was renamed to {model.renamed_to}", hint=f"use {self.present_name(name)}")
         if model.removed:

@@ -127,8 +127,16 @@ def test_without_anything_in_staging_the_newest_is_the_challenger(world: World) 
 
 def test_without_anything_that_serves_there_is_no_champion(world: World) -> None:
     registry = world.model("fraud").version().version().commit().registry
-    with pytest.raises(NotFound, match="fraud has no champion"):
+    with pytest.raises(NotFound, match="fraud has no champion") as raised:
         registry.compare("fraud")
+    assert raised.value.hint == "name two versions: gitops-registry compare fraud 1 2"
+
+
+def test_one_version_has_nothing_to_be_compared_with(world: World) -> None:
+    registry = world.model("fraud").version().commit().registry
+    with pytest.raises(NotFound, match="fraud has no champion") as raised:
+        registry.compare("fraud")
+    assert raised.value.hint == "register another version of it first: gitops-registry register fraud FILE"
 
 
 def test_a_comparison_is_a_table_json_or_markdown(world: World) -> None:

@@ -539,6 +539,8 @@ def test_the_command_prints_what_was_asked_for(shop: World) -> None:
     assert shop.cli("search", "name = nobody").stdout == "nothing found\n"
     refused = shop.cli("search", "accuracy > 1", check=2)
     assert "there is no field 'accuracy'" in refused.stderr
+    assert "a metric is metrics.accuracy, a parameter params.accuracy, a tag tags.accuracy" in refused.stderr
+    assert "did you mean name?" in shop.cli("search", "nam = a", check=2).stderr
 
 
 def test_an_index_that_points_nowhere_is_not_believed(shop: World, tmp_path: Path) -> None:

@@ -35,12 +35,12 @@ def list_command(ctx: click.Context, name: str | None, stage: str | None, as_jso
         list_versions(snapshot, names, stage, as_json)
         return
     rows = [_model_row(snapshot, model) for model in snapshot.live_models()]
+    stages = [stage.name for stage in snapshot.constitution.stages[1:-1]]  # raises where this is no registry
     if as_json:
         print_json(rows)
     elif not rows:
         click.echo("no model yet; register one: gitops-registry register NAME FILE --data eval.csv --target COLUMN")
     else:
-        stages = [stage.name for stage in snapshot.constitution.stages[1:-1]]
         table(
             ["model", "versions", "latest", *stages, "aliases", "title"],
             [

@@ -86,6 +86,7 @@ def log_command(
         _show(one)
         shown += 1
     if not shown:
+        _ = registry.snapshot.constitution  # raises where this is no registry
         click.echo("nothing of that kind was decided here")
     click.echo(click.style("note: ", fg="cyan") + clean(registry.anchor()))
 

@@ -52,6 +52,13 @@ def upstream(repository: Repository, branch: str) -> Follows | None:
     return Follows(remote, there, seen) if remote and remote != "." and there and seen else None
 
 
+def how_to_follow(repository: Repository, branch: str) -> str:
+    """Return a hint: what makes a branch follow one of a remote, and before that a remote, where there is none."""
+    remotes = repository.run("remote").split()
+    say = f"git push -u {remotes[0] if len(remotes) == 1 else 'REMOTE'} {branch}"
+    return f"{say} says which, once" if remotes else f"git remote add origin URL, and once: git push -u origin {branch}"
+
+
 class Caught(NamedTuple):
     """What came of catching up with a `remote` (empty where none is followed): what was done, why it could not be reached,
     and where both sides have commits of their own, the remote's newest. Empty where there was nothing to do.

@@ -399,3 +399,20 @@ def test_doctor_outside_a_registry_says_one_thing(tmp_path: Path) -> None:
     done = cli(tmp_path / "plain", "doctor")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("is not a registry") == 1
+
+
+@pytest.mark.parametrize("words", ["list", "show fraud", "log", "log fraud", "card fraud@1", "compare fraud", "promote fraud 1 --to staging"])  # fmt: skip
+def test_a_repository_that_is_no_registry_is_called_that(words: str, tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "code")
+    git(tmp_path / "code", "commit", "--quiet", "--allow-empty", "-m", "start")
+    done = cli(tmp_path / "code", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not a registry: it has no registry.yaml\nhint: start one with: gitops-registry init" in done.stderr
+
+
+def test_a_hint_names_models_that_are_there(world: World) -> None:
+    world.model("credit").version().commit()
+    world.model("loan").version().commit()
+    world.registry.rename("loan", "lending", direct=True)
+    assert world.cli("show", "fraud", check=2).stderr == "error: no model 'fraud' in this registry\nhint: there is: credit, lending\n"  # fmt: skip
+    assert "did you mean lending?" in world.cli("show", "landing", check=2).stderr

@@ -438,7 +438,9 @@ def test_a_dry_run_says_what_would_be_pushed_and_touches_nothing(two: tuple[Worl
 def test_a_registry_without_a_remote_says_how_to_get_one(world: World) -> None:
     done = world.cli("push", check=2)
     assert "main follows no branch of a remote" in done.stderr
-    assert "git push -u" in done.stderr
+    assert "git remote add origin URL, and once: git push -u origin main" in done.stderr
+    world.git("remote", "add", "hub", "../hub.git")
+    assert "git push -u hub main says which, once" in world.cli("push", check=2).stderr
 
 
 @pytest.fixture
