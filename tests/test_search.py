@@ -537,6 +537,10 @@ def test_the_command_prints_what_was_asked_for(shop: World) -> None:
     assert "more than 2 were found" in shop.cli("search", "-n", "2").stdout
     assert "fraud" in shop.cli("search", "--models", "owner = risk-team").stdout
     assert shop.cli("search", "name = nobody").stdout == "nothing found\n"
+    said = shop.cli("search", "metrics.acuracy > 0.1 and params.colour = red and name = fraud").stdout
+    assert said.splitlines()[:2] == ["nothing found", "no version has metrics.acuracy; did you mean accuracy?"]
+    assert "no version has params.colour; there is" in said
+    assert shop.cli("search", "metrics.accuracy > 0.999").stdout == "nothing found\n"
     refused = shop.cli("search", "accuracy > 1", check=2)
     assert "there is no field 'accuracy'" in refused.stderr
     assert "a metric is metrics.accuracy, a parameter params.accuracy, a tag tags.accuracy" in refused.stderr

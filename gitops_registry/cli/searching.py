@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops_registry.cli.output import aliases_told, json_option, opened, print_json, table
+from gitops_registry.cli.output import aliases_told, clean, json_option, opened, print_json, table
 from gitops_registry.query import parse_filter, parse_order
 
 if TYPE_CHECKING:
     from gitops_registry.query import Filter
+    from gitops_registry.registry import Registry
     from gitops_registry.searching import FoundModel, FoundVersion
 
 _AT_MOST = 100
 _METRICS = 3
+_LOOKED_AT = 500
+"""Versions whose names are told to whoever asked for one that none has."""
 
 
 @click.command("search")
@@ -57,12 +60,25 @@ def search_command(
         return
     if not found:
         click.echo("nothing found")
+        _print_unknown(registry, wanted)
     elif of_models:
         _print_models(found)  # type: ignore[arg-type]
     else:
         _print_versions(found, _asked_for(wanted, order_by))  # type: ignore[arg-type]
     if is_cut:
         click.echo(f"more than {at_most} were found; -n 0 shows all")
+
+
+def _print_unknown(registry: Registry, wanted: str) -> None:
+    """Say which metrics and parameters of a search no version has at all: it was likely another name that was meant."""
+    from gitops_registry.reference import did_you_mean
+
+    for kind, key in _asked_for(wanted, ""):
+        quoted = key.replace('"', '""')
+        if kind == "tags" or registry.search(f'not {kind}."{quoted}" is null', limit=1):
+            continue
+        known = sorted({name for one in registry.search(limit=_LOOKED_AT) for name in getattr(one, kind)})
+        click.echo(clean(f"no version has {kind}.{key}; {did_you_mean(key, tuple(known))}"))
 
 
 def _print_models(found: list[FoundModel]) -> None:
