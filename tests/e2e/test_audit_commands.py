@@ -170,6 +170,31 @@ def test_a_checkpoint_and_what_comes_after_it(court: Courtroom, shop: Workshop, 
         court.put(tip)
 
 
+def test_what_is_no_plain_file_is_written_to_and_never_replaced(court: Courtroom, tmp_path: Path) -> None:
+    """As root, a file put in the place of /dev/null breaks the machine."""
+    pipe, kept = tmp_path / "pipe", tmp_path / "kept.json"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        said(court, "audit", "report", "churn", "--output", str(pipe))
+        assert pipe.is_fifo()
+        assert os.read(end, 1 << 16).startswith(b"# Audit report: churn")
+    finally:
+        os.close(end)
+    told = said(court, "audit", "export", "--checkpoint", str(pipe), "--output", str(tmp_path / "out"), code=2)
+    assert "is no plain file" in told
+    assert pipe.is_fifo()
+    kept.write_text("of before")
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    said(court, "audit", "report", "fraud", "--output", str(link))
+    assert link.is_symlink()
+    assert kept.read_text().startswith("# Audit report: fraud")
+    said(court, "audit", "export", "--checkpoint", str(link), "--output", str(tmp_path / "out"))
+    assert link.is_symlink()
+    assert json.loads(kept.read_text())["kind"] == "AuditCheckpoint"
+
+
 def test_without_a_file_the_checkpoint_lies_in_the_git_directory(court: Courtroom) -> None:
     first = said(court, "audit", "export", "--since-last", "--format", "csv")
     again = said(court, "audit", "export", "--since-last", "--format", "csv")
