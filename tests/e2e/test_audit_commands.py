@@ -315,6 +315,50 @@ def test_shipped_profiles_are_met_by_an_honest_team(court: Courtroom) -> None:
     assert re.search(r"met +fraud@3  The intended purpose", told)
 
 
+def test_whoever_merges_a_version_did_not_register_it(court: Courtroom, shop: Workshop) -> None:
+    """Alice makes a version, bob merges it, and alice approves that it serves: one person, not two."""
+    tip = court.git("rev-parse", "main").strip()
+    merged = shop.landed(shop.alice, shop.registration("fraud"), decided=shop.bob)
+    staged = shop.landed(shop.bob, shop.promotion("fraud@6", "staging", base=merged), base=merged)
+    serves = shop.promotion("fraud@6", "production", base=staged)
+    for approver, outcome in ((shop.alice, "not met"), (shop.carol, "met")):
+        court.put(shop.landed(shop.bob, serves, approved=approver, base=staged))
+        try:
+            data = json.loads(
+                said(court, "audit", "comply", "fraud", "--profile", "four-eyes", "--json", code=int(outcome != "met"))
+            )
+            (found,) = [one for one in data["answers"] if (one["requirement"], one["version"]) == ("second-person", 6)]
+            assert found["outcome"] == outcome
+            report = json.loads(said(court, "audit", "report", "fraud", "--json"))
+            (duty,) = report["versions"][5]["separation"]
+            assert (duty["registered_by"], duty["decided_by"], duty["separated"]) == ("alice", "bob", "yes")
+            alice = next(one for one in report["people"] if one["name"] == "alice")
+            assert (alice["did"]["proposed"], alice["roles"]) == (1, ["admin"])
+            assert "    proposed by alice (signed)\n" in said(court, "log", "fraud@6")
+            last = json.loads(said(court, "log", "fraud@6", "--event", "version_registered", "--json", "--no-cache"))
+            assert last[0]["authors"] == [{"name": "alice", "role": "admin", "grade": "verified"}]
+        finally:
+            court.put(tip)
+
+
+def test_a_version_whose_maker_no_key_proves_is_not_checked(court: Courtroom, shop: Workshop) -> None:
+    tip = court.git("rev-parse", "main").strip()
+    head = shop.forge.unsigned(shop.commit(shop.dan, shop.registration("fraud")))
+    merged = shop.landing(shop.bob, head)
+    staged = shop.landed(shop.bob, shop.promotion("fraud@6", "staging", base=merged), base=merged)
+    court.put(
+        shop.landed(shop.bob, shop.promotion("fraud@6", "production", base=staged), approved=shop.carol, base=staged)
+    )
+    try:
+        told = said(court, "audit", "comply", "fraud", "--profile", "four-eyes")
+        assert re.search(r"not checked +fraud@6  Somebody who did not register it", told)
+        report = json.loads(said(court, "audit", "report", "fraud", "--json"))
+        assert report["versions"][5]["separation"][0]["separated"] == "not known"
+        assert "nobody proved who registered it" in report["versions"][5]["gaps"]
+    finally:
+        court.put(tip)
+
+
 def test_what_nobody_approved_is_not_met_and_what_nobody_can_know_is_not_checked(
     court: Courtroom, shop: Workshop, world: World
 ) -> None:
