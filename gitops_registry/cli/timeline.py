@@ -148,7 +148,7 @@ def _show(one: Event | Entry) -> None:
     click.echo(f"{one.time:%Y-%m-%d %H:%M}  {clean(one.commit.author)}{through}")
     for entry in entries_of(one):
         click.echo(f"    {clean(entry.text)}")
-    if {author.name for author in one.authors} - {one.signer}:
+    if {author.name for author in one.authors} - {one.signer or one.commit.author}:
         click.echo(f"    proposed by {', '.join(clean(str(author)) for author in one.authors)}")
     for approval in one.approvals or ():
         click.echo(f"    {clean(str(approval))}")
