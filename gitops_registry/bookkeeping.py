@@ -41,6 +41,7 @@ class Bookkeeping:
         the disk can write; `anew` reads all of it from git. A deleted model and an old name have a history too. Raises NotFound.
         """
         from gitops_registry.audit.ledger import events, of_version
+        from gitops_registry.audit.wanted import moments_of
 
         name, _, version = name.partition("@")
         known = self._logged(name) if name else ""
@@ -48,7 +49,10 @@ class Bookkeeping:
         found = events(self._place.repository, self._place.commit(), name=known, anew=anew)
         if number is not None:
             found = of_version(found, Reference(known, number))
-        return islice(wanted.of(found) if wanted else found, limit)
+        if wanted is not None:
+            dated = moments_of(self._place.repository, self._place.commit()) if wanted.is_dated else {}
+            found = wanted.of(found, dated)
+        return islice(found, limit)
 
     def _logged(self, name: str) -> str:
         snapshot = self._place.snapshot()
