@@ -84,11 +84,26 @@ class Bookkeeping:
         reference = self._place.snapshot().resolve_named(name, version)
         return life(self._place.repository, self._place.commit(), reference, anew=anew)
 
-    def denials(self) -> Iterator[Entry]:
-        """Yield the pushes that a hook turned away here, oldest first, as events; nothing in a repository that is no server's."""
+    def denials(self, name: str = "") -> Iterator[Entry]:
+        """Yield the pushes that a hook turned away here, oldest first, as events; nothing in a repository that is no server's.
+
+        With a name those about that model, whatever it was called then, or about one version (`fraud@3`): also those that say
+        no more than which model. Raises NotFound.
+        """
         from gitops_registry.audit.recorded import denied
 
-        return denied(self._place.repository)
+        found = denied(self._place.repository)
+        if not name:
+            return found
+        called, _, version = name.partition("@")
+        known = self._logged(called)
+        number = self._numbered(known, version) if version else 0
+        present = self._place.snapshot().present_name
+        return (
+            entry
+            for entry in found
+            if any(present(model) == known and (not number or its in {0, number}) for model, its in entry.about)
+        )
 
     def anchor(self, root: str = "") -> Anchor:
         """Return what outside of the history says how it begins: the root that git's configuration pins, or the one given."""

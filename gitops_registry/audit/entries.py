@@ -28,7 +28,7 @@ class Entry:
     """One event. `time` is RFC 3339; `actor` is what the commit claims (or who was turned away), `signer` who is proved.
 
     `approvers` are those whose approval counts, `authors` those who wrote what a merge landed. `policies` are what the rules of policies came to, or `not-checked`.
-    `reasons` say why a push was refused.
+    `reasons` say why a push was refused, and `about` are all models it was refused for, each with a version, or 0.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Entry:
     policies: Sequence[dict[str, Any]] | Literal["not-checked"] = NOT_CHECKED
     reasons: tuple[str, ...] = field(default=())
     authors: tuple[Author, ...] = ()
+    about: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data, every key always there."""

@@ -69,7 +69,9 @@ class Wanted:
         time = datetime.fromisoformat(entry.time) if entry.time else None
         if (self.since and (time is None or time < self.since)) or (self.until and (time is None or time > self.until)):
             return False
-        if self.version or self.stage or (self.event and self.event != entry.event):
+        if self.stage or (self.event and self.event != entry.event):
+            return False
+        if self.version and not any(number in {0, self.version} for _, number in entry.about):
             return False
         return not self.actor or self._is_by(entry.signer, entry.actor, entry.email)
 

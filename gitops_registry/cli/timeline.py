@@ -110,8 +110,8 @@ def _stage(registry: Registry, name: str) -> str:
 
 
 def _denials(registry: Registry, about: str, wanted: Wanted) -> list[Entry]:
-    model = about.partition("@")[0]
-    return [entry for entry in registry.denials() if wanted.has(entry) and (not model or entry.model == model)][::-1]
+    named = f"{about}@{wanted.version}" if about and wanted.version and "@" not in about else about
+    return [entry for entry in registry.denials(named) if wanted.has(entry)][::-1]
 
 
 def _with_denials(found: Iterable[Event], denials: list[Entry]) -> Iterator[Event | Entry]:

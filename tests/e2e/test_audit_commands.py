@@ -147,6 +147,37 @@ def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) ->
         record.unlink()
 
 
+def test_a_refused_push_is_in_the_log_of_each_model_that_it_was_about(court: Courtroom) -> None:
+    record = court.root / "gitops-registry/denials.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    places = ("models/fraud/versions/2/version.yaml:1:1", "models/churn/model.yaml:6:15", "policies/access.yaml:1:1")
+    reasons = [{"rule": "x", "message": "no", "where": where} for where in places]
+    record.write_text(
+        json.dumps({"time": "2035-01-01T10:00:00Z", "result": "refused", "refs": [], "reasons": reasons}) + "\n"
+    )
+    try:
+        for about, count in (
+            (("fraud",), 1), (("churn",), 1), (("fraud@2",), 1), (("fraud@3",), 0), (("churn@1",), 1),
+            (("fraud", "--version", "2"), 1), (("fraud", "--version", "3"), 0), (("--stage", "production"), 0),
+        ):  # fmt: skip
+            assert len(json.loads(said(court, "log", *about, "--event", "access_denied", "--json"))) == count, about
+    finally:
+        record.unlink()
+
+
+def test_a_renamed_model_keeps_the_pushes_that_were_refused(world: World) -> None:
+    world.model("fraud").version().commit()
+    world.registry.rename("fraud", "payments", direct=True)
+    record = world.root / ".git/gitops-registry/denials.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    reasons = [{"rule": "x", "message": "no", "where": "models/fraud/model.yaml:6:15"}]
+    record.write_text(
+        json.dumps({"time": "2035-01-01T10:00:00Z", "result": "refused", "refs": [], "reasons": reasons}) + "\n"
+    )
+    for name in ("fraud", "payments"):
+        assert [one.model for one in world.registry.denials(name)] == ["fraud"]
+
+
 def test_a_checkpoint_and_what_comes_after_it(court: Courtroom, shop: Workshop, tmp_path: Path) -> None:
     file, out = tmp_path / "kept" / "cp.json", tmp_path / "events.jsonl"
     tip = court.git("rev-parse", "main").strip()
