@@ -75,6 +75,16 @@ class Bookkeeping:
         revision = at(place.repository, place.commit(), moment)
         return type(self)(Workplace(place.repository, revision=revision, progress=place.progress, mirror=place.mirror))
 
+    def name_at(self, name: str, then: Self) -> str:
+        """Return what a model that has a name now was called in the registry of a day (`at`); the name itself where it was not there."""
+        from gitops_registry.history import called_at
+
+        snapshot, earlier = self._place.snapshot(), then._place
+        if name_problem(name) or earlier.snapshot().model(name) is not None:
+            return name
+        found = called_at(earlier.repository, self._place.commit(), snapshot.present_name(name), earlier.commit())
+        return found or name
+
     def history(self, name: str, version: int | str = "", *, anew: bool = False) -> Iterator[Event]:
         """Yield the decisions about one version, newest first: registered, promoted, named, … Raises RegistryError in a
         shallow clone.

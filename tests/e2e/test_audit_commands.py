@@ -123,6 +123,23 @@ def test_what_was_in_production_on_a_day(world: World) -> None:
     assert "registered" not in between
 
 
+def test_what_was_in_production_is_found_by_the_name_that_the_model_has_now(world: World) -> None:
+    world.model("fraud").version().version().in_stage("production", 2).commit()
+    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-01-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-01-01T12:00:00Z"}
+    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.registry.rename("fraud", "payments", direct=True)
+    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-02-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-02-01T12:00:00Z"}
+    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.registry.delete("payments", direct=True, force=True)
+    for name in ("payments", "fraud"):
+        told = world.cli("show", f"{name}@production", "--at", "2030-01-15")
+        assert told.stdout.startswith("fraud@2\n")
+        assert ("payments was called fraud then" in told.stderr) is (name == "payments")
+    told = world.cli("show", "models:/payments/2", "--at", "2030-01-15", "--json")
+    assert json.loads(told.stdout)["name"] == "fraud"
+    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2030-01-15", check=2).stderr
+
+
 def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
     record = court.root / "gitops-registry/denials.jsonl"
     record.parent.mkdir(exist_ok=True)
