@@ -41,6 +41,7 @@ class Bookkeeping:
         the disk can write; `anew` reads all of it from git. A deleted model and an old name have a history too. Raises NotFound.
         """
         from gitops_registry.audit.ledger import events, of_version
+        from gitops_registry.audit.wanted import moments_of
 
         name, _, version = name.partition("@")
         known = self._logged(name) if name else ""
@@ -48,7 +49,10 @@ class Bookkeeping:
         found = events(self._place.repository, self._place.commit(), name=known, anew=anew)
         if number is not None:
             found = of_version(found, Reference(known, number))
-        return islice(wanted.of(found) if wanted else found, limit)
+        if wanted is not None:
+            dated = moments_of(self._place.repository, self._place.commit()) if wanted.is_dated else {}
+            found = wanted.of(found, dated)
+        return islice(found, limit)
 
     def _logged(self, name: str) -> str:
         snapshot = self._place.snapshot()
@@ -71,6 +75,16 @@ class Bookkeeping:
         revision = at(place.repository, place.commit(), moment)
         return type(self)(Workplace(place.repository, revision=revision, progress=place.progress, mirror=place.mirror))
 
+    def name_at(self, name: str, then: Self) -> str:
+        """Return what a model that has a name now was called in the registry of a day (`at`); the name itself where it was not there."""
+        from gitops_registry.history import called_at
+
+        snapshot, earlier = self._place.snapshot(), then._place
+        if name_problem(name) or earlier.snapshot().model(name) is not None:
+            return name
+        found = called_at(earlier.repository, self._place.commit(), snapshot.present_name(name), earlier.commit())
+        return found or name
+
     def history(self, name: str, version: int | str = "", *, anew: bool = False) -> Iterator[Event]:
         """Yield the decisions about one version, newest first: registered, promoted, named, … Raises RegistryError in a
         shallow clone.
@@ -80,11 +94,26 @@ class Bookkeeping:
         reference = self._place.snapshot().resolve_named(name, version)
         return life(self._place.repository, self._place.commit(), reference, anew=anew)
 
-    def denials(self) -> Iterator[Entry]:
-        """Yield the pushes that a hook turned away here, oldest first, as events; nothing in a repository that is no server's."""
+    def denials(self, name: str = "") -> Iterator[Entry]:
+        """Yield the pushes that a hook turned away here, oldest first, as events; nothing in a repository that is no server's.
+
+        With a name those about that model, whatever it was called then, or about one version (`fraud@3`): also those that say
+        no more than which model. Raises NotFound.
+        """
         from gitops_registry.audit.recorded import denied
 
-        return denied(self._place.repository)
+        found = denied(self._place.repository)
+        if not name:
+            return found
+        called, _, version = name.partition("@")
+        known = self._logged(called)
+        number = self._numbered(known, version) if version else 0
+        present = self._place.snapshot().present_name
+        return (
+            entry
+            for entry in found
+            if any(present(model) == known and (not number or its in {0, number}) for model, its in entry.about)
+        )
 
     def anchor(self, root: str = "") -> Anchor:
         """Return what outside of the history says how it begins: the root that git's configuration pins, or the one given."""

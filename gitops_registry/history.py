@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gitops_registry import paths
 from gitops_registry.errors import ManifestError, NotFound
+from gitops_registry.git.line import ids
 from gitops_registry.git.repository import Repository
 from gitops_registry.manifest.kinds import Constitution, Model
 from gitops_registry.manifest.reading import MAX_BYTES, parse
@@ -44,6 +45,16 @@ def past(
             yield called, oid, [change for change in both if place_of(change.path).model in {old, called}]
             break
         called = earlier[0] if earlier else None
+
+
+def called_at(repository: Repository, tip: str, name: str, revision: str) -> str:
+    """Return what the model that is called `name` at `tip` was called at an earlier decision; empty before it was there.
+
+    Raises RegistryError in a shallow clone.
+    """
+    by_then = set(ids(repository, revision))
+    folders = lambda called: (f"{paths.MODELS}/{called}",)  # noqa: E731
+    return next((called for called, oid, _ in past(repository, tip, name, folders) if oid in by_then), "")
 
 
 def _earlier(repository: Repository, oid: str, name: str, changed: Sequence[PathChange]) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.deriving import decisions
 from gitops_registry.audit.entries import TYPES
 from gitops_registry.audit.storing import event_of, text_of
+from gitops_registry.audit.wanted import Wanted
 from gitops_registry.errors import NotFound
 from gitops_registry.manifest.writing import dump
 from gitops_registry.registry import Registry
@@ -227,6 +228,13 @@ def test_a_read_only_repository_is_read_without_a_cache(fraud: World) -> None:
     assert len(told(fraud)) == 1
 
 
+def between(registry: Registry, since: str, until: str) -> list[str]:
+    """Return the stages that fraud came to between two days, newest first."""
+    days = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (since, until)]
+    found = registry.log("fraud", wanted=Wanted(since=days[0], until=days[1]))
+    return [str(change.after) for event in found for change in event.changes]
+
+
 def test_the_registry_at_a_moment_is_what_the_last_decision_by_then_left(fraud: World) -> None:
     for stage, when in (
         ("staging", "2030-01-01T00:00:00Z"),
@@ -244,6 +252,9 @@ def test_the_registry_at_a_moment_is_what_the_last_decision_by_then_left(fraud: 
         "a back-dated decision is no older than those before it"
     )
     assert at("2030-01-31").snapshot.in_stage("fraud", "archived") == ()
+    assert between(registry, "2030-01-15", "2030-03-01") == ["archived", "production"], "so is it for the log"
+    assert between(registry, "2029-01-01", "2029-12-31") == []
+    assert between(registry, "2030-01-01", "2030-01-31") == ["staging"]
     with pytest.raises(NotFound, match="nothing was decided here by 2001"):
         at("2001-01-01")
 

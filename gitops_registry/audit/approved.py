@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitops_registry.approving import Word, brought_up, may_approve, may_reject, touched, unplanned, word_of
-from gitops_registry.audit.proof import Approval, Grade
+from gitops_registry.audit.proof import Approval, Author, Grade
 from gitops_registry.audit.walking import Step
 from gitops_registry.changes import Change, plan_digest
 from gitops_registry.git.line import graph
@@ -63,21 +63,29 @@ class Agreement:
             (parse_commit(one.oid, one.data), one.data) for one in found if one is not None and one.data is not None
         ]
 
-    def approvals(
+    def told(
         self, step: Step, changes: Sequence[Change], contributed: Sequence[tuple[Commit, bytes]], signer: str
-    ) -> list[Approval]:
-        """Return what members said of the plan that a merge landed, in the order in which they said it."""
+    ) -> tuple[list[Approval], list[Author]]:
+        """Return what members said of the plan that a merge landed, in the order in which they said it, and who wrote it,
+        in order of name: whoever merges wrote nothing by that.
+        """
         law = step.law
         access = self._witnesses.members(law)
         trees = {commit.oid: commit.tree for commit, _ in contributed}
         words: list[tuple[Word, Signature]] = []
         wrote: set[str] = set()
+        authors: set[Author] = set()
         for commit, data in contributed:
             signature = self._witnesses.signature_of(data, law)
             if found := word_of(commit, lambda oid: trees.get(oid) or self._repository.commit(oid).tree):
                 words.append((found, signature))
             elif not (len(commit.parents) == 2 and brought_up(self._repository, commit, step.parent)):
-                wrote |= self._witnesses.authors_of(commit, law) | ({signature.member} - {""})
+                named = self._witnesses.authors_of(commit, law)
+                wrote |= named | ({signature.member} - {""})
+                signed = {signature.member} if signature.is_good else set()
+                authors |= {Author(name, "verified", role_of(access, name)) for name in signed}
+                claimed = named - signed or (set() if signed else {commit.author})
+                authors |= {Author(name, "claimed", role_of(access, name)) for name in claimed}
         digest = ""
         found_words = []
         for word, signature in words:
@@ -86,7 +94,8 @@ class Agreement:
                 word, step.parent, signature.member in wrote, digest, changes
             )
             found_words.append(_approval(word, signature, access, problem))
-        return [*self._standing(found_words), *self._reviews(step, access, signer, wrote, changes)]
+        said = [*self._standing(found_words), *self._reviews(step, access, signer, wrote, changes)]
+        return said, sorted(authors)
 
     def _reviews(
         self, step: Step, access: Access, signer: str, wrote: set[str], changes: Sequence[Change]

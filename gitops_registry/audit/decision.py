@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitops_registry.audit.entries import DEPLOYED, UNREADABLE, Entry, identity
-from gitops_registry.audit.proof import Approval, Attested, Grade, spelled
+from gitops_registry.audit.proof import Approval, Attested, Author, Grade, spelled
 from gitops_registry.changes import Change, to_json
 from gitops_registry.git.parsing import Commit
 from gitops_registry.identity import Signature
@@ -26,7 +26,8 @@ class Event:
     `signature` is judged by the keys of the registry it was made on (of the first one, by its own); None where nothing was
     signed and nobody has a key. `role` is the signer's then. `serving` are the stages that served by the rules it was judged
     by, so that a move into one is a deployment. `approvals` are None where nobody could read the commits it landed. `touched` are
-    the models in whose folders it changed anything, by the names they had before and after it.
+    the models in whose folders it changed anything, by the names they had before and after it. `authors` wrote what a merge
+    landed, which whoever signed the merge need not have; of a direct decision there are none, whoever signed it made it.
     """
 
     commit: Commit
@@ -38,6 +39,7 @@ class Event:
     serving: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] | None = ()
     touched: tuple[str, ...] = ()
+    authors: tuple[Author, ...] = ()
 
     @property
     def grade(self) -> Grade:
@@ -87,6 +89,13 @@ class Event:
         """The member whose key signed it; empty where nobody's word stands behind it."""
         return self.signature.member if self.signature is not None and self.signature.is_good else ""
 
+    @property
+    def makers(self) -> tuple[Author, ...]:
+        """Who made what it changed: the authors of a proposal, whoever signed a direct decision; none where nobody is known."""
+        if len(self.commit.parents) > 1:
+            return self.authors
+        return (Author(self.signer, "verified", self.role),) if self.signer else ()
+
     def to_json(self) -> dict[str, Any]:
         """Return the event as JSON-ready data; `entries` are its changes as events of the audit log, each with a stable id."""
         data: dict[str, Any] = {
@@ -101,6 +110,7 @@ class Event:
             "proposal": self.proposal or None,
             "pull_request": self.pull_request or None,
             "reviews": list(self.reviews),
+            "authors": [one.to_json() for one in self.authors],
             "approvals": None if self.approvals is None else [one.to_json() for one in self.approvals],
             "attested": self.attested._asdict() if self.attested else None,
             "signature": self.signature.to_json() if self.signature else None,
@@ -137,5 +147,5 @@ def _entry(event: Event, kind: str, change: Change, text: str) -> Entry:
         actor=commit.author, email=commit.email, signer=event.signer, role=event.role,
         model=change.model, version=change.version, subject=change.subject, before=change.before, after=change.after,
         approvers=tuple(one for one in event.approvals or () if not one.problem and not one.is_rejection),
-        pull_request=event.pull_request, proposal=event.proposal, commit=commit.oid, reason=event.reason, proof=event.proof,
+        authors=event.authors, pull_request=event.pull_request, proposal=event.proposal, commit=commit.oid, reason=event.reason, proof=event.proof,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gitops_registry.audit.approved import Agreement, role_of
 from gitops_registry.audit.decision import Event
-from gitops_registry.audit.proof import Approval, attested_by
+from gitops_registry.audit.proof import Approval, Author, attested_by
 from gitops_registry.audit.walking import Step, Walk, is_readable, is_registry
 from gitops_registry.changes import Change
 from gitops_registry.difference import diff
@@ -66,12 +66,14 @@ def _event(witnesses: Witnesses, agreement: Agreement, step: Step, landed: Lande
         return None
     signature, role = _signature(witnesses, step)
     signer = signature.member if signature and signature.is_good else ""
+    approvals, authors = _told(agreement, step, changes, landed, signer)
     return Event(
         step.commit, changes, problem, signature,
         None if signer else attested_by(step.commit, step.before),
         role=role if signer else "",
         serving=_serving(step) if any(change.kind == "stage_transition" for change in changes) else (),
-        approvals=_approvals(agreement, step, changes, landed, signer),
+        approvals=approvals,
+        authors=authors,
         touched=tuple(sorted({place_of(path.path).model for path in step.changed} - {""})),
     )  # fmt: skip
 
@@ -100,14 +102,15 @@ def _serving(step: Step) -> tuple[str, ...]:
     return tuple(stage.name for stage in law.constitution.stages if stage.serving) if is_readable(law) else ()
 
 
-def _approvals(
+def _told(
     agreement: Agreement, step: Step, changes: tuple[Change, ...], landed: Landed | None, signer: str
-) -> tuple[Approval, ...] | None:
+) -> tuple[tuple[Approval, ...] | None, tuple[Author, ...]]:
     if len(step.commit.parents) < 2:
-        return ()
+        return (), ()
     if landed is None or not changes:
-        return None
+        return None, ()
     try:
-        return tuple(agreement.approvals(step, changes, landed, signer))
+        approvals, authors = agreement.told(step, changes, landed, signer)
+        return tuple(approvals), tuple(authors)
     except RegistryError:  # members or rules of that time cannot be read
-        return None
+        return None, ()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from gitops_registry.audit.proof import Approval, Grade
+from gitops_registry.audit.proof import Approval, Author, Grade
 from gitops_registry.changes import Change, Kind
 
 DEPLOYED, UNREADABLE, DENIED = "model_deployed", "decision_unreadable", "access_denied"
@@ -27,8 +27,8 @@ NOT_CHECKED: Literal["not-checked"] = "not-checked"
 class Entry:
     """One event. `time` is RFC 3339; `actor` is what the commit claims (or who was turned away), `signer` who is proved.
 
-    `approvers` are those whose approval counts. `policies` are what the rules of policies came to, or `not-checked`.
-    `reasons` say why a push was refused.
+    `approvers` are those whose approval counts, `authors` those who wrote what a merge landed. `policies` are what the rules of policies came to, or `not-checked`.
+    `reasons` say why a push was refused, and `about` are all models it was refused for, each with a version, or 0.
     """
 
     id: str
@@ -53,6 +53,8 @@ class Entry:
     proof: str = ""
     policies: Sequence[dict[str, Any]] | Literal["not-checked"] = NOT_CHECKED
     reasons: tuple[str, ...] = field(default=())
+    authors: tuple[Author, ...] = ()
+    about: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data, every key always there."""
@@ -61,6 +63,7 @@ class Entry:
             "actor": {"name": self.actor or None, "email": self.email or None}, "signer": self.signer or None,
             "role": self.role or None, "model": self.model or None, "version": self.version or None,
             "subject": self.subject or None, "before": self.before, "after": self.after,
+            "authors": [one.to_json() for one in self.authors],
             "approvers": [one.to_json() for one in self.approvers], "pull_request": self.pull_request or None,
             "proposal": self.proposal or None, "commit": self.commit or None, "reason": self.reason or None,
             "policies": self.policies if self.policies == NOT_CHECKED else list(self.policies), "reasons": list(self.reasons),

@@ -79,6 +79,22 @@ class Approval(NamedTuple):
         }  # fmt: skip
 
 
+class Author(NamedTuple):
+    """Somebody who wrote part of what a merge landed: verified where their key signed it, claimed where its commits only name them."""
+
+    name: str
+    grade: Grade
+    role: str = ""
+
+    def __str__(self) -> str:
+        """`alice (signed)`."""
+        return f"{self.name} ({'signed' if self.grade == 'verified' else 'claimed'})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {"name": self.name, "role": self.role or None, "grade": self.grade}
+
+
 def spelled(time: datetime) -> str:
     """Return a time in UTC as RFC 3339 has it: `2026-11-25T10:00:00Z`."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

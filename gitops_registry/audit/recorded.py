@@ -69,10 +69,11 @@ def _denial(identity: str, entry: dict[str, Any]) -> Entry:
         f"a push of {', '.join(refs[:3]) or 'nothing'} was refused: {reasons[0] if reasons else 'no reason was kept'}"
     )
     places = [place_of(str(one.get("where", ""))) for one in _dicts(entry.get("reasons"))]
-    about = next((place for place in places if place.model), None)
+    about = tuple(dict.fromkeys((place.model, place.version) for place in places if place.model))
+    model, version = about[0] if about else ("", 0)
     return Entry(
         identity, DENIED, clean(told), _time(entry.get("time")), "recorded", actor=clean(claimed or who), subject=", ".join(refs),
-        model=about.model if about else "", version=about.version if about else 0,
+        model=model, version=version, about=about,
         proof=f"recorded by the server; it knew whoever pushed as {clean(who)}" if who else "recorded by the server",
         reasons=reasons,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gitops_registry.audit.decision import Event
-from gitops_registry.audit.proof import Approval, Attested
+from gitops_registry.audit.proof import Approval, Attested, Author
 from gitops_registry.changes import Change, Kind
 from gitops_registry.git.parsing import Commit
 from gitops_registry.identity import Signature
@@ -27,7 +27,7 @@ def text_of(event: Event | None) -> str:
         "problem": event.problem,
         "signature": (signature.state, signature.member, signature.fingerprint, signature.problem) if signature else None,
         "attested": event.attested, "role": event.role, "serving": event.serving, "approvals": event.approvals,
-        "touched": event.touched,
+        "touched": event.touched, "authors": event.authors,
     }  # fmt: skip
     return json.dumps(data, separators=(",", ":"), default=list)
 
@@ -49,6 +49,7 @@ def event_of(text: str) -> Event | None:
             role=data["role"], serving=tuple(data["serving"]),
             approvals=None if approvals is None else tuple(Approval(*one) for one in approvals),
             touched=tuple(data["touched"]),
+            authors=tuple(Author(*one) for one in data["authors"]),
         )  # fmt: skip
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError("this is no decision") from error

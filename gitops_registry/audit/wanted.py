@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -39,10 +39,20 @@ class Wanted:
         """Whether nothing is left out."""
         return self == Wanted()
 
-    def of(self, found: Iterable[Event]) -> Iterator[Event]:
-        """Yield the decisions that fit, each with the changes that do."""
+    @property
+    def is_dated(self) -> bool:
+        """Whether it asks when something was decided."""
+        return self.since is not None or self.until is not None
+
+    def of(self, found: Iterable[Event], moments: Mapping[str, int]) -> Iterator[Event]:
+        """Yield the decisions that fit, newest first as they come, each with the changes that do.
+
+        `moments` say when each was decided at the earliest (`moments_of`), for a filter that is dated.
+        """
         for event in found:
-            if (self.since and event.time < self.since) or (self.until and event.time > self.until):
+            if self.since and moments[event.commit.oid] < self.since.timestamp():
+                return  # and so is everything before it
+            if self.until and moments[event.commit.oid] > self.until.timestamp():
                 continue
             if self.actor and not self._is_by(event.signer, event.commit.author, event.commit.email):
                 continue
@@ -59,7 +69,9 @@ class Wanted:
         time = datetime.fromisoformat(entry.time) if entry.time else None
         if (self.since and (time is None or time < self.since)) or (self.until and (time is None or time > self.until)):
             return False
-        if self.version or self.stage or (self.event and self.event != entry.event):
+        if self.stage or (self.event and self.event != entry.event):
+            return False
+        if self.version and not any(number in {0, self.version} for _, number in entry.about):
             return False
         return not self.actor or self._is_by(entry.signer, entry.actor, entry.email)
 
@@ -86,20 +98,30 @@ def at(repository: Repository, tip: str, moment: datetime) -> str:
 
     A decision counts as no older than those before it, whatever date it bears: who commits may write any.
     """
-    found, latest = "", 0
-    commits = ids(repository, tip)[::-1]
-    for one in repository.objects.get_many(commits, limit=1 << 20):
-        if one is None or one.data is None:
-            continue
-        latest = max(latest, _committed(one.data))
+    found = ""
+    for oid, latest in moments_of(repository, tip).items():
         if latest > moment.timestamp():
             break
-        found = one.oid
+        found = oid
     if not found:
         raise NotFound(
             f"nothing was decided here by {moment:%Y-%m-%d %H:%M} UTC",
             hint="see when it began: gitops-registry log --all",
         )
+    return found
+
+
+def moments_of(repository: Repository, tip: str) -> dict[str, int]:
+    """Return commit → the seconds of its date, or of the latest before it: oldest first, so that they never fall.
+
+    Raises RegistryError in a shallow clone.
+    """
+    found: dict[str, int] = {}
+    latest = 0
+    commits = ids(repository, tip)[::-1]
+    for oid, one in zip(commits, repository.objects.get_many(commits, limit=1 << 20), strict=True):
+        latest = max(latest, _committed(one.data) if one and one.data else 0)
+        found[oid] = latest
     return found
 
 

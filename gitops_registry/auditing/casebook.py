@@ -13,7 +13,7 @@ from gitops_registry.audit.anchors import Anchor, anchor
 from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.entries import DEPLOYED, Entry
 from gitops_registry.audit.ledger import events, of_version
-from gitops_registry.audit.proof import Approval
+from gitops_registry.audit.proof import Approval, Author
 from gitops_registry.auditing.exporting import decided
 from gitops_registry.auditing.rejudging import verdicts
 from gitops_registry.errors import RegistryError
@@ -62,6 +62,16 @@ class Case:
     def registration(self) -> Event | None:
         """The decision that registered it; None where it is not in the history."""
         return next((e for e in self.decisions if any(c.kind == "version_registered" for c in e.changes)), None)
+
+    @property
+    def registrants(self) -> tuple[Author, ...]:
+        """Who registered it: whoever wrote it, and not whoever merged that; none where nobody is known."""
+        return self.registration.makers if self.registration else ()
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether everybody who registered it is known by their key."""
+        return bool(self.registrants) and all(one.grade == "verified" for one in self.registrants)
 
 
 class Casebook:

@@ -116,7 +116,14 @@ def _checkpoint(told: dict[str, Any]) -> Checkpoint:
 
 
 def write(checkpoint: Checkpoint, file: Path) -> None:
-    """Put a checkpoint in the place of the one before, whole or not at all."""
+    """Put a checkpoint in the place of the one before, whole or not at all.
+
+    Raises RegistryError where it cannot be written, and for what is no file: a device, which nothing may replace.
+    """
+    hint = "name another file: --checkpoint FILE"
+    if file.exists() and not file.is_file():
+        raise RegistryError(f"cannot write the checkpoint {file}: it is no plain file", hint=hint)
+    file = file.resolve() if file.exists() else file  # a link stays one
     text = json.dumps(checkpoint.to_json(), indent=2, sort_keys=True, ensure_ascii=True) + "\n"
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
@@ -128,9 +135,7 @@ def write(checkpoint: Checkpoint, file: Path) -> None:
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise RegistryError(
-            f"cannot write the checkpoint {file}: {error.strerror}", hint="name another file: --checkpoint FILE"
-        ) from error
+        raise RegistryError(f"cannot write the checkpoint {file}: {error.strerror}", hint=hint) from error
 
 
 def told_anchor(anchor: Anchor, checkpoint: Checkpoint | None) -> str:

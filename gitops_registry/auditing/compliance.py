@@ -168,14 +168,14 @@ class _Judge:
             for one in given
             if one.grade in wanted.grades and (not wanted.roles or one.role in wanted.roles)
         }
-        registered = case.registration.signer if case.registration else ""
         if wanted.independent:
-            if counted and not registered:
+            if counted and not case.is_proved:
                 return (
                     "not checked",
                     f"nobody proved who registered version {case.number}, so nobody knows who is somebody else",
                 )
-            counted.pop(registered, None)
+            for one in case.registrants:
+                counted.pop(one.name, None)
         if len(counted) >= wanted.count:
             names = ", ".join(f"{one.member} ({one.role or 'no role'}, {one.grade})" for one in counted.values())
             return "met", f"approved by {names} {where}"

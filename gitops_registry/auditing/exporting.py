@@ -25,6 +25,8 @@ from gitops_registry.git.tags import tags
 from gitops_registry.receiving.updates import tag_name
 from gitops_registry.workplace import Workplace
 
+_DIFFERS = "see what differs: gitops-registry audit verify --checkpoint FILE"
+
 
 @dataclass
 class Export:
@@ -44,8 +46,10 @@ class Export:
         if self.last is not None and not self.place.repository.follows(self._tip, self.last.head):
             raise RegistryError(
                 f"this history does not go on from the checkpoint at {self.last.head[:12]}: it was rewritten, or is another one",
-                hint="see what differs: gitops-registry audit verify --checkpoint FILE",
+                hint=_DIFFERS,
             )
+        if self.last is not None:
+            _hold_to(self.place, self._tip, self.last)
 
     def lines(self) -> Iterator[str]:
         """Yield the events in the format, oldest first, each with the end of its line; a heading before the first of all."""
@@ -86,6 +90,26 @@ class Export:
             tags_of(self.place),
         )  # fmt: skip
         return signed_here(self.place.repository, found)
+
+
+def _hold_to(place: Workplace, tip: str, last: Checkpoint) -> None:
+    """Raise RegistryError where going on from a checkpoint would sign what nobody said, or forget what it alone remembers."""
+    snapshot = place.snapshot(tip)
+    if last.signed and last.signature(place.witnesses, snapshot).state == "tampered":
+        raise RegistryError("the checkpoint is not as it was signed: somebody changed it", hint=_DIFFERS)
+    name = place.snapshot(last.head).constitution.name
+    if last.registry != name:
+        raise RegistryError(
+            f"the checkpoint is of the registry {last.registry}, and this was {name} then", hint=_DIFFERS
+        )
+    there = tags_of(place)
+    changed = next((tag for tag, oid in sorted(last.tags.items()) if there.get(tag) != oid), None)
+    if changed is not None:
+        what = "moved" if changed in there else "not here any more"
+        raise RegistryError(
+            f"the tag {changed} of the checkpoint is {what}",
+            hint=f"bring it, where it is only missing here: git fetch --tags; {_DIFFERS}",
+        )
 
 
 def _altered_record() -> RegistryError:

@@ -18,7 +18,7 @@ FORMATS: tuple[Format, ...] = ("jsonl", "csv", "cloudevents", "intoto")
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:gitops-registry:audit-event:v1"
 _COLUMNS = (
-    "id", "time", "event", "model", "version", "subject", "before", "after", "actor", "email", "signer", "role", "approvers", "grade",
+    "id", "time", "event", "model", "version", "subject", "before", "after", "actor", "email", "signer", "role", "authors", "approvers", "grade",
     "proof", "pull_request", "proposal", "commit", "reason", "policies", "anchor", "text",
 )  # fmt: skip
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "|", "%")
@@ -87,6 +87,8 @@ def _cell(entry: Entry, context: Context, column: str) -> str:
     if column == "anchor":
         return context.anchor
     value = getattr(entry, column)
+    if column == "authors":
+        return "; ".join(f"{one.name} ({one.grade})" for one in entry.authors)
     if column == "approvers":
         return "; ".join(f"{one.member} ({one.grade})" for one in entry.approvers)
     if column == "policies":

@@ -66,6 +66,11 @@ def _people(found: Sequence[Event]) -> list[dict[str, Any]]:
         person = _person(people, _who(event.signer, event.commit.author), event.role, event.grade)
         for entry in entries_of(event):
             person["did"][entry.event] = person["did"].get(entry.event, 0) + 1
+        for author in event.authors:
+            wrote = _person(
+                people, author.name if author.grade == "verified" else _who("", author.name), author.role, author.grade
+            )
+            wrote["did"]["proposed"] = wrote["did"].get("proposed", 0) + 1
         for one in event.approvals or ():
             other = _person(people, one.member or "nobody known", one.role, one.grade)
             word = (
@@ -85,18 +90,24 @@ def _person(people: dict[str, dict[str, Any]], name: str, role: str, grade: str)
 
 def _separation(case: Case, one: Deployment) -> dict[str, Any]:
     """Return whether somebody else than whoever registered a version agreed to its deployment: yes, no, or nobody can know."""
-    registered = case.registration.signer if case.registration else ""
+    registered = [who.name for who in case.registrants]
     approvers = [approval.member for approval in one.approvals]
     decided = one.event.signer
     proved = {
-        name for name in (registered, decided, *(a.member for a in one.approvals if a.grade == "verified")) if name
+        name
+        for name in (
+            *(who.name for who in case.registrants if who.grade == "verified"),
+            decided,
+            *(a.member for a in one.approvals if a.grade == "verified"),
+        )
+        if name
     }
-    others = [name for name in dict.fromkeys((*approvers, decided)) if name and name != registered]
-    verdict = "not known" if not registered else "yes" if others else "no"
+    others = [name for name in dict.fromkeys((*approvers, decided)) if name and name not in registered]
+    verdict = "not known" if not case.is_proved else "yes" if others else "no"
     if one.event.approvals is None or (one.event.attested and verdict == "no"):
         verdict = "not known"
     return {
-        "commit": one.event.commit.oid, "time": spelled(one.event.time), "stage": one.stage, "registered_by": registered or None,
+        "commit": one.event.commit.oid, "time": spelled(one.event.time), "stage": one.stage, "registered_by": ", ".join(registered) or None,
         "decided_by": decided or None, "approved_by": approvers, "people": len(proved), "separated": verdict,
         "words": [approval.to_json() for approval in one.event.approvals or ()],
     }  # fmt: skip
@@ -156,7 +167,7 @@ def _version_gaps(case: Case) -> Iterator[str]:
         yield "its files are not in the history"
     if case.registration is None:
         yield "its registration is not in the history"
-    elif not case.registration.signer:
+    elif not case.is_proved:
         yield "nobody proved who registered it"
     claimed = [
         name

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 """Of the table and of what is read from a decision: a file of another version is made anew."""
 _NAME = "events.sqlite"
 _AT_ONCE = 500

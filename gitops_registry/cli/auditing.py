@@ -138,11 +138,19 @@ def _keep(made: Checkpoint, file: Path) -> None:
 
 @contextmanager
 def _written_to(output: Path | None) -> Iterator[Any]:
-    """Give what writes text to standard output, or to a file that is there whole or not at all."""
+    """Give what writes text to standard output, or to a file that is there whole or not at all.
+
+    A device or a pipe is written to as it is: nothing is put in the place of /dev/null.
+    """
     if output is None:
         yield lambda text: click.echo(text, nl=False)
         sys.stdout.flush()
         return
+    if output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file.write
+        return
+    output = output.resolve() if output.exists() else output  # a link stays one
     draft = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
     try:
         with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

@@ -10,6 +10,7 @@ from gitops_registry.cli.completing import references
 from gitops_registry.cli.looking import aliases_of, list_versions
 from gitops_registry.cli.output import aliases_told, clean, facts, json_option, one_version, opened, print_json, table
 from gitops_registry.errors import RegistryError
+from gitops_registry.reference import split_reference
 
 if TYPE_CHECKING:
     from gitops_registry.audit.decision import Event
@@ -32,13 +33,24 @@ def show_command(ctx: click.Context, words: tuple[str, ...], moment: str, as_jso
     if moment:
         from gitops_registry.audit.instants import instant
 
-        registry = registry.at(instant(moment, "--at", is_end=True))
+        now, registry = registry, registry.at(instant(moment, "--at", is_end=True))
+        words = (_as_then(now, registry, words[0]), *words[1:])
     snapshot = registry.snapshot
     if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
         _show_model(snapshot, words[0], as_json)
     else:
         reference = snapshot.resolve(one_version(words))
         _show_version(snapshot, reference, _past(registry, reference), as_json)
+
+
+def _as_then(now: Registry, then: Registry, word: str) -> str:
+    """Return a model, or a version of it, by the name that the model had on a day."""
+    name = split_reference(word)[0] if "@" in word or word.startswith("models:/") else word
+    called = now.name_at(name, then)
+    if called != name:
+        note = click.style("note: ", fg="cyan")
+        click.echo(f"{note}{clean(name)} was called {clean(called)} then", err=True)
+    return word.replace(name, called, 1) if called != name else word
 
 
 def _past(registry: Registry, reference: Reference) -> list[Event] | str:

@@ -111,8 +111,8 @@ def _stage(registry: Registry, name: str) -> str:
 
 
 def _denials(registry: Registry, about: str, wanted: Wanted) -> list[Entry]:
-    model = about.partition("@")[0]
-    return [entry for entry in registry.denials() if wanted.has(entry) and (not model or entry.model == model)][::-1]
+    named = f"{about}@{wanted.version}" if about and wanted.version and "@" not in about else about
+    return [entry for entry in registry.denials(named) if wanted.has(entry)][::-1]
 
 
 def _with_denials(found: Iterable[Event], denials: list[Entry]) -> Iterator[Event | Entry]:
@@ -149,6 +149,8 @@ def _show(one: Event | Entry) -> None:
     click.echo(f"{one.time:%Y-%m-%d %H:%M}  {clean(one.commit.author)}{through}")
     for entry in entries_of(one):
         click.echo(f"    {clean(entry.text)}")
+    if {author.name for author in one.authors} - {one.signer or one.commit.author}:
+        click.echo(f"    proposed by {', '.join(clean(str(author)) for author in one.authors)}")
     for approval in one.approvals or ():
         click.echo(f"    {clean(str(approval))}")
     if one.approvals is None:

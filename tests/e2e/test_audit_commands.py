@@ -123,6 +123,23 @@ def test_what_was_in_production_on_a_day(world: World) -> None:
     assert "registered" not in between
 
 
+def test_what_was_in_production_is_found_by_the_name_that_the_model_has_now(world: World) -> None:
+    world.model("fraud").version().version().in_stage("production", 2).commit()
+    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-01-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-01-01T12:00:00Z"}
+    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.registry.rename("fraud", "payments", direct=True)
+    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-02-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-02-01T12:00:00Z"}
+    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.registry.delete("payments", direct=True, force=True)
+    for name in ("payments", "fraud"):
+        told = world.cli("show", f"{name}@production", "--at", "2030-01-15")
+        assert told.stdout.startswith("fraud@2\n")
+        assert ("payments was called fraud then" in told.stderr) is (name == "payments")
+    told = world.cli("show", "models:/payments/2", "--at", "2030-01-15", "--json")
+    assert json.loads(told.stdout)["name"] == "fraud"
+    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2030-01-15", check=2).stderr
+
+
 def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
     record = court.root / "gitops-registry/denials.jsonl"
     record.parent.mkdir(exist_ok=True)
@@ -147,6 +164,37 @@ def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) ->
         record.unlink()
 
 
+def test_a_refused_push_is_in_the_log_of_each_model_that_it_was_about(court: Courtroom) -> None:
+    record = court.root / "gitops-registry/denials.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    places = ("models/fraud/versions/2/version.yaml:1:1", "models/churn/model.yaml:6:15", "policies/access.yaml:1:1")
+    reasons = [{"rule": "x", "message": "no", "where": where} for where in places]
+    record.write_text(
+        json.dumps({"time": "2035-01-01T10:00:00Z", "result": "refused", "refs": [], "reasons": reasons}) + "\n"
+    )
+    try:
+        for about, count in (
+            (("fraud",), 1), (("churn",), 1), (("fraud@2",), 1), (("fraud@3",), 0), (("churn@1",), 1),
+            (("fraud", "--version", "2"), 1), (("fraud", "--version", "3"), 0), (("--stage", "production"), 0),
+        ):  # fmt: skip
+            assert len(json.loads(said(court, "log", *about, "--event", "access_denied", "--json"))) == count, about
+    finally:
+        record.unlink()
+
+
+def test_a_renamed_model_keeps_the_pushes_that_were_refused(world: World) -> None:
+    world.model("fraud").version().commit()
+    world.registry.rename("fraud", "payments", direct=True)
+    record = world.root / ".git/gitops-registry/denials.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    reasons = [{"rule": "x", "message": "no", "where": "models/fraud/model.yaml:6:15"}]
+    record.write_text(
+        json.dumps({"time": "2035-01-01T10:00:00Z", "result": "refused", "refs": [], "reasons": reasons}) + "\n"
+    )
+    for name in ("fraud", "payments"):
+        assert [one.model for one in world.registry.denials(name)] == ["fraud"]
+
+
 def test_a_checkpoint_and_what_comes_after_it(court: Courtroom, shop: Workshop, tmp_path: Path) -> None:
     file, out = tmp_path / "kept" / "cp.json", tmp_path / "events.jsonl"
     tip = court.git("rev-parse", "main").strip()
@@ -168,6 +216,31 @@ def test_a_checkpoint_and_what_comes_after_it(court: Courtroom, shop: Workshop, 
         assert "rewritten:" in said(court, "audit", "verify", "--checkpoint", str(file), code=1)
     finally:
         court.put(tip)
+
+
+def test_what_is_no_plain_file_is_written_to_and_never_replaced(court: Courtroom, tmp_path: Path) -> None:
+    """As root, a file put in the place of /dev/null breaks the machine."""
+    pipe, kept = tmp_path / "pipe", tmp_path / "kept.json"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        said(court, "audit", "report", "churn", "--output", str(pipe))
+        assert pipe.is_fifo()
+        assert os.read(end, 1 << 16).startswith(b"# Audit report: churn")
+    finally:
+        os.close(end)
+    told = said(court, "audit", "export", "--checkpoint", str(pipe), "--output", str(tmp_path / "out"), code=2)
+    assert "is no plain file" in told
+    assert pipe.is_fifo()
+    kept.write_text("of before")
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    said(court, "audit", "report", "fraud", "--output", str(link))
+    assert link.is_symlink()
+    assert kept.read_text().startswith("# Audit report: fraud")
+    said(court, "audit", "export", "--checkpoint", str(link), "--output", str(tmp_path / "out"))
+    assert link.is_symlink()
+    assert json.loads(kept.read_text())["kind"] == "AuditCheckpoint"
 
 
 def test_without_a_file_the_checkpoint_lies_in_the_git_directory(court: Courtroom) -> None:
@@ -288,6 +361,50 @@ def test_shipped_profiles_are_met_by_an_honest_team(court: Courtroom) -> None:
     assert "no statement that a system" in told
     assert re.search(r"not checked +Measures of human oversight", told)
     assert re.search(r"met +fraud@3  The intended purpose", told)
+
+
+def test_whoever_merges_a_version_did_not_register_it(court: Courtroom, shop: Workshop) -> None:
+    """Alice makes a version, bob merges it, and alice approves that it serves: one person, not two."""
+    tip = court.git("rev-parse", "main").strip()
+    merged = shop.landed(shop.alice, shop.registration("fraud"), decided=shop.bob)
+    staged = shop.landed(shop.bob, shop.promotion("fraud@6", "staging", base=merged), base=merged)
+    serves = shop.promotion("fraud@6", "production", base=staged)
+    for approver, outcome in ((shop.alice, "not met"), (shop.carol, "met")):
+        court.put(shop.landed(shop.bob, serves, approved=approver, base=staged))
+        try:
+            data = json.loads(
+                said(court, "audit", "comply", "fraud", "--profile", "four-eyes", "--json", code=int(outcome != "met"))
+            )
+            (found,) = [one for one in data["answers"] if (one["requirement"], one["version"]) == ("second-person", 6)]
+            assert found["outcome"] == outcome
+            report = json.loads(said(court, "audit", "report", "fraud", "--json"))
+            (duty,) = report["versions"][5]["separation"]
+            assert (duty["registered_by"], duty["decided_by"], duty["separated"]) == ("alice", "bob", "yes")
+            alice = next(one for one in report["people"] if one["name"] == "alice")
+            assert (alice["did"]["proposed"], alice["roles"]) == (1, ["admin"])
+            assert "    proposed by alice (signed)\n" in said(court, "log", "fraud@6")
+            last = json.loads(said(court, "log", "fraud@6", "--event", "version_registered", "--json", "--no-cache"))
+            assert last[0]["authors"] == [{"name": "alice", "role": "admin", "grade": "verified"}]
+        finally:
+            court.put(tip)
+
+
+def test_a_version_whose_maker_no_key_proves_is_not_checked(court: Courtroom, shop: Workshop) -> None:
+    tip = court.git("rev-parse", "main").strip()
+    head = shop.forge.unsigned(shop.commit(shop.dan, shop.registration("fraud")))
+    merged = shop.landing(shop.bob, head)
+    staged = shop.landed(shop.bob, shop.promotion("fraud@6", "staging", base=merged), base=merged)
+    court.put(
+        shop.landed(shop.bob, shop.promotion("fraud@6", "production", base=staged), approved=shop.carol, base=staged)
+    )
+    try:
+        told = said(court, "audit", "comply", "fraud", "--profile", "four-eyes")
+        assert re.search(r"not checked +fraud@6  Somebody who did not register it", told)
+        report = json.loads(said(court, "audit", "report", "fraud", "--json"))
+        assert report["versions"][5]["separation"][0]["separated"] == "not known"
+        assert "nobody proved who registered it" in report["versions"][5]["gaps"]
+    finally:
+        court.put(tip)
 
 
 def test_what_nobody_approved_is_not_met_and_what_nobody_can_know_is_not_checked(

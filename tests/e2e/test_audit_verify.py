@@ -202,6 +202,30 @@ def test_a_checkpoint_is_signed_and_what_was_changed_in_it_is_found(court: Court
     assert rules(court.look(checkpoint=court.checkpoint(shop.tip))) == {"checkpoint"}, "signed by nobody we know"
 
 
+def test_an_export_goes_on_from_no_checkpoint_that_was_changed(court: Courtroom, shop: Workshop) -> None:
+    """What went on from it would be signed anew, and nobody would see any more what was changed."""
+    kept = court.checkpoint(shop.tip)
+    for forged, told in (
+        (replace(kept, events=replace(kept.events, count=1)), "not as it was signed"),
+        (replace(kept, registry="other", signed=b""), "is of the registry other"),
+    ):
+        with pytest.raises(RegistryError, match=told):
+            court.registry.export_log(since=_written(forged, court.root / "forged.json"))
+    court.registry.export_log(since=_written(kept, court.root / "kept.json"))
+
+
+def test_an_export_that_goes_on_forgets_no_tag(court: Courtroom, shop: Workshop) -> None:
+    court.put(shop.tip).git("tag", "fraud@v1", shop.marks["fraud@1"])
+    file = _written(court.checkpoint(shop.tip), court.root / "kept.json")
+    court.registry.export_log(since=file)
+    court.git("tag", "--force", "fraud@v1", shop.marks["fraud@2"])
+    with pytest.raises(RegistryError, match="the tag fraud@v1 of the checkpoint is moved"):
+        court.registry.export_log(since=file)
+    court.git("tag", "--delete", "fraud@v1")
+    with pytest.raises(RegistryError, match="the tag fraud@v1 of the checkpoint is not here any more"):
+        court.registry.export_log(since=file)
+
+
 def test_an_unsigned_checkpoint_is_said_to_be_one(court: Courtroom, shop: Workshop) -> None:
     kept = court.checkpoint(shop.tip)
     looked = Verification(Workplace.open(court.root), kept, objects=False)
