@@ -74,8 +74,8 @@ class ModelContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is where a forge shows a commit,
-    with `{}` for its id; empty without a forge. `problems` say what cannot be shown.
+    """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is what stands
+    before a commit's id in the address that a forge shows it at; empty without a forge. `problems` say what cannot be shown.
     """
 
     commit: str
