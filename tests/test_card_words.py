@@ -98,7 +98,16 @@ def test_any_text_is_judged_without_fail(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 100_000, "the " * 25_000, "bla " * 25_000, "の" * 100_000, "test " * 20_000, "<" * 100_000]
+    "text",
+    [
+        "a" * 100_000,
+        "!" * 99_999 + "a",
+        "the " * 25_000,
+        "bla " * 25_000,
+        "の" * 100_000,
+        "test " * 20_000,
+        "<" * 100_000,
+    ],
 )
 def test_a_long_text_is_judged_at_once(text: str) -> None:
     unfinished(with_limitations(text), PROSE)

@@ -52,6 +52,8 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 """What people leave in a field that they mean to write later, in the languages that users have."""
+_LONGEST_PLACEHOLDER = 2_000
+"""Signs that are looked at: of a text of marks and nothing else, each costs."""
 _UNSPACED = re.compile(
     "[\u0e01-\u0e30\u0e40-\u0e46\u0e81-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3\u3005\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
@@ -88,7 +90,8 @@ def thin(card: Card, fields: Sequence[str] = REQUIRED) -> list[str]:
 def _says_something(field: str, text: str) -> bool:
     if not text:
         return field in VOLUNTARY
-    return any(sign.isalnum() for sign in text) and not _PLACEHOLDER.match(text) and not _is_its_name(field, text)
+    begun = text[:_LONGEST_PLACEHOLDER]
+    return any(sign.isalnum() for sign in text) and not _PLACEHOLDER.match(begun) and not _is_its_name(field, text)
 
 
 def _is_its_name(field: str, text: str) -> bool:
