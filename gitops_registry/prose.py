@@ -22,10 +22,12 @@ LONGEST = 20_000
 _MOST_LINES = 2_000
 _TAGS = frozenset({
     "p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "h2", "h3", "h4", "h5", "h6",
-    "table", "thead", "tbody", "tr", "th", "td",
+    "table", "thead", "tbody", "tr", "th", "td", "div",
 })  # fmt: skip
-_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "div": {"class", "tabindex"}}
 _SCHEMES = frozenset({"https", "mailto"})
+_ROOM = '<div class="scroll" tabindex="0">\n<table>\n'
+"""What a table stands in, which may be wider than a small screen: it is moved on its own, by keyboard too."""
 _DEEPEST = 12
 _MARKS = re.compile(r"[*_~`\[\]!<>&]{200,}")
 """Runs of marks that mean nothing and cost a reader of Markdown more than their length."""
@@ -68,6 +70,8 @@ def _reader() -> MarkdownIt:
     reader.add_render_rule("image", _alternative)
     reader.add_render_rule("heading_open", _heading)
     reader.add_render_rule("heading_close", _heading)
+    reader.add_render_rule("table_open", lambda *_: _ROOM)
+    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
     return reader
 
 

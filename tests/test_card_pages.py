@@ -26,7 +26,7 @@ from gitops_registry.prose import LONGEST, safe_html
 
 TAGS = {
     "p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "h3", "h4", "h5", "h6",
-    "table", "thead", "tbody", "tr", "th", "td",
+    "table", "thead", "tbody", "tr", "th", "td", "div",
 }  # fmt: skip
 VOID = {"meta", "br", "hr", "link", "img", "input"}
 
@@ -199,6 +199,14 @@ def test_markdown_becomes_html_under_the_headings_of_the_page() -> None:
     assert [tag for tag, _ in Read(html).tags if tag.startswith("h")] == ["h3", "h4", "h6"]
     assert "<strong>b</strong> <em>i</em> <s>s</s> <code>c</code>" in html
     assert "<td>2</td>" in html
+
+
+def test_a_table_is_moved_on_its_own_where_a_screen_is_small() -> None:
+    html = safe_html('| a | b |\n|--|--|\n| 1 | <div class="scroll" onclick="x"> |\n')
+    assert [found for found in Read(html).tags if found[0] in {"div", "table"}] == [
+        ("div", {"class": "scroll", "tabindex": "0"}), ("table", {}),
+    ]  # fmt: skip
+    assert html.rstrip().endswith("</table>\n</div>")
 
 
 def test_links_lead_to_https_and_mail_and_say_whose_they_are_not() -> None:

@@ -43,6 +43,31 @@ def test_a_word_that_puts_off_the_reader_is_nothing(text: str) -> None:
     assert empty(with_limitations(text)) == ["limitations"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Work in progress", "WIP", "will be added later", "Still to be written.", "TBD by Alice", "Please fill this in", "to do later today",
+        "Describe here what the model is for.", "Explain the known limits here", "Limitations text goes here", "[Your known limits]",
+        "xxxxxxxx xxxx xxx", "Unknown at this time", "未定です", "現在、準備中です。", "検討中です", "記載予定です", "後日追記します", "あとで書きます",
+        "wird noch ergänzt", "noch zu schreiben", "ska fyllas i", "尚未填写", "稍后补充", "작성 중입니다", "추후 보완 예정", "ещё не написано", "нужно дописать",
+    ],
+)  # fmt: skip
+def test_a_sentence_that_only_promises_words_is_nothing(text: str) -> None:
+    assert empty(with_limitations(text)) == ["limitations"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unknown merchants score too high.", "Will be wrong on rows from before 2019.", "TBC (tuberculosis) patients only.", "Explain scores to nobody who is not trained.",
+        "Your own rows may differ from ours.", "未定の案件には使わない。", "検討中の申込には使えません。", "現在の規則だけを学んだ", "なしと答えた人を含まない", "暂无北方的数据，未经测试",
+        "Work in progress on mines is out of its sight.", "XXL sizes are rare in it.",
+    ],
+)  # fmt: skip
+def test_a_sentence_that_begins_as_a_promise_does_is_a_sentence(text: str) -> None:
+    assert unfinished(with_limitations(text)) == []
+
+
 @pytest.mark.parametrize("text", ["Few rows.", "Young applicants", "a b c", "rows rows rows rows", "少ない", "データ"])
 def test_a_couple_of_words_are_too_few(text: str) -> None:
     assert empty(with_limitations(text)) == []
@@ -73,7 +98,16 @@ def test_any_text_is_judged_without_fail(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 100_000, "the " * 25_000, "bla " * 25_000, "の" * 100_000, "test " * 20_000, "<" * 100_000]
+    "text",
+    [
+        "a" * 100_000,
+        "!" * 99_999 + "a",
+        "the " * 25_000,
+        "bla " * 25_000,
+        "の" * 100_000,
+        "test " * 20_000,
+        "<" * 100_000,
+    ],
 )
 def test_a_long_text_is_judged_at_once(text: str) -> None:
     unfinished(with_limitations(text), PROSE)

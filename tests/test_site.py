@@ -503,6 +503,36 @@ def test_the_history_of_a_version_is_its_own_and_no_other_ones(world: World, tmp
         assert sorted(told) == own, version
 
 
+def test_a_forge_whose_address_has_braces_in_it_is_an_address_and_no_format(filled: World, tmp_path: Path) -> None:
+    filled.commit({"registry.yaml": filled.read("registry.yaml") + b"forge: {kind: gitea}\n"})
+    filled.git("remote", "add", "origin", "https://g{}{0.x}{.example.com/acme/models.git")
+    built = made(filled, tmp_path / "site")
+    url = f"https://g{{}}{{0.x}}{{.example.com/acme/models/commit/{built.commit}"
+    assert data(tmp_path / "site", f"decisions/{built.commit}")["url"] == url
+    assert f'href="{url}"' in (tmp_path / f"site/decisions/{built.commit}.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_version_that_is_the_champion_by_now_is_made_anew(filled: World) -> None:
+    site = contents(filled.registry.place)
+    fraud = next(model for model in site.models if model.name == "fraud")
+    others = tuple(model for model in site.models if model.name != "fraud")
+    assert fraud.champion == 1
+    before = keys(filled, replace(site, models=(*others, replace(fraud, champion=None))))
+    after = keys(filled, site)
+    assert {path for path in after if before[path] != after[path]} == {
+        "models/fraud/v1", "models/fraud/v2", "models/fraud/compare"
+    }  # fmt: skip
+
+
+def test_a_policy_that_cannot_be_read_is_told_once(filled: World, tmp_path: Path) -> None:
+    filled.commit({"policies/broken.yaml": b"kind: Policy\nschema_version: 1\nname: broken\nmatch: 7\n"})
+    made(filled, tmp_path / "site")
+    (problem,) = data(tmp_path / "site", "policies")["problems"]  # type: ignore[misc]
+    assert problem["path"] == "policies/broken.yaml"
+    page = (tmp_path / "site/policies.html").read_text(encoding="utf-8")
+    assert page.count("policies/broken.yaml") == 1
+
+
 # ── what the numbers and texts of anybody do
 
 
@@ -582,3 +612,57 @@ def test_the_names_of_classes_stand_whole_beside_and_below_the_confusion_matrix(
     assert [text for text in texts if text.startswith("iris") and len(text) > 6] == list(labels), "beside the rows"
     assert {"setosa", "versicolor", "virginica"} <= set(texts), "below the columns, in lines"
     assert not [text for text in texts if "…" in text]
+
+
+# ── a template of the registry's own that fails
+
+
+BODY = "cards/templates/card_body.html.j2"
+FAILING = b"<p>{{ name }} {{ 1 // (version - 1) }}</p>"
+
+
+def test_a_template_that_fails_at_one_version_costs_that_page_its_card_and_no_other_page_anything(
+    filled: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "site"
+    filled.commit({BODY: FAILING})
+    done = filled.cli("site", "build", "-o", str(folder), check=1)
+    assert done.stderr.splitlines() == [
+        "models/churn/v1.html has no card: card_body.html.j2:1: integer division or modulo by zero",
+        "models/fraud/v1.html has no card: card_body.html.j2:1: integer division or modulo by zero",
+        "hint: correct it in cards/templates, or remove it there: the packaged one takes its place",
+    ]
+    assert "<p>fraud 1</p>" in (folder / "models/fraud/v2.html").read_text(encoding="utf-8")
+    said = "The card cannot be shown: card_body.html.j2:1: integer division or modulo by zero"
+    assert said in (folder / "models/fraud/v1.html").read_text(encoding="utf-8")
+    assert data(folder, "models/fraud/v1")["problems"] == [said]
+    assert data(folder, "models/fraud/v1")["metrics"] == {"accuracy": 0.95}
+    assert (folder / "feed.xml").is_file()
+
+
+def test_a_card_that_failed_is_tried_and_named_by_each_build_until_it_is_mended(filled: World, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    filled.commit({BODY: FAILING})
+    total = made(filled, folder).pages
+    again = made(filled, folder)
+    assert (again.pages, again.made) == (total, 2)
+    assert [*again.problems] == ["models/churn/v1", "models/fraud/v1"]
+    told = json.loads(filled.cli("site", "build", "-o", str(folder), "--json", check=1).stdout)
+    assert [one["page"] for one in told["problems"]] == [*again.problems]
+    filled.registry.delete("churn", reason="unused")
+    filled.commit({BODY: b"<p>mended {{ version }}</p>"})
+    assert made(filled, folder).problems == {}
+    assert not (folder / "models/churn").exists()
+    assert "<p>mended 1</p>" in (folder / "models/fraud/v1.html").read_text(encoding="utf-8")
+    assert made(filled, folder).made == 0
+
+
+def test_labels_that_cannot_be_read_cost_versions_their_cards_and_no_other_page_anything(
+    filled: World, tmp_path: Path
+) -> None:
+    filled.commit({"cards/templates/labels/en.yaml": b"metrics: [1]\n"})
+    built = made(filled, tmp_path / "site")
+    assert [*built.problems] == ["models/churn/v1", "models/fraud/v1", "models/fraud/v2"]
+    page = (tmp_path / "site/models/fraud/v1.html").read_text(encoding="utf-8")
+    assert "cards/templates/labels/en.yaml:1:1: the label &#39;metrics&#39; is no text" in page
+    assert "不正検知" in (tmp_path / "site/models/fraud/index.html").read_text(encoding="utf-8")

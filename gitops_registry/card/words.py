@@ -36,19 +36,24 @@ _FEWEST_SIGNS = 4
 """Signs that are enough in a script that writes no spaces between words."""
 
 _PLACEHOLDER = re.compile(
-    r"^\W*((to[- ]?do|fixme|placeholder)\b([ \t]*[^\w\s].*|\s+(write|describe|fill|add|complete|ask)\b.*)?"
-    r"|tb[ad]|tbc|n/?a|none|null|xx+|foo(bar)?|lorem ipsum.*"
-    r"|(\[?more|add|insert) information needed\]?|to be (done|decided|determined|defined|completed|written|filled in|added|confirmed|announced)"
-    r"|(write|describe|fill in|insert|add|enter) (me|this|it|text|something|here|your \w+|the \w+)( here)?|coming soon|not (yet )?(written|available|specified|provided)( yet)?"
+    r"^\W*((to[- ]?do|fixme|placeholder)\b([ \t]*[^\w\s].*|\s+(write|describe|fill|add|complete|ask|later|soon)\b.*)?"
+    r"|tb[ad]\b(\s+(by|from|with|later|soon)\b.*)?|tbc|n/?a|none|null|xx[x ,.]*|foo(bar)?|lorem ipsum.*|wip|(still )?(a )?work in progress|unknown( yet| so far| at this time)?"
+    r"|(\[?more|add|insert) information needed\]?|(still )?(to|will) be (done|decided|determined|defined|completed|written|filled in|added|confirmed|announced|provided|updated)( soon| later| here)?"
+    r"|(please )?(write|describe|fill in|fill|insert|add|enter) (me|this|it|text|something|here|your \w+|the \w+)( in)?( here| later| please){0,2}|coming soon|not (yet )?(written|available|specified|provided)( yet)?"
+    r"|(please )?(write|describe|enter|insert|put|explain)( \w+){0,6} here|(please )?(write|describe|enter|insert|explain) here\b.*|(\w+ ){1,4}goes here|your \w+( \w+)?"
     r"|see (the )?(above|below|readme|wiki|paper|code|docs?|documentation|notebook|repo(sitory)?|link|previous( version)?)"
     r"|(same )?as (above|before|previously|usual)|same as (the )?(last|previous)( one| version)?|ditto|(bla(h)?[ ,.]*)+|asdf\w*|qwerty|test(ing)?( test(ing)?)*|some text|your text( here)?|\.\.\."
-    r"|特に(なし|ありません|ない)|該当(なし|せず)|同上|上記参照|前回と同じ|前バージョンと同じ|未作成|未検討|確認中|検討中|調査中|追記予定|記載予定|後述|後日記載|テスト|ほげ"
-    r"|未記入|要記入|未定|未設定|未入力|記入してください|ここに.*(記入|入力)(してください)?|後で(記入|書く)|なし|準備中|作成中|仮"
-    r"|à (compléter|définir|remplir)|non renseigné|por (completar|definir)|pendiente|sin definir|zu (ergänzen|definieren)|noch offen|folgt|keine angabe"
-    r"|a completare|da (completare|definire)|a (preencher|definir)|nog in te vullen|待定|待填写|待补充|暂无|未填写|미정|작성 예정|추후 작성|не указано|заполнить|будет добавлено)\W*$",
+    r"|(現在|ただいま|まだ|特に|今後)?[、 ]?(なし|ありません|ない|該当(なし|せず)|同上|上記参照|前回と同じ|前バージョンと同じ|未作成|未検討|確認中|検討中|調査中|追記予定|記載予定|作成予定|後述|テスト|ほげ"
+    r"|未記入|要記入|未定|未設定|未入力|記入してください|ここに.*(記入|入力)(してください)?|準備中|作成中|執筆中|工事中|仮|(後で|あとで|後日|のちほど|後ほど|これから|追って)[、 ]?(記入|記載|追記|更新|補足|作成|書)(予定|く|きます|する|します|いたします)?)"
+    r"(です|でございます|となります|とします|とする|しています|しております)?"
+    r"|à (compléter|définir|remplir)|non renseigné|por (completar|definir)|pendiente|sin definir|(noch )?zu (ergänzen|definieren|schreiben)|wird (noch |später )?(ergänzt|nachgereicht|nachgetragen|ausgefüllt)|in arbeit|noch offen|folgt|keine angabe"
+    r"|a completare|da (completare|definire)|a (preencher|definir)|nog in te vullen|ska fyllas i|att göra|待定|待填写|待补充|待完善|暂无|(暂|尚)?未填写|(稍后|后续|以后)(填写|补充|完善)"
+    r"|(미정|(작성|준비|검토) ?중|작성 예정|추후 (작성|보완|추가)( 예정)?)(임|입니다)?|не указано|(нужно |надо )?(заполнить|дописать|дополнить)( позже)?|(ещё|еще) не (написано|заполнено|готово)|будет (добавлено|дополнено|позже))\W*$",
     re.IGNORECASE,
 )
 """What people leave in a field that they mean to write later, in the languages that users have."""
+_LONGEST_PLACEHOLDER = 2_000
+"""Signs that are looked at: of a text of marks and nothing else, each costs."""
 _UNSPACED = re.compile(
     "[\u0e01-\u0e30\u0e40-\u0e46\u0e81-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3\u3005\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
@@ -85,7 +90,8 @@ def thin(card: Card, fields: Sequence[str] = REQUIRED) -> list[str]:
 def _says_something(field: str, text: str) -> bool:
     if not text:
         return field in VOLUNTARY
-    return any(sign.isalnum() for sign in text) and not _PLACEHOLDER.match(text) and not _is_its_name(field, text)
+    begun = text[:_LONGEST_PLACEHOLDER]
+    return any(sign.isalnum() for sign in text) and not _PLACEHOLDER.match(begun) and not _is_its_name(field, text)
 
 
 def _is_its_name(field: str, text: str) -> bool:

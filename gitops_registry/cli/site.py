@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from gitops_registry.cli.output import json_option, opened, print_json
+from gitops_registry.cli.output import FINDINGS, clean, json_option, opened, print_json
+
+_MOST_TOLD = 10
+"""Pages without a card that are named one by one."""
 
 
 @click.group("site")
@@ -20,17 +23,27 @@ def site_command() -> None:
 @click.option("--fresh", is_flag=True, help="Make every page anew, not only those whose contents changed.")
 @json_option
 @click.pass_context
-def _build(ctx: click.Context, out: Path, url: str, fresh: bool, as_json: bool) -> None:
-    """Build the site as files that need no server: open FOLDER/index.html, or put the folder on any web host."""
+def _build(ctx: click.Context, out: Path, url: str, fresh: bool, as_json: bool) -> int:
+    """Build the site as files that need no server: open FOLDER/index.html, or put the folder on any web host.
+
+    Where the registry's own template of cards fails at a version, its page says so, all others are built, and the exit code is 1.
+    """
     from gitops_registry.site.building import build
 
     built = build(opened(ctx).place, out, url=url, is_anew=fresh)
     if as_json:
         print_json(built.to_json())
-        return
+        return FINDINGS if built.problems else 0
     told = f"{built.made} of {built.pages} pages made"
     told += f", {built.removed} removed" if built.removed else ""
     click.echo(f"{built.folder / 'index.html'}  {told}, of {built.commit[:9]}")
+    for path, why in list(built.problems.items())[:_MOST_TOLD]:
+        click.echo(f"{clean(path)}.html has no card: {clean(why.message)}", err=True)
+    if (more := len(built.problems) - _MOST_TOLD) > 0:
+        click.echo(f"and {more} more: --json names all", err=True)
+    for hint in dict.fromkeys(why.hint for why in built.problems.values() if why.hint):
+        click.echo(f"hint: {clean(hint)}", err=True)
+    return FINDINGS if built.problems else 0
 
 
 @site_command.command("serve")

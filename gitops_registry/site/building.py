@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -43,24 +43,31 @@ _FILES = ("site.css", "theme.js", "site.js", "vega.js", "charts.js")
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did: where the site is, of which commit, how many pages there are, were made and were taken away."""
+    """What a build did: where the site is, of which commit, how many pages there are, were made and were taken away.
+
+    `problems` are the pages that lack what should be on them and say so, with why. They are made again by each build until
+    nothing is wrong with them.
+    """
 
     folder: Path
     commit: str
     pages: int
     made: int
     removed: int
+    problems: Mapping[str, RegistryError] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
-        return {**self.__dict__, "folder": str(self.folder)}
+        told = [{"page": path, "message": why.message, "hint": why.hint} for path, why in self.problems.items()]
+        return {**self.__dict__, "folder": str(self.folder), "problems": told}
 
 
 def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = False) -> Built:
     """Bring the site in a folder to what the registry holds now; every page of it, where all is to be made `is_anew`.
 
-    `url` is where the site will be seen, for the addresses in the feed. Raises RegistryError where the folder holds anything
-    else, nothing may be written there, or a library that draws is missing.
+    `url` is where the site will be seen, for the addresses in the feed. A card that the registry's own template fails at costs
+    its page the card, and no other page anything (`problems`). Raises RegistryError where the folder holds anything else,
+    nothing may be written there, or a library that draws is missing.
     """
     drawing.require()
     there = _known(folder)
@@ -79,15 +86,16 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     if known.get(_ASSETS) != made_by or not all(_is_file(folder, f"assets/{name}") for name in _FILES):
         _assets(folder, studio)
     shared = {"title": site.title, "language": site.language, "words": words}
+    problems: dict[str, RegistryError] = {}
     for start in range(0, len(stale), _AT_ONCE):
         place.tell(f"making pages: {start} of {len(stale)}")
-        _make(folder, site.snapshot, studio, stale[start : start + _AT_ONCE], shared)
+        problems |= _make(folder, site.snapshot, studio, stale[start : start + _AT_ONCE], shared)
     _lists(folder, site, url)
     for path in gone:
         _remove(folder, path)
-    _keep(folder, kept)
+    _keep(folder, kept | dict.fromkeys(problems, ""))
     place.tell("")
-    return Built(folder, site.commit, len(found), len(stale), len(gone))
+    return Built(folder, site.commit, len(found), len(stale), len(gone), problems)
 
 
 _ASSETS = "assets"
@@ -108,7 +116,7 @@ def _commit_page(place: Workplace) -> str:
     if forge is None:
         return ""
     between = "-/commit" if forge.kind == "gitlab" else "commit"
-    return f"{forge.server}/{forge.path}/{between}/{{}}"
+    return f"{forge.server}/{forge.path}/{between}/"
 
 
 # ── making pages
@@ -116,7 +124,8 @@ def _commit_page(place: Workplace) -> str:
 
 def _make(
     folder: Path, snapshot: Snapshot, studio: drawing.Studio, some: Sequence[Page], shared: Mapping[str, Any]
-) -> None:
+) -> dict[str, RegistryError]:
+    """Write some pages, and return by path why a card is not on one of them."""
     shown = [page.show() for page in some]
     wanted = [page.draw(data) for page, data in zip(some, shown, strict=True)]
     drawn = iter(studio.draw([picture for charts in wanted for picture in charts.values()]))
@@ -126,11 +135,15 @@ def _make(
     ]
     cards = [at for at, page in enumerate(some) if page.template == "version"]
     made = bodies(snapshot, [shown[at] for at in cards], [charts[at] for at in cards])
-    body = dict(zip(cards, made, strict=True))
+    body = {at: one for at, one in zip(cards, made, strict=True) if isinstance(one, str)}
+    problems = {some[at].path: one for at, one in zip(cards, made, strict=True) if isinstance(one, RegistryError)}
     for at, (page, data) in enumerate(zip(some, shown, strict=True)):
+        if page.path in problems:
+            data["problems"] = [*data["problems"], f"{shared['words']['no_card']}: {problems[page.path].message}"]
         html = rendering.page_html(page, data, charts[at], body.get(at, ""), shared)
         _put(folder, f"{page.path}.html", html)
         _put(folder, f"{page.path}.json", rendering.page_json(data))
+    return problems
 
 
 def _assets(folder: Path, studio: drawing.Studio) -> None:

@@ -74,8 +74,8 @@ class ModelContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is where a forge shows a commit,
-    with `{}` for its id; empty without a forge. `problems` say what cannot be shown.
+    """A registry at one commit. `objects` are git's ids of its files by path; `commit_page` is what stands
+    before a commit's id in the address that a forge shows it at; empty without a forge. `problems` say what cannot be shown.
     """
 
     commit: str
@@ -126,10 +126,13 @@ def contents(place: Workplace, *, commit_page: str = "") -> Contents:
     theirs = _by_model(decisions)
     place.tell("asking the policies")
     verdicts, problems = _verdicts(place, snapshot, theirs, [model.name for model in found])
+    said: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        said.setdefault(verdict.model, []).append(verdict)
     models = tuple(
         ModelContents(
             model.name, model.state, tuple(versions[model.name]), tuple(theirs.get(model.name, ())),
-            tuple(verdict for verdict in verdicts if verdict.model == model.name), *_contest(snapshot, model.name),
+            tuple(said.get(model.name, ())), *_contest(snapshot, model.name),
             serving=_serving(snapshot, model.name), problem=problems.get(model.name, ""),
         )
         for model in found

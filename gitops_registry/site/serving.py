@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.site.building import build
+from gitops_registry.site.building import Built, build
 from gitops_registry.workplace import Workplace
 
 _HOST = "127.0.0.1"
@@ -66,7 +66,7 @@ def serve(place: Workplace, folder: Path | None, *, port: int, says: Callable[[s
         shower = threading.Thread(target=server.serve_forever, daemon=True)
         shower.start()
         stack.callback(server.shutdown)
-        says(f"http://{_HOST}:{server.server_port}/  {built.pages} pages; Ctrl-C ends it")
+        says(f"http://{_HOST}:{server.server_port}/  {built.pages} pages{_lacking(built)}; Ctrl-C ends it")
         seen, pause = built.commit, threading.Event()
         while not pause.wait(_LOOK_AGAIN):
             try:
@@ -74,6 +74,10 @@ def serve(place: Workplace, folder: Path | None, *, port: int, says: Callable[[s
                 if place.commit() != seen:
                     built = build(place, out)
                     seen = built.commit
-                    says(f"{built.made} of {built.pages} pages made, of {seen[:9]}")
+                    says(f"{built.made} of {built.pages} pages made{_lacking(built)}, of {seen[:9]}")
             except RegistryError as error:  # what was built stays
                 says(f"not built: {error.message}")
+
+
+def _lacking(built: Built) -> str:
+    return f" ({len(built.problems)} without a card, which say why)" if built.problems else ""

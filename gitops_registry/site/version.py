@@ -73,12 +73,18 @@ def pictures(data: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Pic
     return {section: picture for section, picture in found.items() if picture is not None}
 
 
-def bodies(snapshot: Snapshot, shown: Sequence[Mapping[str, Any]], drawn: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return what stands below the title of versions' pages, with their charts (safe HTML by section), in order.
+def bodies(
+    snapshot: Snapshot, shown: Sequence[Mapping[str, Any]], drawn: Sequence[Mapping[str, str]]
+) -> list[str | RegistryError]:
+    """Return what stands below the title of versions' pages, with their charts (safe HTML by section), in order; where the
+    registry's own templates cannot be read, or fail at a version, the error in its place.
 
-    A registry's own template is run in one child for all of them. Raises RegistryError where it fails.
+    Its template is run in one child for all of them. Raises RegistryError where what renders is missing or does not start.
     """
-    templates = templates_of(snapshot)
+    try:
+        templates = templates_of(snapshot)
+    except RegistryError as error:
+        return [error for _ in shown]
     jobs = []
     for data, charts in zip(shown, drawn, strict=True):
         sections: dict[str, str] = {}
@@ -86,8 +92,4 @@ def bodies(snapshot: Snapshot, shown: Sequence[Mapping[str, Any]], drawn: Sequen
             section = name.partition(" ")[0]
             sections[section] = sections.get(section, "") + fragment
         jobs.append(Job(dict(data), words_as_html(dict(data), templates), sections))
-    made = printed(BODY, templates, jobs)
-    for one in made:
-        if isinstance(one, RegistryError):
-            raise one
-    return [str(one) for one in made]
+    return printed(BODY, templates, jobs)

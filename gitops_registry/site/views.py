@@ -179,7 +179,7 @@ def decision(event: Event, site: Contents) -> dict[str, Any]:
         "commit": event.commit.oid, "time": spelled(event.time), "actor": shortened(event.commit.author, 80),
         "signer": event.signer or None, "role": event.role or None, "grade": event.grade, "proof": event.proof,
         "subject": shortened(event.commit.subject, 160), "changes": changes, "problem": event.problem or None,
-        "url": site.commit_page.replace("{}", event.commit.oid) if site.commit_page else None,
+        "url": f"{site.commit_page}{event.commit.oid}" if site.commit_page else None,
     }  # fmt: skip
 
 

@@ -461,6 +461,24 @@ def test_the_site_is_published_only_where_somebody_wants_it(hub: Hub, runner: Ru
     assert landed(hub, runner, hub.forge.tip("main"), "deploy").code == 0
 
 
+def one_card_fails(hub: Hub) -> None:
+    """Land a template of cards that fails at one version."""
+    alice = hub.at("alice")
+    alice.commit({"cards/templates/card_body.html.j2": b"<p>{{ 1 // (version - 1) }}</p>"}, "shorten cards")
+    git(alice.root, "push", "--quiet", "origin", "main")
+
+
+def test_a_card_that_cannot_be_shown_keeps_no_other_page_from_being_published(hub: Hub, runner: Runner) -> None:
+    one_card_fails(hub)
+    runner.variables["REGISTRY_PAGES"] = "true"
+    ran = landed(hub, runner, hub.forge.tip("main"), "site")
+    assert ran.code == 0, ran.told
+    assert "models/fraud/v1.html has no card: card_body.html.j2:1" in ran.told
+    pages = runner.folder / "pages"
+    assert "The card cannot be shown" in (pages / "models/fraud/v1.html").read_text()
+    assert "<p>1</p>" in (pages / "models/fraud/v2.html").read_text()
+
+
 def test_what_was_registered_is_tagged_once_by_the_job(hub: Hub, runner: Runner) -> None:
     for _ in range(2):
         ran = landed(hub, runner, hub.forge.tip("main"), "tags")
@@ -552,6 +570,7 @@ def test_gitlab_publishes_the_site_as_its_pages_and_nothing_that_lay_there(hub: 
     public.mkdir(parents=True)
     (public / "index.html").write_text("fraud serves, all is well")
     (public / "more.html").write_text("mine")
+    one_card_fails(hub)
     told = {
         "CI_PROJECT_URL": hub.forge.remote.removesuffix(".git"), "CI_JOB_TOKEN": "x", "GITLAB_TOKEN": "secret-x",
         "CI_PROJECT_DIR": str(runner.workspace), "CI_PAGES_URL": "https://acme.example.com/models",
@@ -562,6 +581,7 @@ def test_gitlab_publishes_the_site_as_its_pages_and_nothing_that_lay_there(hub: 
     assert '<a href="models/fraud/index.html" dir="auto">fraud</a>' in (public / "index.html").read_text()
     assert 'href="https://acme.example.com/models/decisions/' in (public / "feed.xml").read_text()
     assert not (public / "more.html").exists()
+    assert "models/fraud/v1.html has no card: card_body.html.j2:1" in ran.told
 
 
 # ── the reusable action
