@@ -73,9 +73,8 @@ class Desk:
 
     def kept(self, reference: Reference, version: Version) -> Table | None:
         """Return the rows that a version was registered with, where it keeps them, verified."""
-        own = version.evaluation
-        artifact = next((a for a in version.artifacts if own and a.name == own.artifact), None)
-        if own is None or artifact is None or own.sha256 is None:
+        own, artifact = version.evaluation, kept_rows(version)
+        if own is None or artifact is None:
             return None
         slices = tuple(one.column for one in version.slices)
         return Table(self._laid_out(reference, artifact), own.target, own.dataset, artifact.sha256, slices)
@@ -120,6 +119,14 @@ class Desk:
         copy = self.folder / "versions" / f"{reference.name}-{reference.number}" / artifact.file
         store.materialise(digest_of(artifact), copy, what)
         return copy
+
+
+def kept_rows(version: Version) -> Artifact | None:
+    """Return the artifact with the rows that a version was measured on when it was registered, where it keeps them."""
+    own = version.evaluation
+    if own is None or own.sha256 is None:
+        return None
+    return next((artifact for artifact in version.artifacts if artifact.name == own.artifact), None)
 
 
 def original_of(version: Version) -> Artifact | None:

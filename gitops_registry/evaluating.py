@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 from gitops_registry import cage, edits, environment
 from gitops_registry.claims import Difference, contradicted_slices, contradictions, differences, recorded_on, unmeasured
 from gitops_registry.deciding import Intent
-from gitops_registry.dossier import Desk, Table, original_of
+from gitops_registry.dossier import Desk, Table, kept_rows, original_of
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import PARITY_FLOOR
 from gitops_registry.manifest.facts import ConfusionMatrix, Evaluation, EvaluationData, Parity, Person, Version
@@ -174,7 +174,8 @@ def _prepared(
     try:
         version = desk.snapshot.known_version(reference)
         kept = desk.kept(reference, version) if wish.keeps else None
-        pinned = desk.law.known_model(reference.name).evaluation
+        model = desk.law.model(reference.name)  # what a change brings may be the first version of a model
+        pinned = model.evaluation if model else None
         if wish.file is not None:
             tables = [desk.given(wish.file, wish.target or (pinned.target if pinned else ""), wish.slices)]
         elif pinned is None and kept is not None:
@@ -295,10 +296,15 @@ def _notes(version: Version, found: Mapping[str, Any]) -> tuple[str, ...]:
 
 def measurable(snapshot: Snapshot, reference: Reference) -> bool:
     """Say whether a version can be measured on data of the registry: its model pins some, or it keeps its own."""
+    return not unmeasurable(snapshot, reference)
+
+
+def unmeasurable(snapshot: Snapshot, reference: Reference) -> str:
+    """Return why a version cannot be measured on data of the registry; empty where it can."""
     version = snapshot.known_version(reference)
-    keeps = version.evaluation is not None and version.evaluation.artifact is not None
-    is_there = keeps or snapshot.known_model(reference.name).evaluation is not None
-    return is_there and readable(snapshot, reference)
+    if kept_rows(version) is None and snapshot.known_model(reference.name).evaluation is None:
+        return "it keeps no rows of its evaluation, and its model pins none"
+    return "" if readable(snapshot, reference) else "it has nothing in a format that can be loaded"
 
 
 def readable(snapshot: Snapshot, reference: Reference) -> bool:

@@ -14,8 +14,9 @@ from gitops_registry import evaluating, paths
 from gitops_registry.artifact import Store
 from gitops_registry.difference import diff
 from gitops_registry.digests import Digest
+from gitops_registry.dossier import kept_rows
 from gitops_registry.errors import RegistryError
-from gitops_registry.evaluating import Remeasured
+from gitops_registry.evaluating import Remeasured, Wish
 from gitops_registry.pointer import pointer
 from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
@@ -147,24 +148,25 @@ class _CacheAlone(Workplace):
 
 
 def measure_changed(place: Workplace, *, base: str, head: str) -> list[Remeasured]:
-    """Measure what a change is about on the data that the base pins, from verified bytes that the cache has.
+    """Measure what a change is about, on the data that the base pins and on the rows that versions keep, from the cache alone.
 
     A version is wrong where its bytes are not there, or a metric that it was registered with, or that somebody recorded later, is
-    another one on the same data. One that cannot be
-    measured is told with the reason. Raises Conflict where the head does not land on the base.
+    another one on the same data. Rows that a version brings itself can show that it is wrong, and are no proof that it is right.
+    One that cannot be measured is told with the reason. Raises Conflict where the head does not land on the base.
     """
     alone = _CacheAlone(
         place.repository, revision=place.revision, progress=place.progress, mirror=place.mirror, decided=place.decided
     )
     change = _changed(alone, base, head)
     measured = [one for one in change.references if not _unmeasured(change, one)]
-    found = {one.reference: one for one in evaluating.remeasure(alone, change.after, measured, pinned_by=change.before)}
-    return [found.get(one) or Remeasured(one, reason=_unmeasured(change, one)) for one in change.references]
+    found = evaluating.remeasure(alone, change.after, measured, Wish(keeps=True), pinned_by=change.before)
+    found += [Remeasured(one, reason=_unmeasured(change, one)) for one in change.references if one not in measured]
+    return sorted(found, key=lambda one: one.reference)
 
 
 def _unmeasured(change: _Changed, reference: Reference) -> str:
     """Say why a version cannot be measured; empty where it can be tried."""
-    if reference.name not in change.models:
+    if reference.name not in change.models and kept_rows(change.after.known_version(reference)) is None:
         return f"the base pins no evaluation data for {reference.name}"
     if not evaluating.readable(change.after, reference):
         return "nothing here reads its format without running what is in it"

@@ -200,13 +200,17 @@ class Registry(Verbs, Intake, Team, Delivery, Bookkeeping):
     def remeasure(self, references: Sequence[Reference], *, insist: bool = False) -> list[Remeasured]:
         """Measure versions on the data their models pin and on the rows they keep, in a child process under limits.
 
-        Those that have neither, or that cannot be loaded, are left out, unless `insist`; then they are told with the reason.
+        Those that have neither, or that cannot be loaded, are told with the reason; `insist`: that is wrong, too.
         """
-        from gitops_registry.evaluating import Wish, measurable, remeasure
+        from gitops_registry.evaluating import Remeasured, Wish, remeasure, unmeasurable
 
         snapshot = self.snapshot
-        wanted = list(references) if insist else [one for one in references if measurable(snapshot, one)]
-        return remeasure(self._place, snapshot, wanted, Wish(keeps=True))
+        reasons = {} if insist else {one: why for one in references if (why := unmeasurable(snapshot, one))}
+        wanted = [one for one in references if one not in reasons]
+        return [
+            *remeasure(self._place, snapshot, wanted, Wish(keeps=True)),
+            *(Remeasured(one, reason=why) for one, why in reasons.items()),
+        ]
 
     def compare_formats(
         self,
@@ -219,7 +223,7 @@ class Registry(Verbs, Intake, Team, Delivery, Bookkeeping):
     ) -> Timed:
         """Measure a version in each format it can be stored in (or in those named): bytes, milliseconds, agreement.
 
-        On the rows of `data`, else those its model pins, else its input example. The figures are medians of `runs`, each in
+        On the rows of `data`, else those its model pins, else those it keeps, else its input example. The figures are medians of `runs`, each in
         a process of its own; `record` appends them to the version. Raises NotFound where it cannot be opened, Damaged.
         """
         from gitops_registry.timing import time_formats

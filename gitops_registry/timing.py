@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gitops_registry.clocking import MOST_ROWS, WAYS, Job, rows_in
+from gitops_registry.dossier import kept_rows
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.formats import FOLDERS, FORMATS, describe
 from gitops_registry.manifest.facts import Artifact, Evaluation, EvaluationData, Person, Version
@@ -87,7 +88,8 @@ def time_formats(
 ) -> Timed:
     """Measure a version in each format that applies (or in those that are named), and return what was found.
 
-    The rows are those in `file`, else the data its model pins, else its input example; without any, nothing is predicted.
+    The rows are those in `file`, else the data its model pins, else those it keeps, else its input example; without any,
+    nothing is predicted.
     Raises NotFound where nothing of the version can be opened, Damaged before wrong bytes are, RegistryError where the rows
     do not fit.
     """
@@ -206,6 +208,10 @@ def _table(
             digest_of(pinned.as_artifact()), copy, f"the evaluation data of {reference.name}"
         )
         data = EvaluationData(dataset=pinned.dataset, sha256=pinned.sha256)
+    elif (kept := kept_rows(version)) is not None and version.evaluation is not None:
+        copy = folder / "rows" / kept.file
+        place.store(snapshot).materialise(digest_of(kept), copy, f"{reference} {kept.file}")
+        data = EvaluationData(dataset=version.evaluation.dataset, sha256=kept.sha256, artifact=kept.name)
     elif example is not None:
         copy = folder / "artifacts" / example.file
         data = EvaluationData(dataset=_EXAMPLE, sha256=example.sha256, artifact=example.name)

@@ -193,8 +193,9 @@ def inferred(file: Path, *, target: str | None = None, ranges: bool = False) -> 
 def data_in(file: Path, signature: Signature | None = None) -> Any:
     """Return the DataFrame in a .csv or .parquet file, or the array in a .npy file; no object in it is ever unpickled.
 
-    CSV has no types: what the signature calls string is read as text, and what it calls datetime as dates where all of it
-    is ISO 8601. Raises RegistryError where the file cannot be read.
+    CSV has no types: what the signature calls string is read as text, and of a column that pandas takes for text because of
+    some of its values, the others become what the signature calls it: numbers, truth values, dates of ISO 8601. Raises
+    RegistryError where the file cannot be read.
     """
     from gitops_registry.measure import read_table
 
@@ -220,19 +221,37 @@ def _array_in(file: Path) -> Any:
 
 
 def _with_types(table: Any, file: Path, signature: Signature) -> Any:
-    """Return a CSV's table with text and dates as the signature has them, where they are."""
+    """Return a CSV's table whose columns hold what the signature says, wherever a value can be read so."""
     import pandas
 
     types = {column.name: column.type for column in signature.inputs if column.name in table.columns}
     text = [name for name, kind in types.items() if kind == "string" and table[name].dtype.kind in "biuf"]
     if text:
         table = table.assign(**pandas.read_csv(file, encoding="utf-8-sig", usecols=text, dtype="str"))
-    for name in (name for name, kind in types.items() if kind == "datetime"):
-        if str(table[name].dtype) in {"str", "object"}:
-            dates = pandas.to_datetime(table[name], errors="coerce", format="ISO8601")
-            if dates.isna().equals(table[name].isna()):
-                table = table.assign(**{name: dates})
+    for name, kind in types.items():
+        if kind not in {"string", "binary"} and str(table[name].dtype) in {"str", "object"}:
+            table = table.assign(**{name: _read_as(kind, table[name])})
     return table
+
+
+def _read_as(kind: str, texts: Any) -> Any:
+    """Return a column of text as a type; where some of it cannot be read so, that stays text among the others."""
+    import pandas
+
+    def read(some: Any) -> Any:
+        if kind == "datetime":
+            return pandas.to_datetime(some, errors="coerce", format="ISO8601")
+        if kind == "boolean":
+            return some.map({"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False})
+        return pandas.to_numeric(some, errors="coerce")
+
+    found = read(texts)
+    fine = found.notna()
+    if fine.equals(texts.notna()):
+        return found
+    mixed = texts.astype(object)
+    mixed[fine] = read(texts[fine]).astype(object)  # again, for beside a missing value integers would be rounded
+    return mixed
 
 
 def _artifact(version: Version, reference: Reference, wanted: str | None) -> Artifact:

@@ -367,8 +367,9 @@ def test_what_lies_in_an_export_answers_without_the_registry(world: World, name:
 
 
 @pytest.fixture
-def served(world: World, tmp_path: Path) -> Iterator[httpx.Client]:
-    """A Bento of `mixed`, whose signature knows limits and may lack an income, served on a port of this machine."""
+def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """A Bento of `mixed`, whose signature knows limits and may lack an income, served as its note says, on a port here."""
+    monkeypatch.chdir(tmp_path)
     registered = world.registry.snapshot.known_version(Reference("mixed", 1)).signature
     assert registered is not None
     age, income, city = registered.inputs
@@ -379,14 +380,17 @@ def served(world: World, tmp_path: Path) -> Iterator[httpx.Client]:
             city.model_copy(update={"categories": ("東京", "Köln"), "nullable": True}),
         )
     )
-    written = bentoml.write(subject(world, "mixed", tmp_path / "files", signature=signature), tmp_path / "bento")
+    written = bentoml.write(subject(world, "mixed", tmp_path / "files", signature=signature), Path("bento"))
     assert any("insists on 'city'" in note for note in written.notes)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    (told,) = (note.removeprefix("serve it: ") for note in written.notes if note.startswith("serve it: "))
+    typed = told.replace("bentoml serve", f"exec {sys.executable} -m bentoml serve")
+    assert "exec" in typed
     with (tmp_path / "log").open("w") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", str(written.path), "--host", "127.0.0.1", "--port", str(port)],
+            ["sh", "-c", f"{typed} --host 127.0.0.1 --port {port}"], cwd=tmp_path,
             env={**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"},
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

@@ -311,6 +311,16 @@ def test_a_version_that_nothing_can_open_is_not_compared(world: World) -> None:
         world.registry.compare_formats("blob@1")
 
 
+def test_where_none_are_pinned_the_rows_that_the_version_keeps_are_predicted(world: World, stored: Path) -> None:
+    model, inputs = stored / "model.skops", ROWS[list(INPUTS)]
+    made = world.registry.register("kept", model, X=inputs, y=ROWS["answer"], keep_rows=True, example=3)
+    found = world.registry.compare_formats("kept@1", runs=1, formats=["skops"])
+    assert found.data is not None
+    assert made.version.evaluation is not None
+    assert (found.data.rows, found.data.sha256) == (120, made.version.evaluation.sha256)
+    assert found.figures[0].predict_100_ms is not None
+
+
 def timed(world: World) -> Timed:
     """Return a comparison on the pinned rows, with the column of truth named as no comparison of ours does."""
     pinned = world.registry.snapshot.known_model("trees").evaluation

@@ -120,6 +120,22 @@ def test_a_folder_of_code_is_not_opened(saved: dict[str, Path]) -> None:
         open_model("mlflow", saved["own"], trust=Trust())
 
 
+def test_a_graph_whose_weights_mlflow_keeps_in_other_files_is_described_and_not_opened(tmp_path: Path) -> None:
+    import mlflow
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.ones((64, 64), dtype=np.float32), "w")
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 64])] for name in "xy"]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "split", *ends, [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    mlflow.onnx.save_model(model, str(tmp_path / "split"), pip_requirements=["onnx"])
+    found = describe("mlflow", tmp_path / "split")
+    assert found.inner is None
+    assert any("keeps weights in other files" in note for note in found.notes)
+    with pytest.raises(RegistryError, match="cannot be opened safely"):
+        open_model("mlflow", tmp_path / "split", trust=Trust())
+
+
 # ── hostile folders
 
 

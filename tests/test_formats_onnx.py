@@ -219,6 +219,20 @@ def test_threads_may_share_a_model(stored):
     assert all(np.array_equal(one, expected) for one in found)
 
 
+def test_a_small_graph_that_asks_for_a_flood_of_memory_is_refused_it(tmp_path):
+    initial = [helper.make_tensor("shape", TensorProto.INT64, [2], [1 << 18, 1 << 18])]
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["flood"]), helper.make_node("ReduceSum", ["flood"], ["sum"]),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]  # fmt: skip
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1])] for name in "xy"]
+    graph = helper.make_graph(nodes, "flood", *ends, initial)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    model = load(tmp_path / "m.onnx")
+    with pytest.raises(RegistryError, match="needs more than 8192 MB of memory"):
+        model.predict(np.zeros((1, 1), dtype=np.float32))
+
+
 # ── agreement
 
 

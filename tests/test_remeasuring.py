@@ -319,6 +319,22 @@ def test_a_torch_module_is_registered_measured_converted_and_loaded(kept: World,
     assert world.registry.resolve("digits", 2)
 
 
+@pytest.mark.usefixtures("real_child")
+def test_a_program_of_torch_export_is_measured_again_where_no_file_can_be_written(world: World, tmp_path: Path) -> None:
+    net, digits, classes = trained_net()
+    pixels = torch.tensor(digits[:2].to_numpy(), dtype=torch.float32)
+    program = tmp_path / "net.pt2"
+    torch.export.save(
+        torch.export.export(net.eval(), (pixels,), dynamic_shapes=({0: torch.export.Dim("rows")},)), program
+    )
+    file = tmp_path / "digits.csv"
+    digits.assign(digit=classes).to_csv(file, index=False)
+    world.cli("register", "digits", str(program), "--data", str(file), "--target", "digit", "--keep-data")
+    (one,) = world.registry.remeasure([Reference("digits", 1)])
+    assert one.found is not None, one.reason
+    assert one.found.is_as_registered
+
+
 def test_scores_of_named_classes_are_labels_and_other_numbers_of_classes_are_refused(world: World) -> None:
     net, digits, classes = trained_net()
     words = [f"digit {n}" for n in range(10)]

@@ -147,7 +147,7 @@ def test_floats_pass_for_integers_only_if_they_are_whole_and_in_range():
 def test_text_for_a_number_and_a_number_for_text_are_problems():
     assert fits("double", ["a", "b"]) == ["column 'a' must be double, not string"]
     assert fits("string", [1, 2]) == ["column 'a' must be string, not long"]
-    assert fits("string", pd.Series([1, "x"], dtype=object)) == ["column 'a' must be string, not object"]
+    assert fits("string", pd.Series([1, "x"], dtype=object)) == ["column 'a' must be string, but some values are long"]
     assert fits("string", pd.Series([1, 2], dtype=object)) == ["column 'a' must be string, not long"]
     assert fits("double", pd.Series([1, 2.5], dtype=object)) == []
     assert fits("string", [np.nan, np.nan], required=False) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from gitops_registry.errors import ManifestError, RegistryError
 from gitops_registry.manifest.columns import Column, Parameter, Signature, SignatureFile
 from gitops_registry.manifest.reading import parse
 from gitops_registry.signature import Misfit, infer, misfits, ordered, parameters_of, problems
+from gitops_registry.using import data_in, validate
 
 FIVE = Signature(
     inputs=(
@@ -64,6 +66,37 @@ def test_every_problem_is_told_at_once_with_counts_and_the_first_rows() -> None:
         "message": "column 'age' must be from 0 to 120, but some values are not",
     }  # fmt: skip
     assert len(problems(FIVE, table)) == 5
+
+
+def test_values_beside_some_of_another_type_are_judged_all_the_same() -> None:
+    ages = pd.Series([17, "abc", 200, None, 30.5], dtype=object)
+    limits = {"minimum": 18, "maximum": 120}
+    assert found(ages, "long", **limits) == [
+        ("null", 1, (3,)), ("type", 1, (1,)), ("type", 1, (4,)), ("range", 2, (0, 2)),
+    ]  # fmt: skip
+    assert found(pd.Series([np.inf, "x", -1.0], dtype=object), minimum=0) == [
+        ("type", 1, (1,)), ("infinite", 1, (0,)), ("range", 1, (2,)),
+    ]  # fmt: skip
+    assert found(pd.Series([3, "C", "A"], dtype=object), "string", categories=("A",)) == [
+        ("type", 1, (0,)), ("category", 1, (1,)),
+    ]  # fmt: skip
+
+
+def test_one_wrong_cell_of_a_csv_is_the_row_that_is_told(tmp_path: Path) -> None:
+    columns = {"age": "long", "paid": "boolean", "on": "datetime", "plain": "integer"}
+    signature = Signature(inputs=tuple(Column(name=name, type=kind) for name, kind in columns.items()))
+    file = tmp_path / "rows.csv"
+    many = ["40,True,2026-01-02,1"] * 1000
+    many[600], many[700] = "4O,maybe,2026-01-02,1", "9007199254740993,false,yesterday,1"
+    file.write_text("\n".join([",".join(columns), *many]) + "\n")
+    wrong, rows = validate(signature, file)
+    assert (rows, [(one.kind, one.column, one.count, one.rows) for one in wrong]) == (1000, [
+        ("type", "age", 1, (600,)), ("type", "paid", 1, (600,)), ("type", "on", 1, (700,)),
+    ])  # fmt: skip
+    assert wrong[0].message == "column 'age' must be long, but some values are string"
+    assert data_in(file, signature)["age"][700] == 9007199254740993
+    file.write_text("age,paid,on,plain\nx,y,z,1\n")
+    assert next(one.message for one in validate(signature, file)[0]) == "column 'age' must be long, not string"
 
 
 def test_rows_are_positions_whatever_the_index_says() -> None:

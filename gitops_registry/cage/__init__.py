@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "2",
     "ORT_DISABLE_TELEMETRY": "1",
     "MPLCONFIGDIR": "/nonexistent",
+    "TORCHINDUCTOR_CACHE_DIR": "/",  # torch makes the folder when a .pt2 is opened; this one is there, and takes no file
 }
 
 

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from typing import IO, Any
 
 
@@ -22,6 +23,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     sys.dont_write_bytecode = True
+    tempfile.tempdir = "/nonexistent"  # torch asks for one when it is imported, and Python tries by writing
     sys.path += [entry for entry in start["path"] if entry not in sys.path]
     from gitops_registry.cage.examination import examined
     from gitops_registry.errors import RegistryError

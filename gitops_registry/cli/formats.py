@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("formats")
 @click.argument("words", nargs=-1, required=True, metavar="NAME@REF", shell_complete=references)
-@click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help="Rows to predict (CSV or Parquet); without it, the data that the model pins, or its input example.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help="Rows to predict (CSV or Parquet); without it, the data that the model pins, the rows that the version keeps, or its input example.")  # fmt: skip
 @click.option("--runs", default=5, show_default=True, metavar="N", help="How often each format is measured, every time in a process of its own.")  # fmt: skip
 @click.option("--only", "formats", multiple=True, metavar="FORMAT", help="Measure this format alone; may be repeated.")
 @click.option("--markdown", is_flag=True, help="Print Markdown in the language of the cards.")

@@ -75,7 +75,7 @@ def predict_command(
 @click.option(
     "--measure/--bytes-only",
     default=None,
-    help="Measure again on the evaluation data of the model; versions that are named are, where it pins some.",
+    help="Measure again on the data that the model pins and on the rows that the version keeps; versions that are named are, where there are any.",
 )
 @click.option("--record", is_flag=True, help="Append what was measured to the versions.")
 @click.option(

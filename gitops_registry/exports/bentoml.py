@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from gitops_registry.errors import RegistryError
@@ -46,7 +47,8 @@ def write(subject: Subject, target: Path) -> Written:
         mode = target.stat().st_mode
         shutil.copytree(_built(subject, model, tag, source, bentos), target, dirs_exist_ok=True)
         target.chmod(mode)  # BentoML's own folder is for one user alone
-    serve = f"serve it: bentoml serve ./{target.name} (BentoML takes a name without a slash for one in its store)"
+    # BentoML 1.4 looks for a relative path inside of that path: only in the folder itself is one understood.
+    serve = f"serve it: cd {quote(str(target))} && bentoml serve ."
     return Written(target, (*_notes(subject, model), serve))
 
 

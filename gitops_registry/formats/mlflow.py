@@ -12,6 +12,7 @@ from typing import Any
 
 from gitops_registry.formats.folder import description_in, has_description, named, pickles_in
 from gitops_registry.formats.loaded import Description, shown
+from gitops_registry.formats.onnx_graph import is_split
 from gitops_registry.manifest.columns import Signature
 from gitops_registry.translation import flavor_of, framework_of, signature_of
 
@@ -57,7 +58,8 @@ def _flavors(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _inner(path: Path, flavors: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
     """Return the format and the file of the model where it is one of ours."""
     if "onnx" in flavors:
-        return "onnx", named(path, flavors["onnx"].get("data"))
+        file = named(path, flavors["onnx"].get("data"))
+        return None if is_split(path / file) else ("onnx", file)
     if "sklearn" in flavors:
         # MLflow's releases before 1.0 did not write the format: it was pickle.
         stored = flavors["sklearn"].get("serialization_format", "pickle")
@@ -87,6 +89,8 @@ def _notes(path: Path, flavors: Mapping[str, Mapping[str, Any]]) -> Iterator[str
         yield f"it brings code in {shown(code[0])}, which is not run here"
     if isinstance(generic.get("python_model"), str) or isinstance(generic.get("model_code_path"), str):
         yield "it holds a Python model of its own, which is not opened here"
+    if "onnx" in flavors and is_split(path / named(path, flavors["onnx"].get("data"))):
+        yield "its graph keeps weights in other files (MLflow's save_as_external_data), so it is not opened here"
     if pickles := pickles_in(path):
         more = f" and {len(pickles) - 1} more" if len(pickles) > 1 else ""
         yield f"{shown(pickles[0])}{more} in it is a pickle, and whoever opens it runs the code in it"

@@ -7,7 +7,6 @@ bytes. What a graph cannot say (the task, the labels' own type, the columns' nam
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import PARITY_FLOOR, Description, LoadedModel, Trust, lacking, reason
 from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
+from gitops_registry.formats.onnx_session import MOST_MEMORY, is_too_much, session_of
 from gitops_registry.manifest.facts import Parity
 from gitops_registry.manifest.parts import Task
 
@@ -23,7 +23,6 @@ __all__ = ["PARITY_FLOOR", "OnnxModel", "convert", "is_format", "load", "parity"
 
 _KEY = "gitops_registry."
 _TOLERANCE = 1e-4
-_MOST_THREADS = 4
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(int64)": "int64",
     "tensor(int32)": "int32", "tensor(bool)": "bool", "tensor(string)": "object",
@@ -145,7 +144,6 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: ARG001, B0
     Raises for damaged files, for models whose weights lie in other files (a path inside the file could lead
     anywhere), and for operators that onnxruntime does not have.
     """
-    onnxruntime = _runtime()
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -157,27 +155,11 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: ARG001, B0
             raise RegistryError(
                 f"{path.name} keeps its weights in other files", hint="save it with all weights in the one .onnx file"
             )
-        options = onnxruntime.SessionOptions()
-        # A tree or linear model gains nothing from many threads, and a server runs several at once.
-        options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
-        return OnnxModel(session, data)
+        return OnnxModel(session_of(data), data)
     except RegistryError:
         raise
     except Exception as error:  # protobuf's and onnxruntime's own classes, which the file decides between
         raise RegistryError(f"{path.name} is not a readable ONNX model: {reason(error)}", hint=hint) from error
-
-
-def _runtime() -> Any:
-    """Return onnxruntime with its telemetry off: it would note every session in the user's cache and send it away."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    return onnxruntime
 
 
 def _parsed(data: bytes) -> Any:
@@ -241,6 +223,9 @@ class OnnxModel:
         except RegistryError:
             raise
         except Exception as error:  # onnxruntime's classes derive from Exception alone
+            if is_too_much(error):
+                told = f"the model needs more than {MOST_MEMORY >> 20} MB of memory"
+                raise RegistryError(told, hint="predict fewer rows at once") from error
             raise RegistryError(
                 f"the model cannot predict from this data: {reason(error)}",
                 hint="compare the data with the model's signature",

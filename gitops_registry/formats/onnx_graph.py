@@ -91,6 +91,19 @@ def has_external_data(message: Any) -> bool:
     return any(has_external_data(part) for part in _parts(message))
 
 
+def is_split(path: Path) -> bool:
+    """True for a readable file that keeps weights in other files; it is parsed only where it may."""
+    data = path.read_bytes()
+    if b"location" not in data:  # external weights are named under this key
+        return False
+    import onnx
+
+    try:
+        return has_external_data(onnx.load_model_from_string(data))
+    except Exception:  # protobuf's own class; whoever opens the file says that it is damaged
+        return False
+
+
 def _parts(message: Any) -> Iterator[Any]:
     for field, value in message.ListFields():
         if field.message_type is not None:

@@ -49,9 +49,15 @@ def judged(column: Column, values: Any, *, place: Place | None = None) -> Iterat
     present = _present(values, missing, place)
     if len(present.values) == 0:
         return  # of no value it is not known what it would have been: a CSV's empty column is of any type
-    if (wrong := _mistyped(column, present)) is not None:
-        yield wrong
-        return
+    bad = _mistyped(column, present)
+    if bad is not None:
+        what = f"not {present.type or present.dtype}"
+        if not bad.all():
+            what = f"but some values are {type_of_values(present.values[bad]) or 'of other types'}"
+        yield in_rows("type", column.name, f"column {column.name!r} must be {column.type}, {what}", present.rows(bad))
+        if bad.all():
+            return
+        present = _others(present, bad)  # what is wrong with these is told as well
     if column.type in WHOLE | FLOATS:
         yield from _numbers(column, present)
     if column.categories is not None:
@@ -144,20 +150,33 @@ def _of_categories(values: Any) -> _Present:
     return _Present(type_of(values.dtype), f"category of {held.dtype}", held.to_numpy(), rows, is_categorical=True)
 
 
-def _mistyped(column: Column, present: _Present) -> Misfit | None:
-    """Return the misfit of values whose type is another than the model's."""
+def _mistyped(column: Column, present: _Present) -> Any | None:
+    """Return which values are of another type than the model's; None where none is."""
     if present.type in ACCEPTED[column.type]:
         return None
     if present.is_categorical and column.type == "string" and column.categories is None:
         return None  # what was written before categories had their own type
     numpy = _numpy()
-    bad = numpy.ones(len(present.values), dtype=bool)
     if present.dtype == "object":
         classes = accepted_classes(set(map(type, present.values)), column.type)
         some = numpy.fromiter((type(value) not in classes for value in present.values), bool, len(present.values))
-        bad = some if some.any() else bad
-    what = f"not {present.type or present.dtype}"
-    return in_rows("type", column.name, f"column {column.name!r} must be {column.type}, {what}", present.rows(bad))
+        if some.any():
+            return some
+    return numpy.ones(len(present.values), dtype=bool)
+
+
+def _others(present: _Present, bad: Any) -> _Present:
+    """Return the objects that a mask leaves: of one type, or numbers of several."""
+    numbers = (~bad).nonzero()[0]
+    values = present.values[numbers]
+    kind = type_of_values(values)
+
+    def rows(mask: Any) -> Any:
+        whole = _numpy().zeros(len(bad), dtype=bool)
+        whole[numbers[mask]] = True
+        return present.rows(whole)
+
+    return _Present(kind, "object", _plain_objects(values) if kind in WHOLE | FLOATS else values, rows)
 
 
 def _numbers(column: Column, present: _Present) -> Iterator[Misfit]:

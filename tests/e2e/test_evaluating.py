@@ -95,6 +95,14 @@ def test_verify_measures_versions_that_are_named_and_says_where_they_are_not_as_
     assert world.cli("verify", "tumour@1", "--bytes-only").returncode == 0
 
 
+def test_verify_says_of_a_named_version_that_nothing_of_it_could_be_measured(world: World, trained: Trained) -> None:
+    world.cli("register", "other", str(trained.model(2)), "--data", str(trained.data), "--target", "diagnosis")
+    why = "it keeps no rows of its evaluation, and its model pins none"
+    assert f"· other@1: not measured: {why}" in world.cli("verify", "other@1").stdout
+    told = json.loads(world.cli("verify", "other@1", "--json").stdout)
+    assert (told["measured"], told["unmeasured"]) == ([], [{"version": "other@1", "reason": why}])
+
+
 def test_verify_records_what_it_measured_in_one_decision(world: World) -> None:
     before = world.git("rev-parse", "HEAD").strip()
     told = world.cli("verify", "tumour", "--record", check=1).stdout

@@ -223,6 +223,22 @@ def test_what_main_pins_no_data_for_is_told_and_no_refusal(world: World) -> None
     assert one["reason"] == "the base pins no evaluation data for fraud"
 
 
+def test_rows_that_a_new_model_brings_itself_show_that_its_claim_is_wrong(world: World, trained: Trained) -> None:
+    head, path = "register/fresh/1", paths.version_path("fresh", 1)
+    given = ("--data", str(trained.data), "--target", "diagnosis", "--keep-data")
+    world.cli("register", "fresh", str(trained.model(2)), *given)
+    world.git("branch", head)
+    world.git("reset", "-q", "--hard", "HEAD~1")
+    asked(world, head=head)
+    (one,) = asked(world, "--measure", head=head)["versions"]
+    assert (one["wrong"], one["measured"]["as_registered"]) == (False, True)
+    version = world.registry.place.snapshot(head).known_version(Reference("fresh", 1))
+    wrong = version.model_copy(update={"metrics": {**version.metrics, "accuracy": 0.999}})
+    world.commit({path: dump(wrong, path)}, branch=head)
+    (one,) = asked(world, "--measure", head=head, check=1)["versions"]
+    assert one["reason"].startswith("accuracy is registered as 0.999 and measured as 0.9")
+
+
 def brought(world: World, file: Path, form: str) -> str:
     """Bring a file into the store as a proposed version, as nobody could with `register`, and return the branch."""
     made = World(file.parent / "other", template=world.root)
