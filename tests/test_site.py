@@ -666,3 +666,21 @@ def test_labels_that_cannot_be_read_cost_versions_their_cards_and_no_other_page_
     page = (tmp_path / "site/models/fraud/v1.html").read_text(encoding="utf-8")
     assert "cards/templates/labels/en.yaml:1:1: the label &#39;metrics&#39; is no text" in page
     assert "不正検知" in (tmp_path / "site/models/fraud/index.html").read_text(encoding="utf-8")
+
+
+def test_what_draws_is_made_once_for_all_registries_of_a_user(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    world.model("fraud").version().commit()
+    world.cli("site", "build", "--out", str(tmp_path / "first"))
+    kept = {file.name.partition("-")[0]: file for file in (tmp_path / "cache/gitops-registry/drawings").iterdir()}
+    assert kept.keys() == {"charts", "script"}
+    drawn = (tmp_path / "first/assets/vega.js").read_text(encoding="utf-8")
+    kept["script"].write_text(json.dumps("window.vegaEmbed = null;"))
+    world.cli("site", "build", "--out", str(tmp_path / "second"))
+    assert (tmp_path / "second/assets/vega.js").read_text() == "window.vegaEmbed = null;"
+    kept["script"].write_text("half of it")
+    kept["charts"].write_bytes(b"\xff")
+    world.cli("site", "build", "--out", str(tmp_path / "third"))
+    assert (tmp_path / "third/assets/vega.js").read_text(encoding="utf-8") == drawn

@@ -13,17 +13,17 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cached_property
 from html import escape
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as release_of
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gitops_registry.child import talk
 from gitops_registry.drawing import charts
@@ -39,6 +39,7 @@ _LONGEST = 1 << 30
 _ROLES = re.compile(r"""\s(?:role|aria-[a-z]+)=(?:"[^"]*"|'[^']*')""")
 _SIZE = re.compile(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([^"]+)"[^>]*>')
 _IDS = re.compile(r'\b(id="|url\(#)([^")]+)')
+_Made = TypeVar("_Made")
 _LOADER = "window.vegaEmbed = vegaEmbed;"
 
 
@@ -66,14 +67,6 @@ def version() -> str:
     return " ".join([*libraries, described])
 
 
-@lru_cache(maxsize=1)
-def script() -> str:
-    """Return the JavaScript that draws: Vega, Vega-Lite and Vega-Embed in one file, which asks no network."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle(_LOADER))
-
-
 class Studio:
     """Draws charts whose titles are in some words. `folder` is where what was compiled may be kept; nowhere without one."""
 
@@ -85,19 +78,40 @@ class Studio:
     def specifications(self) -> Mapping[str, Any]:
         """Vega specifications by kind, without data; also for the script that draws them again in a browser."""
         require()
-        told = json.dumps([version(), dict(self._words)], sort_keys=True)
-        file = self._folder and self._folder / f"charts-{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
+
+        def compiled() -> dict[str, Any]:
+            return {kind: charts.compiled(kind, self._words) for kind in KINDS}
+
+        return self._kept("charts", dict(self._words), compiled)
+
+    @cached_property
+    def script(self) -> str:
+        """The JavaScript that draws: Vega, Vega-Lite and Vega-Embed in one file, which asks no network."""
+        require()
+
+        def bundled() -> str:
+            import vl_convert
+
+            return str(vl_convert.javascript_bundle(_LOADER))
+
+        return self._kept("script", _LOADER, bundled)
+
+    def _kept(self, kind: str, of: Any, make: Callable[[], _Made]) -> _Made:
+        """Return what was made before by the same libraries and of the same words, else make it and keep it."""
+        told = json.dumps([version(), of], sort_keys=True)
+        file = self._folder and self._folder / f"{kind}-{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
         if file is not None:
             with suppress(OSError, ValueError):
-                kept: dict[str, Any] = json.loads(file.read_bytes())
+                kept: _Made = json.loads(file.read_bytes())
                 return kept
-        compiled: dict[str, Any] = {kind: charts.compiled(kind, self._words) for kind in KINDS}
+        made = make()
         if file is not None:
-            with suppress(OSError):  # then it is compiled again
+            with suppress(OSError):  # then it is made again
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 draft = file.with_name(token_hex(8))
-                draft.write_text(json.dumps(compiled), encoding="utf-8")
+                draft.write_text(json.dumps(made), encoding="utf-8")
                 draft.replace(file)
-        return compiled
+        return made
 
     def draw(self, pictures: Sequence[Picture]) -> list[str]:
         """Return each picture as an SVG element that stands in a page: no script, no style, no address, ids of its own.

@@ -19,7 +19,6 @@ from typing import Any
 from gitops_registry import drawing
 from gitops_registry.connecting import where
 from gitops_registry.errors import RegistryError
-from gitops_registry.git.landing import state_folder
 from gitops_registry.site import rendering, views
 from gitops_registry.site.contents import Contents, contents
 from gitops_registry.site.feed import feed
@@ -74,7 +73,7 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     known = {} if is_anew else there
     site = contents(place, commit_page=_commit_page(place))
     words = words_in(site.language)
-    studio = drawing.Studio(words, _kept_in(place))
+    studio = drawing.Studio(words, _kept())
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
     found = list(pages(place, site, made_by, words))
     stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
@@ -101,11 +100,11 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
 _ASSETS = "assets"
 
 
-def _kept_in(place: Workplace) -> Path | None:
-    try:
-        return state_folder(place.repository)
-    except RegistryError:  # nobody may write there; then nothing is kept
-        return None
+def _kept() -> Path:
+    """Return where what is alike in the sites of all registries is kept: what draws takes seconds to be made."""
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("gitops-registry")) / "drawings"
 
 
 def _commit_page(place: Workplace) -> str:
@@ -149,7 +148,7 @@ def _make(
 def _assets(folder: Path, studio: drawing.Studio) -> None:
     for name in ("site.css", "theme.js", "site.js"):
         _put(folder, f"assets/{name}", rendering.asset(name).encode())
-    _put(folder, "assets/vega.js", drawing.script().encode())
+    _put(folder, "assets/vega.js", studio.script.encode())
     _put(folder, "assets/charts.js", _script("charts", studio.specifications))
 
 
