@@ -18,7 +18,7 @@ demo: .venv/installed
 	@$(BIN)/python docs/demo.py
 
 test: .venv/tested
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: .venv/tested
 	$(BIN)/ruff format --check --quiet .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
-    items.sort(key=lambda item: not item.get_closest_marker("slow"))  # else one of them is alone at the end
+    # One process runs a whole file, for what its tests share is made once then; long files first, else one is alone at the end.
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    many = Counter(item.path for item in items)
+    items.sort(key=lambda item: ("e2e" not in item.path.parts, -slow[item.path], -many[item.path], item.path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
