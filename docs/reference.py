@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import click
@@ -52,6 +54,18 @@ VARIABLES = [
     ("VISUAL, EDITOR", "what `card edit` opens"),
     ("NO_COLOR", "no colours; a pipe has none either"),
 ]  # fmt: skip
+
+_WIDE = 100
+_PLACES = {
+    name: place
+    for place, name in enumerate(
+        ["Registry", "RegisteredModel", "Outcome", "Reference", "RegistryError", "NotFound", "Conflict", "ManifestError", "Damaged", "__version__"]
+    )
+}  # fmt: skip
+_PYTHON = """What `import gitops_registry` gives. `version` may be a number, a stage, an alias or `latest`; a name may also be a
+whole reference, `credit-risk@production`. Every verb that changes something takes `dry_run=True`, and returns an `Outcome`
+that is false where the check refused it.
+"""
 
 
 def commands() -> str:
@@ -110,6 +124,59 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def python() -> str:
+    """Return the page of what `import gitops_registry` gives: each public class with its methods, by its docstrings."""
+    import gitops_registry
+
+    parts = ["# Python", HEAD, _PYTHON]
+    for name in sorted(gitops_registry.__all__, key=_PLACES.__getitem__):
+        found = getattr(gitops_registry, name)
+        if isinstance(found, type):
+            parts += [f"## {name}\n", *_documented(found), *_members(found)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _members(found: type) -> Iterator[str]:
+    """Yield the public methods and properties of a class, those of its parents here too, in the order of the code."""
+    seen = set()
+    for kind in found.__mro__:
+        if not kind.__module__.startswith("gitops_registry"):
+            continue
+        for name, member in vars(kind).items():
+            if name.startswith("_") or name in seen or not inspect.getdoc(getattr(found, name)):
+                continue
+            seen.add(name)
+            if isinstance(member, (property, cached_property)):
+                yield f"### {found.__name__}.{name}\n"
+                yield from _documented(member)
+            elif isinstance(member, (FunctionType, classmethod, staticmethod)):
+                yield f"### {found.__name__}.{name}\n"
+                yield f"```text\n{_signature(name, getattr(found, name))}\n```\n"
+                yield from _documented(getattr(found, name))
+
+
+def _signature(name: str, function: Any) -> str:
+    """Return a call as its source has it: annotations are kept as they are written, each argument on its line."""
+    told = inspect.signature(function)
+    given = [one for key, one in told.parameters.items() if key != "self"]
+    starts = next((at for at, one in enumerate(given) if one.kind is one.KEYWORD_ONLY), None)
+    words = [str(one.replace(annotation=one.empty)).replace("=", _typed(one) + " = ", 1) for one in given]
+    words = [word if "=" in word else word + _typed(one) for word, one in zip(words, given, strict=True)]
+    if starts is not None and not any(one.kind is one.VAR_POSITIONAL for one in given):
+        words.insert(starts, "*")
+    back = f" -> {str(told.return_annotation).strip(chr(39))}" if told.return_annotation is not told.empty else ""
+    line = f"{name}({', '.join(words)}){back}"
+    return line if len(line) <= _WIDE else f"{name}(\n    " + ",\n    ".join(words) + f",\n){back}"
+
+
+def _typed(parameter: inspect.Parameter) -> str:
+    return f": {parameter.annotation}" if parameter.annotation is not parameter.empty else ""
+
+
+def _documented(found: Any) -> list[str]:
+    return [(inspect.getdoc(found) or "") + "\n"]
+
+
 def _first(documented: Any) -> str:
     return " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
 
@@ -143,7 +210,7 @@ def _table(left: str, right: str, rows: list[tuple[str, str]]) -> list[str]:
     return lines + [f"| {first} | {second.replace('|', chr(92) + '|')} |" for first, second in rows]
 
 
-PAGES = {"commands.md": commands, "reference.md": reference}
+PAGES = {"commands.md": commands, "reference.md": reference, "python.md": python}
 
 if __name__ == "__main__":
     for page, written in PAGES.items():

@@ -18,7 +18,7 @@ from builder import cli, git
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-GENERATED = ("commands.md",)
+GENERATED = ("commands.md", "python.md")
 """Pages whose commands are run by other tests: examples of the help."""
 PIECE = re.compile(
     r"<!-- (?P<word>scene|not run): (?P<said>[^>]+?) -->|^```(?P<language>\w+)\n(?P<text>.*?)^```",
@@ -156,7 +156,7 @@ def test_a_block_that_is_not_run_says_why() -> None:
     assert all(reason.startswith(("needs ", "shown")) for reason in told), told
 
 
-@pytest.mark.parametrize("page", ["commands.md", "reference.md"])
+@pytest.mark.parametrize("page", ["commands.md", "reference.md", "python.md"])
 def test_what_is_generated_from_the_code_is_fresh(page: str) -> None:
     # In a process of its own: click keeps a command's --help as it was first asked for.
     told = "import runpy, sys; sys.stdout.buffer.write(runpy.run_path(sys.argv[1])['PAGES'][sys.argv[2]]().encode())"
