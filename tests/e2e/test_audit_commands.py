@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,35 +108,29 @@ def test_dates_are_iso_with_utc_where_no_zone_is_named(court: Courtroom, text: s
 
 def test_what_was_in_production_on_a_day(world: World) -> None:
     world.model("fraud").version().version().commit()
-    for number, day in ((1, "2030-03-01"), (2, "2030-04-01")):
+    for number in (1, 2):
         world.commit(edits.promote(world.registry.snapshot, Reference("fraud", number), "production"))
-        dated = {**os.environ, "GIT_COMMITTER_DATE": f"{day}T12:00:00Z", "GIT_AUTHOR_DATE": f"{day}T12:00:00Z"}
-        subprocess.run(
-            ["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated
-        )
+    world.dated("2020-01-01T12:00:00Z", "2020-03-01T12:00:00Z", "2020-04-01T12:00:00Z")
     at = lambda day: json.loads(world.cli("show", "fraud@production", "--at", day, "--json").stdout)["number"]  # noqa: E731
-    assert (at("2030-03-01"), at("2030-03-31"), at("2030-04-01")) == (1, 1, 2)
-    world.cli("show", "fraud@production", "--at", "2030-03-01T11:59:59", check=2)
-    between = world.cli("log", "--since", "2030-03-15", "--until", "2030-04-15").stdout
+    assert (at("2020-03-01"), at("2020-03-31"), at("2020-04-01")) == (1, 1, 2)
+    world.cli("show", "fraud@production", "--at", "2020-03-01T11:59:59", check=2)
+    between = world.cli("log", "--since", "2020-03-15", "--until", "2020-04-15").stdout
     assert "fraud: version 2 deployed to production" in between
     assert "registered" not in between
 
 
 def test_what_was_in_production_is_found_by_the_name_that_the_model_has_now(world: World) -> None:
     world.model("fraud").version().version().in_stage("production", 2).commit()
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-01-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-01-01T12:00:00Z"}
-    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
     world.registry.rename("fraud", "payments", direct=True)
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-02-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-02-01T12:00:00Z"}
-    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.dated("2020-01-01T12:00:00Z", "2020-02-01T12:00:00Z")
     world.registry.delete("payments", direct=True, force=True)
     for name in ("payments", "fraud"):
-        told = world.cli("show", f"{name}@production", "--at", "2030-01-15")
+        told = world.cli("show", f"{name}@production", "--at", "2020-01-15")
         assert told.stdout.startswith("fraud@2\n")
         assert ("payments was called fraud then" in told.stderr) is (name == "payments")
-    told = world.cli("show", "models:/payments/2", "--at", "2030-01-15", "--json")
+    told = world.cli("show", "models:/payments/2", "--at", "2020-01-15", "--json")
     assert json.loads(told.stdout)["name"] == "fraud"
-    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2030-01-15", check=2).stderr
+    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2020-01-15", check=2).stderr
 
 
 def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
