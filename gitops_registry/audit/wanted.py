@@ -55,7 +55,7 @@ class Wanted:
                 return  # and so is everything before it
             if self.until and moments[event.commit.oid] > self.until.timestamp():
                 continue
-            if self.actor and not self._is_by(event.signer, event.commit.author, event.commit.email):
+            if self.actor and not self.is_by(event.signer, event.commit.author, event.commit.email):
                 continue
             if not (self.version or self.event or self.stage):
                 yield event
@@ -74,9 +74,10 @@ class Wanted:
             return False
         if self.version and not any(number in {0, self.version} for _, number in entry.about):
             return False
-        return not self.actor or self._is_by(entry.signer, entry.actor, entry.email)
+        return not self.actor or self.is_by(entry.signer, entry.actor, entry.email)
 
-    def _is_by(self, *names: str) -> bool:
+    def is_by(self, *names: str) -> bool:
+        """Say whether one of the names of somebody is meant."""
         return any(self.actor.lower() in name.lower() for name in names)
 
     def _fits(self, change: Change, event: Event) -> bool:

@@ -11,6 +11,7 @@ import click
 from gitops_registry.cli.completing import references
 from gitops_registry.cli.output import clean, json_option, opened, print_json_list
 from gitops_registry.errors import RegistryError
+from gitops_registry.reference import split_reference
 
 if TYPE_CHECKING:
     from gitops_registry.audit.decision import Event
@@ -67,11 +68,11 @@ def log_command(
     (nobody proved it); pushes that a server turned away are recorded by it. What changed between two dates: --since A
     --until B. What was in production on a day: gitops-registry show NAME@production --at DATE.
     """
-    if name and model and name.partition("@")[0] != model:
+    about = name or model
+    wanted = wanted_of(**said)
+    if name and model and split_reference(name)[0] != model:
         raise RegistryError(f"NAME says {name} and --model {model}", hint="name one of them")
     registry = opened(ctx)
-    wanted = wanted_of(registry, **said)
-    about = name or model
     most = None if is_all or (as_json and limit is None) else limit or _SHOWN
     found = registry.log(about, limit=None if most is None else most + 1, wanted=wanted, anew=no_cache)
     everything = _with_denials(found, _denials(registry, about, wanted))
@@ -91,27 +92,20 @@ def log_command(
     click.echo(click.style("note: ", fg="cyan") + clean(registry.anchor()))
 
 
-def wanted_of(
-    registry: Registry, *, number: int | None, actor: str, event: str, stage: str, since: str, until: str
-) -> Wanted:
+def wanted_of(*, number: int | None, actor: str, event: str, stage: str, since: str, until: str) -> Wanted:
     """Return the filter that options spell. Raises RegistryError for a date, NotFound for an event that there is none of."""
     from gitops_registry.audit.instants import instant
     from gitops_registry.audit.wanted import Wanted
 
     return Wanted(
-        version=number, actor=actor, event=event.replace("-", "_"), stage=_stage(registry, stage),
+        version=number, actor=actor, event=event.replace("-", "_"), stage=stage,
         since=instant(since, "--since") if since else None, until=instant(until, "--until", is_end=True) if until else None,
     )  # fmt: skip
 
 
-def _stage(registry: Registry, name: str) -> str:
-    """Return a stage as the registry spells it; one that it has no more as it was typed."""
-    found = registry.snapshot.constitution.stage(name) if name else None
-    return found.name if found else name
-
-
 def _denials(registry: Registry, about: str, wanted: Wanted) -> list[Entry]:
-    named = f"{about}@{wanted.version}" if about and wanted.version and "@" not in about else about
+    name, version = split_reference(about)
+    named = f"{name}@{wanted.version}" if name and wanted.version and not version else about
     return [entry for entry in registry.denials(named) if wanted.has(entry)][::-1]
 
 

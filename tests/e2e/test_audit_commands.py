@@ -15,6 +15,7 @@ from courtroom import Courtroom
 from workshop import Workshop
 
 from gitops_registry import edits
+from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
 
 
@@ -60,7 +61,7 @@ def test_who_approved_version_three(court: Courtroom) -> None:
     ("filters", "count"),
     [
         (("--version", "2"), 4), (("--event", "model-deployed"), 4), (("--event", "version_registered"), 5), (("--actor", "dan"), 4),
-        (("--actor", "nobody"), 0), (("--stage", "Production"), 4), (("--stage", "archived"), 3), (("--until", "2001-01-01"), 0),
+(("--stage", "Production"), 4), (("--stage", "archived"), 3), (("--until", "2001-01-01"), 0),
         (("--since", "2001-01-01", "--event", "alias_set"), 1), (("--stage", "staging", "--version", "5"), 1),
     ],
 )  # fmt: skip
@@ -80,6 +81,15 @@ def test_filters_leave_what_fits(court: Courtroom, filters: tuple[str, ...], cou
         (("log", "--event", "model_deplyed"), "did you mean model_deployed"),
         (("log", "fraud", "--model", "churn"), "name one of them"),
         (("log", "frod"), "did you mean fraud"),
+        (("log", "--model", "frod"), "did you mean fraud"),
+        (("log", "models:/frod/2"), "did you mean fraud"),
+        (("log", "--stage", "prodction"), "did you mean production"),
+        (("log", "fraud@99"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "models:/fraud/99", "--json"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "fraud", "--version", "99"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "--version", "99"), "gitops-registry list"),
+        (("log", "fraud", "--actor", "alcie"), "did you mean alice"),
+        (("log", "--actor", "nobody", "--json"), "there is: "),
         (("log", "fraud@canary"), "there is"),
         (("show", "fraud@production", "--at", "25.11.2026"), "write --at 2026-11-25"),
         (("show", "fraud", "--at", "1999-01-01"), "see when it began"),
@@ -94,6 +104,33 @@ def test_bad_input_is_refused_in_one_line_with_a_hint(court: Courtroom, argument
     assert len(lines) == 2, lines
     assert lines[0].startswith("error: ")
     assert hint in lines[1]
+
+
+@pytest.mark.parametrize(("written", "plain"), [("models:/fraud/2", "fraud@2"), ("models:/fraud", "fraud"), ("models:/fraud/Production", "fraud@3"), ("models:/fraud@champion", "fraud@1")])  # fmt: skip
+def test_the_log_reads_a_reference_as_show_does(court: Courtroom, written: str, plain: str) -> None:
+    assert said(court, "log", written, "--json") == said(court, "log", plain, "--json")
+
+
+def test_what_is_spent_keeps_its_log_and_what_never_was_is_refused(world: World) -> None:
+    world.model("fraud").version().version().in_stage("staging", 2).commit()
+    world.registry.delete("fraud", 2, direct=True, force=True)
+    law = world.registry.snapshot.constitution
+    keep = [stage for stage in law.stages if stage.name != "staging"]
+    stages = tuple(
+        stage.model_copy(update={"from_": stage.from_ and tuple(name for name in stage.from_ if name != "staging")})
+        for stage in keep
+    )
+    fewer = law.model_copy(update={"stages": stages})
+    world.commit({"registry.yaml": dump(fewer, "registry.yaml")}, "no staging any more")
+    told = lambda *words: json.loads(world.cli("log", *words, "--json").stdout)  # noqa: E731
+    assert "version_deleted" in {entry["event"] for entry in told("fraud@2")[0]["entries"]}
+    assert told("fraud", "--version", "2") == told("fraud@2")
+    assert len(told("--stage", "Staging")) == 1, "an older registry.yaml had it"
+    world.registry.rename("fraud", "payments", direct=True)
+    world.registry.delete("payments", direct=True, force=True)
+    assert told("fraud@2")[-1] == told("payments@2")[-1]
+    for words in (("fraud@3",), ("payments@3",), ("--stage", "canary"), ("--version", "3")):
+        assert len(world.cli("log", *words, check=2).stderr.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
