@@ -122,6 +122,13 @@ class Bookkeeping:
             if any(present(model) == known and (not number or its in {0, number}) for model, its in entry.about)
         )
 
+    def judge_again(self, event: Event) -> list[Entry]:
+        """Return the events of a decision, each with what the policies of its time say of it now."""
+        from gitops_registry.audit.decision import entries_of
+        from gitops_registry.auditing.rejudging import with_policies
+
+        return with_policies(self._place, event, entries_of(event))
+
     def anchor(self, root: str = "") -> Anchor:
         """Return what outside of the history says how it begins: the root that git's configuration pins, or the one given."""
         from gitops_registry.audit.anchors import anchor

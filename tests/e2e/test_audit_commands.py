@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,62 @@ def test_the_log_says_what_happened_first_and_the_hash_last(court: Courtroom) ->
         "    fraud: version 3 deployed to production",
     ]
     assert "    approved by carol (signed)" in first
-    assert re.search(r"verified: signed by bob \(ml_engineer\), commit [0-9a-f]{9}$", first[-3])
-    assert first[-2] == "older ones follow: gitops-registry log fraud --all"
-    assert "the history begins with the pinned root SHA256:" in first[-1]
+    assert re.search(r"verified: signed by bob \(ml_engineer\), commit [0-9a-f]{9}$", first[-4])
+    assert first[-3] == "older ones follow: gitops-registry log fraud --all"
+    assert "the history begins with the pinned root SHA256:" in first[-2]
+    assert first[-1] == "note: policies: not checked (--policies asks them again)"
+
+
+def test_what_show_tells_of_the_past_is_graded_and_says_what_anchors_it(court: Courtroom, world: World) -> None:
+    (head,) = [line for line in said(court, "show", "fraud@3").splitlines() if line.startswith("when")]
+    assert head.split() == ["when", "what", "who", "proof", "why", "commit"]
+    (moved,) = [line for line in said(court, "show", "fraud@3").splitlines() if "staging → production" in line]
+    assert re.search(r" bob +verified ", moved)
+    today = datetime.now(UTC).date().isoformat()
+    for words in (("fraud@3",), ("fraud@3", "--at", today), ("fraud", "--at", today)):
+        assert "the history begins with the pinned root SHA256:" in said(court, "show", *words).splitlines()[-1]
+    none = "note: no anchor (a pinned root, a checkpoint) says that this history is whole"
+    world.model("fraud").version().commit()
+    for words in (("show", "fraud@1"), ("show", "fraud@1", "--at", today), ("show", "fraud", "--at", today)):
+        told = world.cli(*words).stdout.splitlines()
+        assert told[-1] == none
+        anchor = json.loads(world.cli(*words, "--json").stdout)["anchor"]
+        assert (anchor["holds"], f"note: {anchor['text']}") == (False, none)
+    assert re.search(r" Alice +claimed ", world.cli("show", "fraud@1").stdout)
+    assert none not in world.cli("show", "fraud").stdout, "which tells nothing of the past"
+
+
+def test_the_log_as_json_grades_each_event_and_says_what_anchors_it(court: Courtroom, world: World) -> None:
+    world.model("fraud").version().commit()
+    told = json.loads(world.cli("log", "--json").stdout)
+    assert {entry["grade"] for row in told for entry in row["entries"]} == {"claimed"}
+    assert {row["anchor"] for row in told} == {None}
+    rows = json.loads(said(court, "log", "fraud@3", "--json"))
+    assert rows[0]["anchor"].startswith("the history begins with the pinned root SHA256:")
+    assert [entry["grade"] for entry in rows[0]["entries"]] == ["verified", "verified"]
+    assert {row["anchor"] for row in csv.DictReader(world.cli("audit", "export", "--format", "csv").stdout.splitlines())} == {"none"}  # fmt: skip
+
+
+def test_the_log_asks_the_policies_of_its_time_again_where_that_is_wanted(world: World) -> None:
+    world.model("fraud").version().version(metrics={"accuracy": 0.5}).commit()
+    for number in (1, 2):
+        world.commit(edits.promote(world.registry.snapshot, Reference("fraud", number), "production"))
+    told = world.cli("log", "fraud", "--policies").stdout
+    lines = [line.strip() for line in told.splitlines() if "policies: " in line]
+    assert lines == [
+        "policies: refused today: floors/metrics, 1 passed", "policies: 2 passed", "policies: none was about it",
+    ]  # fmt: skip
+    assert "not checked" not in told
+    rows = json.loads(world.cli("log", "fraud", "--policies", "--json").stdout)
+    exported = world.cli("audit", "export", "--policies").stdout.splitlines()
+    same = {row["id"]: row["policies"] for row in map(json.loads, exported)}
+    entries = [entry for row in rows for entry in row["entries"]]
+    assert entries
+    assert all(entry["policies"] == same[entry["id"]] for entry in entries)
+    assert "fail" in {one["result"] for entry in rows[0]["entries"] for one in entry["policies"]}
+    plain = json.loads(world.cli("log", "fraud", "--json").stdout)
+    assert {entry["policies"] for row in plain for entry in row["entries"]} == {"not-checked"}
+    assert "(--policies asks them again)" in world.cli("audit", "verify", check=None).stdout
 
 
 def test_who_approved_version_three(court: Courtroom) -> None:
