@@ -325,6 +325,24 @@ def test_what_is_no_plain_file_is_written_to_and_never_replaced(court: Courtroom
     said(court, "audit", "export", "--checkpoint", str(link), "--output", str(tmp_path / "out"))
     assert link.is_symlink()
     assert json.loads(kept.read_text())["kind"] == "AuditCheckpoint"
+    kept.unlink()  # the link leads to what is not there yet
+    for option in ("--checkpoint", "--output"):
+        said(
+            court,
+            "audit",
+            "export",
+            option,
+            str(link),
+            *(("--output", str(tmp_path / "out")) if "check" in option else ()),
+        )
+        assert link.is_symlink()
+        assert kept.read_text().startswith("{")
+        kept.unlink()
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for option in ("--checkpoint", "--output"):
+        assert "leads nowhere" in said(court, "audit", "export", option, str(circle), code=2)
+        assert circle.is_symlink()
 
 
 def test_without_a_file_the_checkpoint_lies_in_the_git_directory(court: Courtroom) -> None:
