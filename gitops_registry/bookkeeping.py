@@ -6,17 +6,19 @@ A part of `Registry`, whose every method it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gitops_registry.paths import name_problem
-from gitops_registry.reference import Reference
+from gitops_registry.reference import Reference, split_reference
 from gitops_registry.workplace import Workplace
 
 if TYPE_CHECKING:
     from gitops_registry.audit.anchors import Anchor
+    from gitops_registry.audit.asked import Asked
     from gitops_registry.audit.decision import Event
     from gitops_registry.audit.entries import Entry
     from gitops_registry.audit.wanted import Wanted
@@ -38,34 +40,41 @@ class Bookkeeping:
         """Yield the decisions about a model, under all its names, or one version (`fraud@3`); about everything, without a name.
 
         Newest first, those that are `wanted`, at most `limit` of them. What was read before comes from a cache that whoever owns
-        the disk can write; `anew` reads all of it from git. A deleted model and an old name have a history too. Raises NotFound.
+        the disk can write; `anew` reads all of it from git. A deleted model and an old name have a history too. Raises NotFound
+        for a model, a version, a stage or somebody that there never was.
         """
         from gitops_registry.audit.ledger import events, of_version
-        from gitops_registry.audit.wanted import moments_of
+        from gitops_registry.audit.wanted import Wanted, moments_of
 
-        name, _, version = name.partition("@")
-        known = self._logged(name) if name else ""
-        number = self._numbered(known, version) if version else None
+        asked, wanted = self._asked(), wanted or Wanted()
+        known, number = self._named(name)
+        if wanted.version:
+            asked.version(known, wanted.version)
+        if wanted.stage:
+            wanted = replace(wanted, stage=asked.stage(wanted.stage))
         found = events(self._place.repository, self._place.commit(), name=known, anew=anew)
-        if number is not None:
+        if number:
             found = of_version(found, Reference(known, number))
-        if wanted is not None:
-            dated = moments_of(self._place.repository, self._place.commit()) if wanted.is_dated else {}
-            found = wanted.of(found, dated)
-        return islice(found, limit)
+        dated = moments_of(self._place.repository, self._place.commit()) if wanted.is_dated else {}
+        found = wanted.of(found, dated)
+        return islice(asked.by_somebody(found, wanted) if wanted.actor else found, limit)
 
-    def _logged(self, name: str) -> str:
-        snapshot = self._place.snapshot()
-        known = snapshot.present_name(name)
-        model = snapshot.model(known) if not name_problem(known) else None
-        if model is None or not model.removed:
-            snapshot.known_model(known)  # a deleted one has a history too
-        return known
+    def _asked(self) -> Asked:
+        from gitops_registry.audit.asked import Asked
 
-    def _numbered(self, name: str, version: str) -> int:
+        return Asked(self._place.repository, self._place.commit(), self._place.snapshot())
+
+    def _named(self, text: str) -> tuple[str, int]:
+        """Return the model that a name or a reference means, also one that was deleted, and the version; 0 for none."""
+        if not text:
+            return "", 0
+        name, version = split_reference(text)
+        asked = self._asked()
+        known = asked.model(name)
         plain = version.lower().removeprefix("v")
-        is_number = plain.isascii() and plain.isdigit() and 0 < len(plain) < 10
-        return int(plain) if is_number else self._place.snapshot().resolve(f"{name}@{version}").number
+        if plain.isascii() and plain.isdigit() and 0 < len(plain) < 10:
+            return known, asked.version(known, int(plain))
+        return known, self._place.snapshot().resolve(f"{known}@{version}").number if version else 0
 
     def at(self, moment: datetime) -> Self:
         """Return the registry as it was after the last decision by a moment. Raises NotFound where there was none yet."""
@@ -105,15 +114,20 @@ class Bookkeeping:
         found = denied(self._place.repository)
         if not name:
             return found
-        called, _, version = name.partition("@")
-        known = self._logged(called)
-        number = self._numbered(known, version) if version else 0
+        known, number = self._named(name)
         present = self._place.snapshot().present_name
         return (
             entry
             for entry in found
             if any(present(model) == known and (not number or its in {0, number}) for model, its in entry.about)
         )
+
+    def judge_again(self, event: Event) -> list[Entry]:
+        """Return the events of a decision, each with what the policies of its time say of it now."""
+        from gitops_registry.audit.decision import entries_of
+        from gitops_registry.auditing.rejudging import with_policies
+
+        return with_policies(self._place, event, entries_of(event))
 
     def anchor(self, root: str = "") -> Anchor:
         """Return what outside of the history says how it begins: the root that git's configuration pins, or the one given."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gitops_registry import paths
@@ -86,9 +87,15 @@ def _state(repository: Repository, path: str, oid: str) -> Model | None:
         return None
     try:
         data = repository.source(oid).read_object(oid, path, MAX_BYTES)
-        return None if data is None else parse(data, path, Model).document
+        return None if data is None else _parsed(data, path)
     except ManifestError:
         return None
+
+
+@lru_cache(maxsize=2_000)
+def _parsed(data: bytes, path: str) -> Model:
+    """Return a state of a model. Who judges many decisions about one comes to each again and again."""
+    return parse(data, path, Model).document
 
 
 def held(repository: Repository, tip: str, name: str, stage: str) -> tuple[int, ...]:

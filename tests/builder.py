@@ -127,6 +127,21 @@ class World:
         """Run git here and return what it printed."""
         return git(self.root, *arguments, check=check)
 
+    def dated(self, *moments: str) -> None:
+        """Give the last decisions on main those dates, the newest the last one, and all before them the first."""
+        line = self.git("rev-list", "--first-parent", "--reverse", "main").split()
+        dates = [*moments[:1] * (len(line) - len(moments)), *moments]
+        new = ""
+        for oid, when in zip(line, dates, strict=True):
+            others = self.git("rev-list", "--parents", "--max-count=1", oid).split()[2:]
+            parents = [word for parent in (new, *others) if parent for word in ("-p", parent)]
+            command = ["git", "-C", str(self.root), "commit-tree", f"{oid}^{{tree}}", *parents]
+            dated = {**os.environ, "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}
+            message = self.git("log", "--max-count=1", "--format=%B", oid)
+            done = subprocess.run(command, input=message, capture_output=True, text=True, check=True, env=dated)
+            new = done.stdout.strip()
+        self.git("update-ref", "refs/heads/main", new)
+
     def cli(self, *arguments: str, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process of its own; `check` is the exit code that is expected."""
         done = cli(self.root, *arguments, **options)

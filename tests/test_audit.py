@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from builder import World
 
 from gitops_registry import edits
 from gitops_registry.errors import NotFound, RegistryError
-from gitops_registry.history import before_present, held
+from gitops_registry.history import before_present, held, tenures
 from gitops_registry.reference import Reference
 from gitops_registry.registry import Registry
 from gitops_registry.snapshot import Content
@@ -155,3 +158,55 @@ def test_a_shallow_clone_says_that_it_cannot_know(fraud: World, world: World) ->
         back(shallow)
     assert "git fetch --unshallow" in caught.value.hint
     assert Reference("fraud", 2) == shallow.registry.resolve("fraud@production")
+
+
+def walks(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how often a report on fraud has git walk the history."""
+    told, settings = folder / f"told-{len(list(folder.iterdir()))}", folder / "settings"
+    settings.write_text(f"[trace2]\n\teventTarget = {told}\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        report = world.registry.audit_report("fraud")
+    assert all(one["results"] != "not-checked" for v in report["versions"] for one in v["evidence"]["policies"])
+    starts = [row["argv"] for row in map(json.loads, told.read_text().splitlines()) if row["event"] == "start"]
+    return sum("log" in argv or "rev-list" in argv for argv in starts)
+
+
+def test_a_report_walks_the_history_as_often_for_many_deployments_as_for_one(
+    fraud: World, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("traced")
+    put(fraud, production=(1,))
+    once = walks(fraud, folder, monkeypatch)
+    for number in (2, 1, 2, 1):
+        put(fraud, production=(number,))
+    assert once > 0
+    assert walks(fraud, folder, monkeypatch) == once
+
+
+def test_a_history_that_was_walked_once_tells_the_same_of_each_of_its_decisions(fraud: World) -> None:
+    for stages in (
+        {"production": (1,)},
+        {"production": (2,)},
+        {"production": (2,), "archived": (1,)},
+        {"staging": (2,)},
+    ):
+        put(fraud, **stages)
+    fraud.registry.rename("fraud", "payments", direct=True)
+    fraud.model("churn").version().commit()
+    told, asked = fraud.registry.place, fraud.registry.place
+    tip = told.commit()
+    for name in ("payments", "fraud"):
+        told.repository.walk_once(tip, f"models/{name}", f"cards/{name}")
+    for commit in fraud.git("rev-list", "main").split():
+        for name in ("payments", "fraud"):
+            for folders in (
+                (f"models/{name}/model.yaml",),
+                (f"models/{name}", f"cards/{name}"),
+                (f"models/{name}/versions/2",),
+            ):
+                assert list(told.repository.steps(commit, *folders)) == list(asked.repository.steps(commit, *folders))
+            assert tenures(told.repository, commit, name, "production") == tenures(
+                asked.repository, commit, name, "production"
+            )
+    assert list(told.repository.steps("HEAD", "models/churn")) == list(asked.repository.steps("HEAD", "models/churn"))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from gitops_registry.auditing.compliance import shipped
 from gitops_registry.manifest.kinds import DEFAULT_STAGES, KINDS, Access, Card, Constitution, Member, Model, Stage
 from gitops_registry.manifest.parts import Document
 from gitops_registry.manifest.schema import json_schema, schema_files
@@ -62,12 +63,21 @@ def test_what_the_reader_refuses_for_its_keys_and_types_the_schema_refuses_too(
 def test_the_schema_files_are_those_of_the_kinds_people_write() -> None:
     files = schema_files()
     assert set(files) == {
-        f".schemas/{name}.json" for name in ("registry", "model", "card", "access", "policy", "waiver")
+        f".schemas/{name}.json" for name in ("registry", "model", "card", "access", "policy", "waiver", "audit-profile")
     }
     for path, data in files.items():
         assert data.endswith(b"}\n")
         kind = next(kind for kind in KINDS.values() if path == f".schemas/{kind.schema_name}.json")
         assert json.loads(data) == json_schema(kind)
+
+
+def test_profiles_that_are_shipped_satisfy_the_schema_that_auditors_write_by() -> None:
+    validator = Draft202012Validator(json_schema(KINDS["AuditProfile"]))
+    for text in shipped().values():
+        validator.validate(yaml.safe_load(text))
+    nobody = {"id": "a", "title": "b", "approvals": {"count": 0}}
+    assert not validator.is_valid({"kind": "AuditProfile", "name": "ours", "requirements": [nobody]})
+    assert not validator.is_valid({"kind": "AuditProfile", "name": "ours", "requirements": []})
 
 
 def test_the_schema_files_are_the_same_every_time() -> None:

@@ -115,7 +115,7 @@ class Event:
             "attested": self.attested._asdict() if self.attested else None,
             "signature": self.signature.to_json() if self.signature else None,
             "changes": [to_json(change) for change in self.changes],
-            "entries": [{"id": entry.id, "event": entry.event, "text": entry.text} for entry in entries_of(self)],
+            "entries": [entry.brief() for entry in entries_of(self)],
         }
         return data | ({"problem": self.problem} if self.problem else {})
 

@@ -56,6 +56,11 @@ class Entry:
     authors: tuple[Author, ...] = ()
     about: tuple[tuple[str, int], ...] = ()
 
+    def brief(self) -> dict[str, Any]:
+        """Return what is its own beside the decision that it is a part of, as JSON-ready data."""
+        whole = self.to_json()
+        return {key: whole[key] for key in ("id", "event", "text", "grade", "policies")}
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data, every key always there."""
         return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import accumulate
 
 from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.entries import TYPES, UNREADABLE, Entry
@@ -54,7 +55,7 @@ class Wanted:
                 return  # and so is everything before it
             if self.until and moments[event.commit.oid] > self.until.timestamp():
                 continue
-            if self.actor and not self._is_by(event.signer, event.commit.author, event.commit.email):
+            if self.actor and not self.is_by(event.signer, event.commit.author, event.commit.email):
                 continue
             if not (self.version or self.event or self.stage):
                 yield event
@@ -73,9 +74,10 @@ class Wanted:
             return False
         if self.version and not any(number in {0, self.version} for _, number in entry.about):
             return False
-        return not self.actor or self._is_by(entry.signer, entry.actor, entry.email)
+        return not self.actor or self.is_by(entry.signer, entry.actor, entry.email)
 
-    def _is_by(self, *names: str) -> bool:
+    def is_by(self, *names: str) -> bool:
+        """Say whether one of the names of somebody is meant."""
         return any(self.actor.lower() in name.lower() for name in names)
 
     def _fits(self, change: Change, event: Event) -> bool:
@@ -114,15 +116,16 @@ def at(repository: Repository, tip: str, moment: datetime) -> str:
 def moments_of(repository: Repository, tip: str) -> dict[str, int]:
     """Return commit → the seconds of its date, or of the latest before it: oldest first, so that they never fall.
 
-    Raises RegistryError in a shallow clone.
+    Nobody decided in the future: what is dated there was decided by the time of the decision after it, or by now, so that it
+    takes none of those that follow out of their days. Raises RegistryError in a shallow clone.
     """
-    found: dict[str, int] = {}
-    latest = 0
     commits = ids(repository, tip)[::-1]
-    for oid, one in zip(commits, repository.objects.get_many(commits, limit=1 << 20), strict=True):
-        latest = max(latest, _committed(one.data) if one and one.data else 0)
-        found[oid] = latest
-    return found
+    found = repository.objects.get_many(commits, limit=1 << 20)
+    dates = [_committed(one.data) if one and one.data else 0 for one in found]
+    now = by_then = int(datetime.now(UTC).timestamp())
+    for at in reversed(range(len(dates))):
+        by_then = dates[at] = dates[at] if dates[at] <= now else by_then
+    return dict(zip(commits, accumulate(dates, max), strict=True))
 
 
 def _committed(data: bytes) -> int:

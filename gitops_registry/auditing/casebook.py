@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gitops_registry import paths
 from gitops_registry.audit.anchors import Anchor, anchor
 from gitops_registry.audit.decision import Event, entries_of
 from gitops_registry.audit.entries import DEPLOYED, Entry
@@ -86,7 +87,14 @@ class Casebook:
         if model is None or not model.removed:
             model = self._snapshot.known_model(self.name)
         self.model: Model = model
+        self._walk_once(self.name)
         self.decisions = list(events(place.repository, self.tip, name=self.name, anew=True))[::-1]
+        for former in self.former_names:
+            self._walk_once(former)
+
+    def _walk_once(self, name: str) -> None:
+        """Have the history of a name read once, and not again for each deployment that is judged."""
+        self.place.repository.walk_once(self.tip, f"{paths.MODELS}/{name}", f"cards/{name}")
 
     @property
     def registry(self) -> str:

@@ -115,6 +115,14 @@ def _checkpoint(told: dict[str, Any]) -> Checkpoint:
     return found
 
 
+def behind(file: Path) -> Path:
+    """Return what a name leads to, also where nothing is there yet: a symbolic link stays one. Raises RegistryError."""
+    try:
+        return file.resolve() if file.is_symlink() else file
+    except (OSError, RuntimeError) as error:  # Python says so of links in a circle
+        raise RegistryError(f"{file} is a symbolic link that leads nowhere", hint="name another file") from error
+
+
 def write(checkpoint: Checkpoint, file: Path) -> None:
     """Put a checkpoint in the place of the one before, whole or not at all.
 
@@ -123,7 +131,7 @@ def write(checkpoint: Checkpoint, file: Path) -> None:
     hint = "name another file: --checkpoint FILE"
     if file.exists() and not file.is_file():
         raise RegistryError(f"cannot write the checkpoint {file}: it is no plain file", hint=hint)
-    file = file.resolve() if file.exists() else file  # a link stays one
+    file = behind(file)
     text = json.dumps(checkpoint.to_json(), indent=2, sort_keys=True, ensure_ascii=True) + "\n"
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:

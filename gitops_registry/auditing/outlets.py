@@ -85,7 +85,7 @@ def _statement(entry: Entry, context: Context, data: Mapping[str, Any]) -> dict[
 
 def _cell(entry: Entry, context: Context, column: str) -> str:
     if column == "anchor":
-        return context.anchor
+        return context.anchor or "none"
     value = getattr(entry, column)
     if column == "authors":
         return "; ".join(f"{one.name} ({one.grade})" for one in entry.authors)

@@ -5,11 +5,13 @@ Whether bytes were there then nobody can know any more, and no policy asks for i
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gitops_registry.audit.decision import Event
-from gitops_registry.audit.entries import Entry
+from gitops_registry.audit.entries import NOT_CHECKED, Entry
 from gitops_registry.changes import Change
 from gitops_registry.errors import RegistryError
 from gitops_registry.evidence import gatherer
@@ -20,6 +22,8 @@ from gitops_registry.workplace import Workplace
 
 JUDGED = frozenset({"stage_transition", "alias_set", "version_registered", "card_updated", "evaluation_added"})
 """Changes that policies can be about."""
+_WORDS = {"pass": "passed", "waived": "waived", "not-checked": "not checked"}
+"""What is said of results; the others refuse, or advise."""
 
 
 def verdicts(place: Workplace, event: Event) -> tuple[Verdict, ...] | None:
@@ -44,6 +48,25 @@ def verdicts(place: Workplace, event: Event) -> tuple[Verdict, ...] | None:
         return None
     finally:
         place.decided = kept
+
+
+def summary(event: Event, entries: Sequence[Entry]) -> str:
+    """Return in one line what policies say of the events of a decision (`with_policies`): `5 passed, 1 waived`.
+
+    Empty for a decision that no policy can be about.
+    """
+    if not any(change.kind in JUDGED for change in event.changes):
+        return ""
+    if all(entry.policies == NOT_CHECKED for entry in entries):
+        return "not checked: they cannot be judged again"
+    told = [one for entry in entries if not isinstance(entry.policies, str) for one in entry.policies]
+    found = {json.dumps(one, sort_keys=True): one for one in told}.values()  # a deployment says what its move says
+    against = [one for one in found if one["result"] not in _WORDS]
+    refusing = [f"{one['policy']}/{one['rule']}" for one in against if one["enforcement"] != "advisory"]
+    counts = Counter(_WORDS[one["result"]] for one in found if one["result"] in _WORDS)
+    counts["advised against it"] = len(against) - len(refusing)
+    said = [f"refused today: {', '.join(refusing)}"] if refusing else []
+    return ", ".join(said + [f"{number} {word}" for word, number in counts.items() if number]) or "none was about it"
 
 
 def with_policies(place: Workplace, event: Event, entries: Sequence[Entry]) -> list[Entry]:

@@ -116,7 +116,12 @@ class Verification:
         if not self.anchor.root and self.checkpoint is None:
             self.notes.append(Note("anchor", str(self.anchor)))
         if not self.policies:
-            self.notes.append(Note("policies", "not checked: policies were not asked again (--policies asks them)"))
+            self.notes.append(
+                Note(
+                    "policies",
+                    "not checked: whether a policy of its time refused a decision (--policies asks them again)",
+                )
+            )
         elif self.unjudged:
             self.notes.append(
                 Note("policies", f"not checked: {self.unjudged} rules or decisions could not be judged again")

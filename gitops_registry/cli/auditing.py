@@ -142,6 +142,8 @@ def _written_to(output: Path | None) -> Iterator[Any]:
 
     A device or a pipe is written to as it is: nothing is put in the place of /dev/null.
     """
+    from gitops_registry.auditing.checkpoint import behind
+
     if output is None:
         yield lambda text: click.echo(text, nl=False)
         sys.stdout.flush()
@@ -150,7 +152,7 @@ def _written_to(output: Path | None) -> Iterator[Any]:
         with output.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file.write
         return
-    output = output.resolve() if output.exists() else output  # a link stays one
+    output = behind(output)
     draft = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
     try:
         with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

@@ -90,7 +90,8 @@ def _show(registry: Registry, reference: str, form: Any, given: dict[str, Any]) 
             sys.stdout.write(text)
         return 0
     try:
-        with target.open("x", encoding="utf-8", newline="\n") as file:
+        is_device = target.exists() and not (target.is_file() or target.is_dir())  # is written into, never replaced
+        with target.open("w" if is_device else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError as error:
         raise RegistryError(f"{target} is there already", hint="remove it, or name another place: -o FILE") from error

@@ -14,6 +14,7 @@ from gitops_registry.reporting.values import clean as clean
 from gitops_registry.reporting.values import columns, json_text
 
 if TYPE_CHECKING:
+    from gitops_registry.audit.anchors import Anchor
     from gitops_registry.deciding import Outcome
     from gitops_registry.forge.interface import Forge
     from gitops_registry.policy.report import Finding
@@ -197,6 +198,11 @@ def told(outcome: Outcome, *, as_json: bool, dry_run: bool) -> int:
         [command(f"check --head {outcome.proposal}"), command(f"merge {outcome.proposal}")] if outcome.proposal else []
     )
     return print_outcome(outcome, dry_run=dry_run, what_next=steps)
+
+
+def note_anchor(anchor: Anchor) -> None:
+    """Say what outside of the history says how it begins, or that nothing does."""
+    click.echo(click.style("note: ", fg="cyan") + clean(anchor))
 
 
 def progress() -> Callable[[str, int, int], None] | None:

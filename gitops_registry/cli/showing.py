@@ -8,11 +8,22 @@ import click
 
 from gitops_registry.cli.completing import references
 from gitops_registry.cli.looking import aliases_of, list_versions
-from gitops_registry.cli.output import aliases_told, clean, facts, json_option, one_version, opened, print_json, table
+from gitops_registry.cli.output import (
+    aliases_told,
+    clean,
+    facts,
+    json_option,
+    note_anchor,
+    one_version,
+    opened,
+    print_json,
+    table,
+)
 from gitops_registry.errors import RegistryError
 from gitops_registry.reference import split_reference
 
 if TYPE_CHECKING:
+    from gitops_registry.audit.anchors import Anchor
     from gitops_registry.audit.decision import Event
     from gitops_registry.manifest.facts import Evaluation, Signature, Version
     from gitops_registry.reference import Reference
@@ -37,10 +48,15 @@ def show_command(ctx: click.Context, words: tuple[str, ...], moment: str, as_jso
         words = (_as_then(now, registry, words[0]), *words[1:])
     snapshot = registry.snapshot
     if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
-        _show_model(snapshot, words[0], as_json)
+        anchor = registry.anchor() if moment else None
+        _show_model(snapshot, words[0], anchor, as_json)
     else:
         reference = snapshot.resolve(one_version(words))
-        _show_version(snapshot, reference, _past(registry, reference), as_json)
+        past = _past(registry, reference)
+        anchor = None if isinstance(past, str) else registry.anchor()
+        _show_version(snapshot, reference, past, anchor, as_json)
+    if anchor is not None and not as_json:
+        note_anchor(anchor)
 
 
 def _as_then(now: Registry, then: Registry, word: str) -> str:
@@ -61,12 +77,13 @@ def _past(registry: Registry, reference: Reference) -> list[Event] | str:
         return error.message
 
 
-def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
+def _show_model(snapshot: Snapshot, name: str, anchor: Anchor | None, as_json: bool) -> None:
     from gitops_registry.manifest.parts import plain
 
     model = snapshot.known_model(name)
     if as_json:
-        print_json(plain(model) | {"versions": list(snapshot.versions(name))})
+        told = {"anchor": anchor.to_json()} if anchor else {}  # of a day, for it was found in the history
+        print_json(plain(model) | {"versions": list(snapshot.versions(name))} | told)
         return
     click.secho(name, bold=True)
     facts({
@@ -78,7 +95,9 @@ def _show_model(snapshot: Snapshot, name: str, as_json: bool) -> None:
     list_versions(snapshot, [name], None, as_json)
 
 
-def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | str, as_json: bool) -> None:
+def _show_version(
+    snapshot: Snapshot, reference: Reference, past: list[Event] | str, anchor: Anchor | None, as_json: bool
+) -> None:
     from gitops_registry.manifest.parts import plain
     from gitops_registry.policy.data import measurements
 
@@ -96,6 +115,7 @@ def _show_version(snapshot: Snapshot, reference: Reference, past: list[Event] | 
                 "card": plain(snapshot.card(*reference)),
                 "evaluations": [plain(evaluation) for evaluation in measurements(snapshot, reference)],
                 "history": None if isinstance(past, str) else [event.to_json() for event in past],
+                "anchor": anchor.to_json() if anchor else None,
             }
         )
         return
@@ -161,9 +181,16 @@ def _print_past(past: list[Event] | str, reference: Reference) -> None:
     for event in past:
         did = ", ".join(_without_name(str(change), reference) for change in event.changes)
         rows.append(
-            (f"{event.time:%Y-%m-%d %H:%M}", did, event.commit.author, event.reason or None, event.commit.oid[:9])
+            (
+                f"{event.time:%Y-%m-%d %H:%M}",
+                did,
+                event.signer or event.commit.author,
+                event.grade,
+                event.reason or None,
+                event.commit.oid[:9],
+            )
         )
-    table(["when", "what", "who", "why", "commit"], rows)
+    table(["when", "what", "who", "proof", "why", "commit"], rows)
 
 
 def _without_name(text: str, reference: Reference) -> str:

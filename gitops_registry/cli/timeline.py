@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitops_registry.cli.completing import references
-from gitops_registry.cli.output import clean, json_option, opened, print_json_list
+from gitops_registry.cli.output import clean, json_option, note_anchor, opened, print_json_list
 from gitops_registry.errors import RegistryError
+from gitops_registry.reference import split_reference
 
 if TYPE_CHECKING:
     from gitops_registry.audit.decision import Event
@@ -48,6 +49,7 @@ def filter_options(function: C) -> C:
 @click.option("-n", "--limit", type=click.IntRange(min=1), help=f"At most so many decisions; {_SHOWN} without --json.")
 @click.option("--all", "is_all", is_flag=True, help="All of them.")
 @click.option("--no-cache", is_flag=True, help="Read all of it from git, whatever was kept from before.")
+@click.option("--policies", is_flag=True, help="Judge each decision shown again by the policies of its time: slow.")
 @json_option
 @click.pass_context
 def log_command(
@@ -58,6 +60,7 @@ def log_command(
     limit: int | None,
     is_all: bool,
     no_cache: bool,
+    policies: bool,
     as_json: bool,
     **said: Any,
 ) -> None:
@@ -67,51 +70,50 @@ def log_command(
     (nobody proved it); pushes that a server turned away are recorded by it. What changed between two dates: --since A
     --until B. What was in production on a day: gitops-registry show NAME@production --at DATE.
     """
-    if name and model and name.partition("@")[0] != model:
+    about = name or model
+    wanted = wanted_of(**said)
+    if name and model and split_reference(name)[0] != model:
         raise RegistryError(f"NAME says {name} and --model {model}", hint="name one of them")
     registry = opened(ctx)
-    wanted = wanted_of(registry, **said)
-    about = name or model
     most = None if is_all or (as_json and limit is None) else limit or _SHOWN
     found = registry.log(about, limit=None if most is None else most + 1, wanted=wanted, anew=no_cache)
     everything = _with_denials(found, _denials(registry, about, wanted))
     if as_json:
-        print_json_list(_told(one) for one in islice(everything, most))
+        anchor = registry.anchor()
+        beside = {
+            "anchor": str(anchor) if anchor.is_there else None
+        }  # as in an export: a list has no other place for it
+        print_json_list(_told(one, registry if policies else None) | beside for one in islice(everything, most))
         return
     shown = 0
     for one in everything:
         if most is not None and shown >= most:
             click.echo(f"older ones follow: gitops-registry log{f' {clean(about)}' if about else ''} --all")
             break
-        _show(one)
+        _show(one, registry if policies else None)
         shown += 1
     if not shown:
         _ = registry.snapshot.constitution  # raises where this is no registry
         click.echo("nothing of that kind was decided here")
-    click.echo(click.style("note: ", fg="cyan") + clean(registry.anchor()))
+    note_anchor(registry.anchor())
+    if shown and not policies:
+        click.echo(click.style("note: ", fg="cyan") + "policies: not checked (--policies asks them again)")
 
 
-def wanted_of(
-    registry: Registry, *, number: int | None, actor: str, event: str, stage: str, since: str, until: str
-) -> Wanted:
+def wanted_of(*, number: int | None, actor: str, event: str, stage: str, since: str, until: str) -> Wanted:
     """Return the filter that options spell. Raises RegistryError for a date, NotFound for an event that there is none of."""
     from gitops_registry.audit.instants import instant
     from gitops_registry.audit.wanted import Wanted
 
     return Wanted(
-        version=number, actor=actor, event=event.replace("-", "_"), stage=_stage(registry, stage),
+        version=number, actor=actor, event=event.replace("-", "_"), stage=stage,
         since=instant(since, "--since") if since else None, until=instant(until, "--until", is_end=True) if until else None,
     )  # fmt: skip
 
 
-def _stage(registry: Registry, name: str) -> str:
-    """Return a stage as the registry spells it; one that it has no more as it was typed."""
-    found = registry.snapshot.constitution.stage(name) if name else None
-    return found.name if found else name
-
-
 def _denials(registry: Registry, about: str, wanted: Wanted) -> list[Entry]:
-    named = f"{about}@{wanted.version}" if about and wanted.version and "@" not in about else about
+    name, version = split_reference(about)
+    named = f"{name}@{wanted.version}" if name and wanted.version and not version else about
     return [entry for entry in registry.denials(named) if wanted.has(entry)][::-1]
 
 
@@ -126,16 +128,16 @@ def _with_denials(found: Iterable[Event], denials: list[Entry]) -> Iterator[Even
     yield from denials
 
 
-def _told(one: Event | Entry) -> dict[str, Any]:
+def _told(one: Event | Entry, judge: Registry | None) -> dict[str, Any]:
+    """Return a decision as JSON-ready data; a registry that is to `judge` it asks the policies of its time again."""
     from gitops_registry.audit.decision import Event
 
-    if isinstance(one, Event):
-        return one.to_json()
-    entry = {"id": one.id, "event": one.event, "text": one.text}
-    return one.to_json() | {"changes": [], "entries": [entry], "subject": one.text}
+    if not isinstance(one, Event):
+        return one.to_json() | {"changes": [], "entries": [one.brief()], "subject": one.text}
+    return one.to_json() | ({"entries": [entry.brief() for entry in judge.judge_again(one)]} if judge else {})
 
 
-def _show(one: Event | Entry) -> None:
+def _show(one: Event | Entry, judge: Registry | None) -> None:
     from gitops_registry.audit.decision import Event
 
     if not isinstance(one, Event):
@@ -159,6 +161,11 @@ def _show(one: Event | Entry) -> None:
         click.echo(f"    pull request {clean(one.pull_request)}")
     if one.reason:
         click.echo(f"    {click.style('why:', fg='cyan')} {clean(one.reason)}")
+    if judge is not None:
+        from gitops_registry.auditing.rejudging import summary
+
+        if told := summary(one, judge.judge_again(one)):
+            click.echo(f"    {click.style('policies:', fg='cyan')} {clean(told)}")
     role = f" ({one.role})" if one.role else ""
     grade = click.style(one.grade, fg=_COLOURS[one.grade])
     click.echo(f"    {grade}: {clean(one.proof)}{clean(role)}, commit {click.style(one.commit.oid[:9], fg='yellow')}")

@@ -17,6 +17,7 @@ from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.git.parsing import Commit, by_commit, parse_commit, raw_changes
 from gitops_registry.git.process import Object, Objects, quoted, run
 from gitops_registry.git.sources import RevisionSource
+from gitops_registry.git.walked import Walked
 from gitops_registry.snapshot import PathChange, blob_id
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -43,6 +44,7 @@ class Repository:
         self.held: tuple[int, ...] = ()
         """The open lock of the writer at work, which git keeps until it has moved a branch."""
         self.objects = Objects(self.folder)
+        self._walked: list[Walked] = []
 
     @classmethod
     def open(cls, path: Path) -> Repository:
@@ -241,12 +243,24 @@ class Repository:
         Raises RegistryError in a shallow clone, where the last step would look like the beginning.
         """
         self.need_history("the log")
+        if limit is None and (walked := next((one for one in self._walked if one.knows(tip, folders)), None)):
+            yield from walked.steps(tip, folders)
+            return
         count = () if limit is None else (f"--max-count={limit}",)
         told = self.run(
             "-c", "log.showRoot=true", "-c", "diff.orderFile=/dev/null", "log", "--no-show-signature", "--no-color",
             "--first-parent", "--diff-merges=first-parent", "--raw", "-z", "--no-renames", "--no-relative", "--no-abbrev", "--ignore-submodules=none", "--format=%H", *count, tip, "--", *folders,
         )  # fmt: skip
         yield from by_commit(raw_changes(told, commits=True))
+
+    def walk_once(self, tip: str, *folders: str) -> None:
+        """Read the steps to a commit that touch the folders; those to any commit before it are then told without asking git.
+
+        Raises RegistryError in a shallow clone.
+        """
+        if not any(one.knows(tip, folders) for one in self._walked):
+            found = list(self.steps(tip, *folders))
+            self._walked.append(Walked(self.run("rev-list", "--first-parent", tip).split(), folders, found))
 
     def is_ignored(self, path: str) -> bool:
         """Say whether git's ignore files would keep an untracked file at that path out."""

@@ -27,6 +27,7 @@ from gitops_registry.manifest.parts import (
     Text,
 )
 from gitops_registry.manifest.policies import Policy, Waiver
+from gitops_registry.manifest.profiles import Profile
 
 # ── registry.yaml
 
@@ -224,5 +225,6 @@ KINDS: dict[str, type[Document]] = {
     "Access": Access,
     "Policy": Policy,
     "Waiver": Waiver,
+    "AuditProfile": Profile,
 }
 """Every kind by the word in its `kind:` line."""

@@ -74,6 +74,7 @@ class Requirement(Part):
 class Profile(Document):
     """What is required of the versions of a model: of all of them, of those that were ever deployed, or of those that serve."""
 
+    by_people: ClassVar[bool] = True
     schema_name: ClassVar[str] = "audit-profile"
     kind: Literal["AuditProfile"] = "AuditProfile"
     schema_version: Literal[1] = 1

@@ -39,9 +39,16 @@ def lines(access: Access | None, door: Path, python: str, *, root: str = "") -> 
 
 
 def write(door: Path, repository: Path, told: list[str]) -> None:
-    """Put a repository's lines into a file of keys, in one step; everybody else's lines stay as they are."""
+    """Put a repository's lines into a file of keys, in one step; everybody else's lines stay as they are.
+
+    A symbolic link stays one. Raises RegistryError where it cannot be written, and for what is no plain file.
+    """
     begin, end = f"{_BEGIN} {repository}", f"{_END} {repository}"
+    hint = "name another file: --authorized-keys FILE"
+    if door.exists() and not door.is_file():
+        raise RegistryError(f"cannot write {door}: it is no plain file", hint=hint)
     try:
+        door = door.resolve()
         door.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(door):
             old = door.read_text(encoding="utf-8").splitlines() if door.exists() else []
@@ -55,10 +62,9 @@ def write(door: Path, repository: Path, told: list[str]) -> None:
             with os.fdopen(handle, "w", encoding="utf-8") as writer:
                 writer.write("\n".join([*kept, begin, *told, end]) + "\n")
             draft.replace(door)
-    except OSError as error:
-        raise RegistryError(
-            f"cannot write {door}: {error.strerror}", hint="name another file: --authorized-keys FILE"
-        ) from error
+    except (OSError, RuntimeError) as error:  # Python says so of links in a circle
+        why = error.strerror if isinstance(error, OSError) else "its symbolic links lead nowhere"
+        raise RegistryError(f"cannot write {door}: {why}", hint=hint) from error
 
 
 def repositories(door: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from courtroom import Courtroom
 from workshop import Workshop
 
 from gitops_registry import edits
+from gitops_registry.manifest.writing import dump
 from gitops_registry.reference import Reference
 
 
@@ -43,9 +44,62 @@ def test_the_log_says_what_happened_first_and_the_hash_last(court: Courtroom) ->
         "    fraud: version 3 deployed to production",
     ]
     assert "    approved by carol (signed)" in first
-    assert re.search(r"verified: signed by bob \(ml_engineer\), commit [0-9a-f]{9}$", first[-3])
-    assert first[-2] == "older ones follow: gitops-registry log fraud --all"
-    assert "the history begins with the pinned root SHA256:" in first[-1]
+    assert re.search(r"verified: signed by bob \(ml_engineer\), commit [0-9a-f]{9}$", first[-4])
+    assert first[-3] == "older ones follow: gitops-registry log fraud --all"
+    assert "the history begins with the pinned root SHA256:" in first[-2]
+    assert first[-1] == "note: policies: not checked (--policies asks them again)"
+
+
+def test_what_show_tells_of_the_past_is_graded_and_says_what_anchors_it(court: Courtroom, world: World) -> None:
+    (head,) = [line for line in said(court, "show", "fraud@3").splitlines() if line.startswith("when")]
+    assert head.split() == ["when", "what", "who", "proof", "why", "commit"]
+    (moved,) = [line for line in said(court, "show", "fraud@3").splitlines() if "staging → production" in line]
+    assert re.search(r" bob +verified ", moved)
+    today = datetime.now(UTC).date().isoformat()
+    for words in (("fraud@3",), ("fraud@3", "--at", today), ("fraud", "--at", today)):
+        assert "the history begins with the pinned root SHA256:" in said(court, "show", *words).splitlines()[-1]
+    none = "note: no anchor (a pinned root, a checkpoint) says that this history is whole"
+    world.model("fraud").version().commit()
+    for words in (("show", "fraud@1"), ("show", "fraud@1", "--at", today), ("show", "fraud", "--at", today)):
+        told = world.cli(*words).stdout.splitlines()
+        assert told[-1] == none
+        anchor = json.loads(world.cli(*words, "--json").stdout)["anchor"]
+        assert (anchor["holds"], f"note: {anchor['text']}") == (False, none)
+    assert re.search(r" Alice +claimed ", world.cli("show", "fraud@1").stdout)
+    assert none not in world.cli("show", "fraud").stdout, "which tells nothing of the past"
+
+
+def test_the_log_as_json_grades_each_event_and_says_what_anchors_it(court: Courtroom, world: World) -> None:
+    world.model("fraud").version().commit()
+    told = json.loads(world.cli("log", "--json").stdout)
+    assert {entry["grade"] for row in told for entry in row["entries"]} == {"claimed"}
+    assert {row["anchor"] for row in told} == {None}
+    rows = json.loads(said(court, "log", "fraud@3", "--json"))
+    assert rows[0]["anchor"].startswith("the history begins with the pinned root SHA256:")
+    assert [entry["grade"] for entry in rows[0]["entries"]] == ["verified", "verified"]
+    assert {row["anchor"] for row in csv.DictReader(world.cli("audit", "export", "--format", "csv").stdout.splitlines())} == {"none"}  # fmt: skip
+
+
+def test_the_log_asks_the_policies_of_its_time_again_where_that_is_wanted(world: World) -> None:
+    world.model("fraud").version().version(metrics={"accuracy": 0.5}).commit()
+    for number in (1, 2):
+        world.commit(edits.promote(world.registry.snapshot, Reference("fraud", number), "production"))
+    told = world.cli("log", "fraud", "--policies").stdout
+    lines = [line.strip() for line in told.splitlines() if "policies: " in line]
+    assert lines == [
+        "policies: refused today: floors/metrics, 1 passed", "policies: 2 passed", "policies: none was about it",
+    ]  # fmt: skip
+    assert "not checked" not in told
+    rows = json.loads(world.cli("log", "fraud", "--policies", "--json").stdout)
+    exported = world.cli("audit", "export", "--policies").stdout.splitlines()
+    same = {row["id"]: row["policies"] for row in map(json.loads, exported)}
+    entries = [entry for row in rows for entry in row["entries"]]
+    assert entries
+    assert all(entry["policies"] == same[entry["id"]] for entry in entries)
+    assert "fail" in {one["result"] for entry in rows[0]["entries"] for one in entry["policies"]}
+    plain = json.loads(world.cli("log", "fraud", "--json").stdout)
+    assert {entry["policies"] for row in plain for entry in row["entries"]} == {"not-checked"}
+    assert "(--policies asks them again)" in world.cli("audit", "verify", check=None).stdout
 
 
 def test_who_approved_version_three(court: Courtroom) -> None:
@@ -61,7 +115,7 @@ def test_who_approved_version_three(court: Courtroom) -> None:
     ("filters", "count"),
     [
         (("--version", "2"), 4), (("--event", "model-deployed"), 4), (("--event", "version_registered"), 5), (("--actor", "dan"), 4),
-        (("--actor", "nobody"), 0), (("--stage", "Production"), 4), (("--stage", "archived"), 3), (("--until", "2001-01-01"), 0),
+(("--stage", "Production"), 4), (("--stage", "archived"), 3), (("--until", "2001-01-01"), 0),
         (("--since", "2001-01-01", "--event", "alias_set"), 1), (("--stage", "staging", "--version", "5"), 1),
     ],
 )  # fmt: skip
@@ -81,6 +135,15 @@ def test_filters_leave_what_fits(court: Courtroom, filters: tuple[str, ...], cou
         (("log", "--event", "model_deplyed"), "did you mean model_deployed"),
         (("log", "fraud", "--model", "churn"), "name one of them"),
         (("log", "frod"), "did you mean fraud"),
+        (("log", "--model", "frod"), "did you mean fraud"),
+        (("log", "models:/frod/2"), "did you mean fraud"),
+        (("log", "--stage", "prodction"), "did you mean production"),
+        (("log", "fraud@99"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "models:/fraud/99", "--json"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "fraud", "--version", "99"), "fraud has 1, 2, 3, 4, 5;"),
+        (("log", "--version", "99"), "gitops-registry list"),
+        (("log", "fraud", "--actor", "alcie"), "did you mean alice"),
+        (("log", "--actor", "nobody", "--json"), "there is: "),
         (("log", "fraud@canary"), "there is"),
         (("show", "fraud@production", "--at", "25.11.2026"), "write --at 2026-11-25"),
         (("show", "fraud", "--at", "1999-01-01"), "see when it began"),
@@ -97,6 +160,33 @@ def test_bad_input_is_refused_in_one_line_with_a_hint(court: Courtroom, argument
     assert hint in lines[1]
 
 
+@pytest.mark.parametrize(("written", "plain"), [("models:/fraud/2", "fraud@2"), ("models:/fraud", "fraud"), ("models:/fraud/Production", "fraud@3"), ("models:/fraud@champion", "fraud@1")])  # fmt: skip
+def test_the_log_reads_a_reference_as_show_does(court: Courtroom, written: str, plain: str) -> None:
+    assert said(court, "log", written, "--json") == said(court, "log", plain, "--json")
+
+
+def test_what_is_spent_keeps_its_log_and_what_never_was_is_refused(world: World) -> None:
+    world.model("fraud").version().version().in_stage("staging", 2).commit()
+    world.registry.delete("fraud", 2, direct=True, force=True)
+    law = world.registry.snapshot.constitution
+    keep = [stage for stage in law.stages if stage.name != "staging"]
+    stages = tuple(
+        stage.model_copy(update={"from_": stage.from_ and tuple(name for name in stage.from_ if name != "staging")})
+        for stage in keep
+    )
+    fewer = law.model_copy(update={"stages": stages})
+    world.commit({"registry.yaml": dump(fewer, "registry.yaml")}, "no staging any more")
+    told = lambda *words: json.loads(world.cli("log", *words, "--json").stdout)  # noqa: E731
+    assert "version_deleted" in {entry["event"] for entry in told("fraud@2")[0]["entries"]}
+    assert told("fraud", "--version", "2") == told("fraud@2")
+    assert len(told("--stage", "Staging")) == 1, "an older registry.yaml had it"
+    world.registry.rename("fraud", "payments", direct=True)
+    world.registry.delete("payments", direct=True, force=True)
+    assert told("fraud@2")[-1] == told("payments@2")[-1]
+    for words in (("fraud@3",), ("payments@3",), ("--stage", "canary"), ("--version", "3")):
+        assert len(world.cli("log", *words, check=2).stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     "text",
     ["2030-01-01", "2030-01-01T12:00", "2030-01-01 12:00:30Z", "2030-01-01T12:00:00+09:00", "2030-01-01T12:00:00.5Z"],
@@ -109,35 +199,29 @@ def test_dates_are_iso_with_utc_where_no_zone_is_named(court: Courtroom, text: s
 
 def test_what_was_in_production_on_a_day(world: World) -> None:
     world.model("fraud").version().version().commit()
-    for number, day in ((1, "2030-03-01"), (2, "2030-04-01")):
+    for number in (1, 2):
         world.commit(edits.promote(world.registry.snapshot, Reference("fraud", number), "production"))
-        dated = {**os.environ, "GIT_COMMITTER_DATE": f"{day}T12:00:00Z", "GIT_AUTHOR_DATE": f"{day}T12:00:00Z"}
-        subprocess.run(
-            ["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated
-        )
+    world.dated("2020-01-01T12:00:00Z", "2020-03-01T12:00:00Z", "2020-04-01T12:00:00Z")
     at = lambda day: json.loads(world.cli("show", "fraud@production", "--at", day, "--json").stdout)["number"]  # noqa: E731
-    assert (at("2030-03-01"), at("2030-03-31"), at("2030-04-01")) == (1, 1, 2)
-    world.cli("show", "fraud@production", "--at", "2030-03-01T11:59:59", check=2)
-    between = world.cli("log", "--since", "2030-03-15", "--until", "2030-04-15").stdout
+    assert (at("2020-03-01"), at("2020-03-31"), at("2020-04-01")) == (1, 1, 2)
+    world.cli("show", "fraud@production", "--at", "2020-03-01T11:59:59", check=2)
+    between = world.cli("log", "--since", "2020-03-15", "--until", "2020-04-15").stdout
     assert "fraud: version 2 deployed to production" in between
     assert "registered" not in between
 
 
 def test_what_was_in_production_is_found_by_the_name_that_the_model_has_now(world: World) -> None:
     world.model("fraud").version().version().in_stage("production", 2).commit()
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-01-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-01-01T12:00:00Z"}
-    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
     world.registry.rename("fraud", "payments", direct=True)
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2030-02-01T12:00:00Z", "GIT_AUTHOR_DATE": "2030-02-01T12:00:00Z"}
-    subprocess.run(["git", "-C", str(world.root), "commit", "--quiet", "--amend", "--no-edit"], check=True, env=dated)
+    world.dated("2020-01-01T12:00:00Z", "2020-02-01T12:00:00Z")
     world.registry.delete("payments", direct=True, force=True)
     for name in ("payments", "fraud"):
-        told = world.cli("show", f"{name}@production", "--at", "2030-01-15")
+        told = world.cli("show", f"{name}@production", "--at", "2020-01-15")
         assert told.stdout.startswith("fraud@2\n")
         assert ("payments was called fraud then" in told.stderr) is (name == "payments")
-    told = world.cli("show", "models:/payments/2", "--at", "2030-01-15", "--json")
+    told = world.cli("show", "models:/payments/2", "--at", "2020-01-15", "--json")
     assert json.loads(told.stdout)["name"] == "fraud"
-    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2030-01-15", check=2).stderr
+    assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2020-01-15", check=2).stderr
 
 
 def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
@@ -241,6 +325,24 @@ def test_what_is_no_plain_file_is_written_to_and_never_replaced(court: Courtroom
     said(court, "audit", "export", "--checkpoint", str(link), "--output", str(tmp_path / "out"))
     assert link.is_symlink()
     assert json.loads(kept.read_text())["kind"] == "AuditCheckpoint"
+    kept.unlink()  # the link leads to what is not there yet
+    for option in ("--checkpoint", "--output"):
+        said(
+            court,
+            "audit",
+            "export",
+            option,
+            str(link),
+            *(("--output", str(tmp_path / "out")) if "check" in option else ()),
+        )
+        assert link.is_symlink()
+        assert kept.read_text().startswith("{")
+        kept.unlink()
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for option in ("--checkpoint", "--output"):
+        assert "leads nowhere" in said(court, "audit", "export", option, str(circle), code=2)
+        assert circle.is_symlink()
 
 
 def test_without_a_file_the_checkpoint_lies_in_the_git_directory(court: Courtroom) -> None:
