@@ -100,6 +100,15 @@ def open_model(format: str, path: Path, *, trust: Trust) -> LoadedModel:  # noqa
     return open_model(kind, path / file, trust=trust)
 
 
+def needs_table(model: LoadedModel | None) -> bool:
+    """Say whether an opened model takes a DataFrame and no array, for it picks columns by name."""
+    if model is None or not hasattr(model.native, "get_params"):
+        return False
+    from gitops_registry.formats import estimator
+
+    return estimator.needs_table(model.native)
+
+
 def _module(format: str) -> str:  # noqa: A002
     module = FORMATS.get(format)
     if module is None:
