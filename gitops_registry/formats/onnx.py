@@ -76,7 +76,7 @@ def _parsed(data: bytes) -> Any:
 
 
 class OnnxModel:
-    """An onnxruntime session behind the interface of `LoadedModel`."""
+    """An onnxruntime session behind the interface of `LoadedModel`. `missing` are the columns whose missing text it fills in."""
 
     format = "onnx"
 
@@ -91,7 +91,7 @@ class OnnxModel:
         self.labels: list[Any] | None = list(labels) if labels else None
         self.task: Task = task_of(self.labels, is_values=not is_label and outputs[0].type in _DTYPES)
         self._columns: list[str] | None = said.get("columns")
-        self._missing = frozenset(said.get("missing") or ())
+        self.missing = frozenset(said.get("missing") or ())
         self._has_scores = len(outputs) > 1 and self.labels is not None
         self._names = [output.name for output in outputs]
 
@@ -160,13 +160,13 @@ class OnnxModel:
                 raise lacking(missing, list(frame.columns))
             frame = frame[names]
         if len(inputs) == 1:
-            return {inputs[0].name: _cast(frame, inputs[0].type, self._missing)}
+            return {inputs[0].name: _cast(frame, inputs[0].type, self.missing)}
         if frame.shape[1] != len(inputs):
             raise RegistryError(
                 f"the model needs {len(inputs)} columns, not {frame.shape[1]}", hint="compare the data with it"
             )
         return {
-            entry.name: _cast(frame.iloc[:, [index]], entry.type, self._missing) for index, entry in enumerate(inputs)
+            entry.name: _cast(frame.iloc[:, [index]], entry.type, self.missing) for index, entry in enumerate(inputs)
         }
 
 
