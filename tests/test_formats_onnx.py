@@ -207,6 +207,11 @@ def test_where_empty_text_would_not_mean_missing_the_step_is_named_that_has_no_e
     assert "\n" not in caught.value.message
 
 
+def test_a_table_that_lacks_a_column_that_the_pipeline_fills_in_is_one_line(tmp_path):
+    with pytest.raises(RegistryError, match="Pipeline cannot be converted to ONNX"):
+        convert(imputed(), tmp_path / "model.onnx", sample=TOWNS.drop(columns="city"))
+
+
 def test_a_word_that_stands_for_missing_is_not_taken_for_missing_text(tmp_path):
     words = TOWNS[["plain"]].replace("a", "?")
     fill = SimpleImputer(missing_values="?", strategy="constant", fill_value="x")

@@ -39,7 +39,12 @@ def convert(estimator: Any, path: Path, *, sample: Any, opset: int = 18) -> None
     columns = [str(name) for name in sample.columns]
     is_text = [_is_text(str(name), dtype) for name, dtype in zip(sample.columns, sample.dtypes, strict=True)]
     attempts = ([_one_input(is_text)] if len(set(is_text)) == 1 else []) + [_input_each(columns, is_text)]
-    convertible, missing = with_empty_text(estimator, sample, is_text)
+    try:
+        convertible, missing = with_empty_text(estimator, sample, is_text)
+    except (
+        Exception
+    ):  # a table without some column, a part that cannot be copied: then the conversion says what is wrong
+        convertible, missing = estimator, []
     failure: Exception | None = None
     for inputs in attempts:
         try:
