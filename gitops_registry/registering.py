@@ -171,9 +171,10 @@ def _accompanied(measured: Appraisal, submission: Submission, folder: Path) -> A
 
 
 def _modules(measured: Appraisal) -> list[str]:
-    """Return the modules that the files of a version name: what whoever opens them needs."""
+    """Return the modules that whoever opens the files of a version needs: those they name, and what makes their inputs."""
     known = [file for file in measured.files if file.format in formats.FORMATS]
-    return sorted({module for file in known for module in formats.describe(file.format, file.path).modules})
+    named = {module for file in known for module in formats.describe(file.format, file.path).modules}
+    return sorted(named | ({"pandas"} if formats.needs_table(measured.loaded) else set()))
 
 
 def _recorded(value: Any) -> Any:

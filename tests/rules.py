@@ -21,6 +21,7 @@ from gitops_registry.changes import Change
 from gitops_registry.evidence import gatherer
 from gitops_registry.history import tenures
 from gitops_registry.manifest.facts import Evaluation, EvaluationData, Person, PinnedData
+from gitops_registry.manifest.figures import Slice
 from gitops_registry.manifest.policies import Waiver
 from gitops_registry.manifest.writing import dump
 from gitops_registry.pointer import pointer
@@ -130,12 +131,14 @@ def pinned(before: Snapshot, name: str = "fraud", content: bytes = b"score,label
     return {**store, **edits.set_evaluation(before, name, data)}
 
 
-def measured(before: Snapshot, number: int, name: str = "fraud", rows: int | None = 500, **metrics: float) -> Files:
-    """Return the edit that records a measurement on the data that the model pins."""
+def measured(
+    before: Snapshot, number: int, name: str = "fraud", rows: int | None = 500, slices: Sequence[Slice] = (), **metrics: float
+) -> Files:  # fmt: skip
+    """Return the edit that records a measurement on the data that the model pins, by groups where there are any."""
     data = before.known_model(name).evaluation
     assert data is not None
     found = Evaluation(
-        created=CREATED, author=Person(name="Bob"), metrics=metrics,
+        created=CREATED, author=Person(name="Bob"), metrics=metrics, slices=tuple(slices),
         dataset=EvaluationData(dataset="holdout", rows=rows, target=data.target, sha256=data.sha256),
     )  # fmt: skip
     return edits.add_evaluation(before, Reference(name, number), found)

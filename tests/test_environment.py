@@ -6,8 +6,17 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from builder import World
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from gitops_registry import environment
 from gitops_registry.environment import capture, unpinned
@@ -151,6 +160,27 @@ def test_graphics_cards_are_what_the_driver_says(tmp_path: Path, monkeypatch: py
         tmp_path.joinpath(str(number)).mkdir()
         tmp_path.joinpath(str(number), "information").write_text(f"Model: \t\t {model}\nIRQ:   \t 24\n")
     assert capture([]).gpu == "2 x NVIDIA A100-SXM4-40GB, Tesla T4"
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_needed"),
+    [
+        (["age"], True), (slice("age", "pay"), True), (make_column_selector(dtype_include=float), True), (np.array(["age"]), True),
+        ([0], False), (slice(0, 1), False), ([True, False], False), (None, False),
+    ],
+)  # fmt: skip
+def test_a_model_that_picks_columns_by_name_needs_pandas_and_one_that_takes_any_array_does_not(
+    columns: Any, is_needed: bool, template: Path, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"age": [20.0, 30, 40, 50], "pay": [1.0, 0, 1, 0]})
+    last = LogisticRegression()
+    picks = [ColumnTransformer([("scaled", StandardScaler(), columns)])] if columns is not None else []
+    model = GridSearchCV(make_pipeline(*picks, last), {}, cv=2).fit(table, [0, 0, 1, 1])
+    version = World(tmp_path / "world", template=template).registry.register("toy", model, X=table, y=[0, 0, 1, 1])
+    assert version.version.environment is not None
+    names = [line.partition("==")[0] for line in version.version.environment.requirements]
+    assert ("pandas" in names) == is_needed
+    assert {"numpy", "scikit-learn", "skops"} <= set(names)
 
 
 def test_the_same_environment_is_captured_twice() -> None:

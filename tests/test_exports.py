@@ -6,12 +6,15 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from google.protobuf import text_format
 from jsonschema import Draft202012Validator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -32,8 +36,10 @@ from gitops_registry.appraisal import Handling, Rows
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.exporting import targets
 from gitops_registry.exports import bentoml, mlflow, openinference
+from gitops_registry.exports.carrying import carried
 from gitops_registry.exports.standalone import ExportedModel
-from gitops_registry.exports.subject import Subject
+from gitops_registry.exports.subject import Subject, Written
+from gitops_registry.formats.loaded import Unreviewed
 from gitops_registry.manifest.columns import Parameter, Signature
 from gitops_registry.manifest.facts import Artifact
 from gitops_registry.manifest.kinds import Card
@@ -81,6 +87,41 @@ def subject(world: World, name: str, folder: Path, **changes: Any) -> Subject:
 
 
 TABLES = {"forest": NUMBERS, "mixed": MIXED, "line": NUMBERS}
+PIXELS = pd.DataFrame(SOME.random((ROWS, 16)).round(4), columns=[f"p{n}" for n in range(16)])
+BRIGHT = (PIXELS.mean(axis=1) > 0.5).astype(int)
+PICTURES = PIXELS.to_numpy(dtype="float32").reshape(-1, 1, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def programs(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """net and exported: a network in TorchScript and in .pt2 alone; graph: the same with ONNX; shares: two probabilities;
+    pictures: one that takes images from a table; tensors: one that takes them as they are; value: a regression."""
+    import torch
+    from torch import nn
+
+    from gitops_registry.formats.torch_module import save_export, save_torchscript
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("programs")
+    world = World(folder / "world", template=template)
+    net = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+    images = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
+    save_export(net, folder / "net.pt2", example=PIXELS[:4])
+    save_torchscript(images, folder / "images.pt", example=PICTURES[:4])
+    names, alone = np.array(["dark", "bright"]), Handling(onnx=False)
+    labelled = Handling(onnx=False, labels=("dark", "bright"))
+    shares = nn.Sequential(net, nn.Softmax(dim=1))
+    for name, model, rows, how in (
+        ("net", net, Rows(PIXELS, BRIGHT), alone), ("exported", folder / "net.pt2", Rows(PIXELS, names[BRIGHT]), labelled),
+        ("graph", net, Rows(PIXELS, BRIGHT), Handling()), ("shares", shares, Rows(PIXELS, BRIGHT), alone),
+        ("pictures", folder / "images.pt", Rows(PIXELS, BRIGHT), alone), ("tensors", images, Rows(PICTURES, BRIGHT), alone),
+        ("value", nn.Linear(16, 1), Rows(PIXELS, PIXELS["p0"]), alone),
+    ):  # fmt: skip
+        register(world.registry.place, name, model, rows=rows, submission=Submission(how=how))
+    return world
+
+
+PROGRAMS = ("net", "exported", "graph", "shares", "pictures", "tensors", "value")
 
 
 # ── whole or not at all
@@ -245,6 +286,70 @@ def test_an_example_goes_along_and_what_mlflow_cannot_say_is_told(world: World, 
     assert "threshold" in told
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_mlflow_reads_a_program_of_torch_and_answers_as_the_registry_does(
+    programs: World, name: str, tmp_path: Path
+) -> None:
+    import mlflow
+
+    done = programs.registry.export(name, 1, to="mlflow", path=tmp_path / "out")
+    kinds = {a.name: a for a in programs.registry.snapshot.known_version(Reference(name, 1)).artifacts}
+    assert ("onnx" in kinds) == (name == "graph")
+    ours, theirs = programs.registry.load(name, 1), mlflow.pyfunc.load_model(str(done.path))
+    rows = PICTURES if name == "tensors" else PIXELS
+    assert np.allclose(theirs.predict(rows), ours.predict(rows), atol=1e-5)if name == "value" else theirs.predict(rows).tolist() == ours.predict(rows).tolist()  # fmt: skip
+    needed = (done.path / "requirements.txt").read_text()
+    assert ("torch==" in needed) == (name != "graph")
+    assert any(kinds["model"].sha256 in note for note in done.notes) == (name != "graph")
+    assert not list(done.path.rglob("*.pkl"))
+    if ours.labels is not None:
+        told = theirs.predict(rows, params={"probabilities": True})
+        assert list(told.columns) == ["prediction", *(f"probability_{label}" for label in ours.labels)]
+        assert np.allclose(told.iloc[:, 1:].to_numpy(float), ours.predict_proba(rows), atol=1e-6)
+
+
+def test_what_is_carried_of_a_program_is_what_was_reviewed_of_it_and_nothing_else(
+    programs: World, tmp_path: Path
+) -> None:
+    from gitops_registry.formats.torch_archive import read
+
+    given = subject(programs, "net", tmp_path / "files")
+    path = given.files["model"]
+    hidden = {"archive/extra/hidden.pkl": b"cos\nsystem\n.", "archive/code/readme.txt": b"hidden"}
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, data in hidden.items():
+            archive.writestr(name, data)
+    carried(given).write(tmp_path)
+    assert (tmp_path / "model.pt").is_file()
+    assert not {"extra/hidden.pkl", "code/readme.txt"} & set(read(tmp_path / "model.pt").records)
+    assert ExportedModel(tmp_path).answers(PIXELS)[0] == programs.registry.load("net", 1).predict(PIXELS).tolist()
+
+
+def test_a_program_that_nobody_would_review_is_exported_to_nobody(programs: World, tmp_path: Path) -> None:
+    from gitops_registry.formats.torch_archive import pack, read
+
+    given, evil = subject(programs, "net", tmp_path / "files"), tmp_path / "evil"
+    records = dict(read(given.files["model"]).records)
+    code = next(name for name, data in records.items() if b"def forward" in data and name.endswith(".py"))
+    first = re.compile(r"(-> Tensor:\n)( +)")
+    records[code] = first.sub(rf'\1\2torch.save([1], "{evil}")\n\2', records[code].decode(), count=1).encode()
+    given.files["model"].write_bytes(pack(records))
+    for write in (mlflow.write, bentoml.write):
+        with pytest.raises(Unreviewed, match="aten::save"):
+            write(given, tmp_path / "out")
+    assert not evil.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_version_that_no_target_can_carry_says_what_to_do(world: World, tmp_path: Path) -> None:
+    (original,) = world.registry.snapshot.known_version(Reference("line", 1)).artifacts
+    pickled = original.model_copy(update={"format": "joblib"})
+    for write in (mlflow.write, bentoml.write):
+        with pytest.raises(NotFound, match="neither ONNX nor skops nor a program of torch's") as error:
+            write(subject(world, "line", tmp_path / "files", artifacts=(pickled,)), tmp_path / "out")
+        assert "gitops-registry pull line@1" in error.value.hint
+
+
 # ── the Open Inference Protocol
 
 TENSOR = {
@@ -305,6 +410,16 @@ def test_a_model_repository_says_the_same_to_triton_to_mlserver_and_by_the_proto
     assert any("in this order" in note for note in written.notes) == (name == "forest")
 
 
+def test_the_labels_of_a_graph_that_gives_scores_alone_are_those_of_the_scores(
+    programs: World, triton: Any, tmp_path: Path
+) -> None:
+    written = openinference.write(subject(programs, "graph", tmp_path / "files"), tmp_path / "out")
+    config = text_format.Parse((written.path / "graph/config.pbtxt").read_text(), triton.ModelConfig())
+    (output,) = config.output
+    assert (written.path / "graph" / output.label_filename).read_text().split() == ["0", "1"]
+    assert config.parameters["registry.scores"].string_value == "logits"
+
+
 # ── a Bento
 
 
@@ -349,8 +464,6 @@ def test_what_rows_cannot_carry_makes_no_bento(world: World, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_what_lies_in_an_export_answers_without_the_registry(world: World, name: str, tmp_path: Path) -> None:
-    from gitops_registry.exports.carrying import carried
-
     folder = tmp_path / "carried"
     folder.mkdir()
     carried(subject(world, name, tmp_path / "files")).write(folder)
@@ -366,9 +479,41 @@ def test_what_lies_in_an_export_answers_without_the_registry(world: World, name:
         ExportedModel(folder)
 
 
+@contextmanager
+def serving(written: Written, folder: Path) -> Iterator[httpx.Client]:
+    """Serve a Bento as its note says, on a port here."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (told,) = (note.removeprefix("serve it: ") for note in written.notes if note.startswith("serve it: "))
+    typed = told.replace("bentoml serve", f"exec {sys.executable} -m bentoml serve")
+    assert "exec" in typed
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(
+            ["sh", "-c", f"{typed} --host 127.0.0.1 --port {port}"], cwd=folder,
+            env={**os.environ, "BENTOML_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True"},
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            deadline = time.monotonic() + 60
+            while not is_ready(client):
+                assert child.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.1)
+            yield client
+    finally:
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(20)
+
+
 @pytest.fixture
 def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """A Bento of `mixed`, whose signature knows limits and may lack an income, served as its note says, on a port here."""
+    """A Bento of `mixed`, whose signature knows limits and may lack an income."""
     monkeypatch.chdir(tmp_path)
     registered = world.registry.snapshot.known_version(Reference("mixed", 1)).signature
     assert registered is not None
@@ -382,33 +527,8 @@ def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     )
     written = bentoml.write(subject(world, "mixed", tmp_path / "files", signature=signature), Path("bento"))
     assert any("insists on 'city'" in note for note in written.notes)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (told,) = (note.removeprefix("serve it: ") for note in written.notes if note.startswith("serve it: "))
-    typed = told.replace("bentoml serve", f"exec {sys.executable} -m bentoml serve")
-    assert "exec" in typed
-    with (tmp_path / "log").open("w") as log:
-        child = subprocess.Popen(
-            ["sh", "-c", f"{typed} --host 127.0.0.1 --port {port}"], cwd=tmp_path,
-            env={**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"},
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            deadline = time.monotonic() + 60
-            while not is_ready(client):
-                assert child.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.1)
-            yield client
-    finally:
-        os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait(20)
+    with serving(written, tmp_path) as client:
+        yield client
 
 
 def is_ready(client: httpx.Client) -> bool:
@@ -446,3 +566,98 @@ def test_a_bento_serves_over_http_and_refuses_what_does_not_fit_the_signature(
     infinite = b'{"rows": {"age": 30, "income": 1e999, "city": "K\xc3\xb6ln"}}'
     assert served.post("/predict", content=infinite, headers={"content-type": "application/json"}).status_code == 400
     assert served.post("/version", json={}).json()["version"] == "mixed@1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["net", "exported"])
+def test_a_bento_serves_a_program_of_torch(
+    programs: World, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = bentoml.write(subject(programs, name, tmp_path / "files"), Path("bento"))
+    assert "torch==" in Path("bento/env/python/requirements.txt").read_text()
+    ours = programs.registry.load(name, 1)
+    assert ours.labels is not None
+    with serving(written, tmp_path) as client:
+        answer = client.post("/predict", json={"rows": PIXELS.to_dict(orient="records")})
+        assert answer.status_code == 200, answer.text
+        refused = client.post("/predict", json={"rows": [{"p0": "bright"}]})
+        version = client.post("/version", json={}).json()
+    assert [row["prediction"] for row in answer.json()] == ours.predict(PIXELS).tolist()
+    scores = [[row["probabilities"][str(label)] for label in ours.labels] for row in answer.json()]
+    assert np.allclose(scores, ours.predict_proba(PIXELS), atol=1e-6)
+    assert refused.status_code == 400
+    assert version["version"] == f"{name}@1"
+
+
+TOWNS = MIXED.assign(city=MIXED["city"].mask(np.arange(ROWS) % 4 == 0))
+
+
+@pytest.fixture(scope="module")
+def towns(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """filled: a pipeline that fills in missing text, with ONNX; original: the same in skops alone."""
+    world = World(tmp_path_factory.mktemp("towns") / "world", template=template)
+    fill = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = ColumnTransformer([("n", "passthrough", ["age", "income"]), ("t", fill, ["city"])])
+    model = make_pipeline(columns, RandomForestClassifier(20, random_state=0)).fit(TOWNS, MIXED["city"] == "Köln")
+    for name, onnx in (("filled", True), ("original", False)):
+        rows, how = Rows(TOWNS, MIXED["city"] == "Köln"), Handling(onnx=onnx)
+        register(world.registry.place, name, model, rows=rows, submission=Submission(how=how))
+    return world
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["filled", "original"])
+def test_a_bento_takes_missing_text_where_the_model_fills_it_in(
+    towns: World, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours = towns.registry.load(name, 1)
+    assert ours.format == ("onnx" if name == "filled" else "skops")
+    rows = [{**row, "city": None if row["city"] != row["city"] else row["city"]} for row in TOWNS.to_dict("records")]
+    with serving(bentoml.write(subject(towns, name, tmp_path / "files"), Path("bento")), tmp_path) as client:
+        answer = client.post("/predict", json={"rows": rows})
+        empty = client.post("/predict", json={"rows": [{**rows[1], "city": ""}]})
+    assert answer.status_code == 200, answer.text
+    assert [row["prediction"] for row in answer.json()] == ours.predict(TOWNS).tolist()
+    assert empty.status_code == (400 if name == "filled" else 200)
+
+
+def test_mlflow_takes_missing_text_where_the_model_fills_it_in(towns: World, tmp_path: Path) -> None:
+    import mlflow
+
+    ours, folder = (
+        towns.registry.load("filled", 1),
+        towns.registry.export("filled", 1, to="mlflow", path=tmp_path / "out"),
+    )
+    theirs = mlflow.pyfunc.load_model(str(folder.path))
+    assert theirs.predict(TOWNS).tolist() == ours.predict(TOWNS).tolist()
+    with pytest.raises(ValueError, match="'city' may not be empty"):
+        theirs.predict(TOWNS.assign(city=""))
+
+
+def test_an_exported_graph_gets_no_flood_of_memory(world: World, tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    model = carried(subject(world, "forest", tmp_path / "files"))
+    model.write(tmp_path)
+    initial = [helper.make_tensor("shape", TensorProto.INT64, [2], [1 << 18, 1 << 18])]
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["flood"]), helper.make_node("ReduceSum", ["flood"], ["sum"]),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]  # fmt: skip
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None])] for name in "xy"]
+    graph = helper.make_graph(nodes, "flood", *ends, initial)
+    opset = [helper.make_opsetid("", 18)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(tmp_path / "model.onnx"))
+    said = json.loads((tmp_path / "model.json").read_text())
+    digest = hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
+    said |= {"sha256": digest, "labels": None, "probabilities": False}
+    (tmp_path / "model.json").write_text(json.dumps(said))
+    model.write_module(tmp_path)
+    NUMBERS.to_csv(tmp_path / "rows.csv", index=False)
+    # In a process of its own: no session of this package is there.
+    code = "import pandas, pathlib, registered_model as m; m.ExportedModel(pathlib.Path()).answers(pandas.read_csv('rows.csv'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Available memory of" in done.stderr

@@ -24,11 +24,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.formats import by_file, onnx_graph, open_model
+from gitops_registry.formats import by_file, onnx_graph, onnx_session, open_model
 from gitops_registry.formats.estimator import EstimatorModel, facts_of
 from gitops_registry.formats.loaded import Trust
 from gitops_registry.formats.onnx import PARITY_FLOOR, convert, is_format, load, parity
@@ -132,6 +132,96 @@ def test_text_and_numbers_become_an_input_for_each_column(last, tmp_path):
     assert np.array_equal(converted.predict_proba(shuffled), converted.predict_proba(MIXED))
 
 
+TOWNS = pd.DataFrame(
+    {
+        "age": CANCER_X["mean radius"].mask(CANCER_X["mean radius"] > 20),
+        "city": pd.Series(np.where(CANCER_X["mean texture"] > 19, "東京", "Köln")).mask(CANCER_X["mean area"] > 900),
+        "job": pd.Series(np.where(CANCER_X["mean area"] > 600, "cook", "smith")).mask(CANCER_X["mean texture"] > 25),
+        "plain": np.where(CANCER_X["mean area"] > 500, "a", "b"),
+    }
+)
+"""Text with missing values, and text without."""
+
+
+def imputed(strategy="most_frequent", cities=("city", "job"), others=(), **more):
+    """A pipeline that fills in missing text before it encodes it, as most of mixed columns do."""
+    fill = make_pipeline(SimpleImputer(strategy=strategy, **more), OneHotEncoder(handle_unknown="ignore"))
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["age"]),
+            ("towns", fill, list(cities)),
+            ("plain", OneHotEncoder(handle_unknown="ignore"), ["plain"]),
+            *others,
+        ]
+    )
+    return make_pipeline(columns, LogisticRegression()).fit(TOWNS, CANCER_Y)
+
+
+@pytest.mark.parametrize("more", [{}, {"strategy": "constant", "fill_value": "nowhere"}, {"strategy": "constant"}])
+@pytest.mark.parametrize("opset", [15, 18])
+def test_missing_text_that_a_pipeline_fills_in_is_filled_in_by_the_graph_too(more, opset, tmp_path):
+    estimator = imputed(**more)
+    before = repr(estimator)
+    original = EstimatorModel(estimator, facts_of(estimator)[0], "skops")
+    convert(estimator, tmp_path / "model.onnx", sample=TOWNS, opset=opset)
+    converted = load(tmp_path / "model.onnx")
+    assert repr(estimator) == before
+    assert TOWNS["city"].isna().sum() > 50
+    assert parity(original, converted, TOWNS).agreement == 1.0
+    for table in (
+        TOWNS.head(3), TOWNS.assign(city=np.nan), TOWNS.astype({"city": object}), TOWNS.astype({"job": "category"}),
+        TOWNS.assign(job="unheard of"),
+    ):  # fmt: skip
+        assert np.allclose(converted.predict_proba(table), original.predict_proba(table), atol=1e-5)
+    assert np.array_equal(converted.predict(TOWNS.to_numpy()), converted.predict(TOWNS))
+
+
+def test_a_whole_table_of_text_is_filled_in_without_names_of_columns(tmp_path):
+    words = TOWNS[["city", "job"]]
+    estimator = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(), LogisticRegression()).fit(words, CANCER_Y)  # fmt: skip
+    original, converted = both(estimator, tmp_path / "model.onnx", words)
+    assert parity(original, converted, words).agreement == 1.0
+
+
+def test_text_that_the_original_does_not_take_for_missing_is_no_input_of_the_graph(tmp_path):
+    _, converted = both(imputed(), tmp_path / "model.onnx", TOWNS)
+    for table in (TOWNS.assign(city=""), TOWNS.astype({"city": object}).assign(city=None)):
+        with pytest.raises(RegistryError, match="column 'city' has empty text or None") as caught:
+            converted.predict(table)
+        assert "skops" in caught.value.hint
+    with pytest.raises(RegistryError, match="column 'plain' has missing values"):
+        converted.predict(TOWNS.assign(plain=np.nan))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        imputed(others=[("again", OneHotEncoder(handle_unknown="ignore"), ["city"])]),
+        imputed(add_indicator=True),
+    ],
+    ids=["read otherwise too", "an indicator"],
+)
+def test_where_empty_text_would_not_mean_missing_the_step_is_named_that_has_no_equivalent(estimator, tmp_path):
+    with pytest.raises(RegistryError, match="Pipeline cannot be converted to ONNX: its SimpleImputer: ") as caught:
+        convert(estimator, tmp_path / "model.onnx", sample=TOWNS)
+    assert "\n" not in caught.value.message
+
+
+def test_a_table_that_lacks_a_column_that_the_pipeline_fills_in_is_one_line(tmp_path):
+    with pytest.raises(RegistryError, match="Pipeline cannot be converted to ONNX"):
+        convert(imputed(), tmp_path / "model.onnx", sample=TOWNS.drop(columns="city"))
+
+
+def test_a_word_that_stands_for_missing_is_not_taken_for_missing_text(tmp_path):
+    words = TOWNS[["plain"]].replace("a", "?")
+    fill = SimpleImputer(missing_values="?", strategy="constant", fill_value="x")
+    estimator = make_pipeline(fill, OneHotEncoder(), LogisticRegression()).fit(words, CANCER_Y)
+    original, converted = both(estimator, tmp_path / "model.onnx", words)
+    assert parity(original, converted, words).agreement == 1.0
+    with pytest.raises(RegistryError, match="column 'plain' has missing values"):
+        converted.predict(words.assign(plain=np.nan))
+
+
 def test_a_pipeline_that_picks_number_columns_by_name_is_converted(tmp_path):
     columns = ColumnTransformer([("scaled", StandardScaler(), ["mean radius"])], remainder="passthrough")
     estimator = make_pipeline(columns, forest()).fit(CANCER_X, CANCER_Y)
@@ -172,12 +262,19 @@ def test_what_has_no_onnx_equivalent_is_refused_with_the_reason(tmp_path):
     started = GradientBoostingClassifier(n_estimators=2, init=forest()).fit(CANCER_X, CANCER_Y)
     halves = forest().fit(CANCER_X, np.array(["0.5", "1.5"])[CANCER_Y.to_numpy()])
     halves.classes_ = np.array([0.5, 1.5])
+    custom = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()).fit(CANCER_X, CANCER_Y)
     dates = CANCER_X.assign(day=pd.Timestamp("2026-01-01"))
     for estimator, sample, message in [
         (IsolationForest(n_estimators=2).fit(CANCER_X), CANCER_X, "IsolationForest cannot be converted to ONNX"),
         (started, CANCER_X, "cannot be converted to ONNX: (?!.*30 input)"),
         (two_targets, CANCER_X, "several targets"),
         (halves, CANCER_X, "fractions"),
+        (
+            imputed(add_indicator=True),
+            TOWNS,
+            "Pipeline cannot be converted to ONNX: its SimpleImputer: (?!.*raise an issue)",
+        ),
+        (custom, CANCER_X, r"to ONNX: FunctionTransformer is not supported .*\(= identity\)\n"),
         (forest().fit(CANCER_X, CANCER_Y), dates, "column 'day' of type datetime64"),
         (forest().fit(CANCER_X, CANCER_Y), CANCER_X.astype({"mean area": "datetime64[ns]"}), "of type datetime64"),
     ]:
@@ -231,6 +328,54 @@ def test_a_small_graph_that_asks_for_a_flood_of_memory_is_refused_it(tmp_path):
     model = load(tmp_path / "m.onnx")
     with pytest.raises(RegistryError, match="needs more than 8192 MB of memory"):
         model.predict(np.zeros((1, 1), dtype=np.float32))
+
+
+def endless(path):
+    """Write a graph of one loop whose condition stays true, which counts nothing."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Identity", ["x"], ["same"])],
+        "body",
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in (("turn", TensorProto.INT64), ("go", TensorProto.BOOL))]
+        + [helper.make_tensor_value_info("x", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("goes", TensorProto.BOOL, []), helper.make_tensor_value_info("same", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2])] for name in ("input", "output")]
+    true = [helper.make_tensor("true", TensorProto.BOOL, [], [True])]
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["", "true", "input"], ["output"], body=body)], "g", *ends, true
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+
+
+def refusal(model, rows):
+    with pytest.raises(RegistryError) as caught:
+        model.predict(rows)
+    return caught.value
+
+
+def test_a_run_that_does_not_end_is_ended_and_later_runs_are_not(stored, tmp_path, monkeypatch):
+    endless(tmp_path / "m.onnx")
+    model = load(tmp_path / "m.onnx")
+    monkeypatch.setattr(onnx_session, "MOST_SECONDS", 0.2)
+    with ThreadPoolExecutor(2) as pool:
+        for error in pool.map(lambda rows: refusal(model, rows), (np.zeros((3, 2)), np.ones((3, 2)))):
+            assert error.message == "the model did not answer 3 rows in the time it has"
+            assert "fewer rows" in error.hint
+    assert len(load(stored).predict(CANCER_X)) == len(CANCER_X)
+
+
+def test_a_session_has_few_threads_whatever_the_machine_has(stored, monkeypatch):
+    for cores, threads in ((64, 4), (3, 3), (None, 1)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        options = load(stored).native.get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+
+
+def test_rows_that_are_tensors_are_taken_as_they_are(tmp_path):
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2, 2])] for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", *ends)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    assert load(tmp_path / "m.onnx").predict(np.ones((3, 2, 2))).tolist() == (-np.ones((3, 2, 2))).tolist()
 
 
 # ── agreement

@@ -13,6 +13,7 @@ from rules import MODEL, Files, came, card_of, measured, pinned, policy, promote
 
 from gitops_registry import edits, paths
 from gitops_registry.manifest.facts import Person, Version
+from gitops_registry.manifest.figures import Group, Slice
 from gitops_registry.pointer import pointer
 from gitops_registry.policy.report import ADVICE, DECISION, Report
 from gitops_registry.reference import Reference
@@ -128,6 +129,45 @@ def test_a_policy_is_asked_at_its_event_and_at_no_other(court: World, event: str
     }
     for happened, files in happenings.items():
         assert came(weighed(court, files, on=base)) == ({"x/never": "fail"} if happened == event else {}), happened
+
+
+def by_side(left: float, right: float | None) -> tuple[Slice, ...]:
+    """Return the accuracy of two groups, of the second none where it was not measured."""
+    groups = [Group(value="left", rows=300, metrics={"accuracy": left})]
+    groups.append(Group(value="right", rows=200, metrics={} if right is None else {"accuracy": right}))
+    return (Slice(column="side", groups=tuple(groups)),)
+
+
+@pytest.mark.parametrize(
+    ("found", "result"),
+    [
+        ([by_side(0.95, 0.9)], "pass"),
+        ([by_side(0.95, 0.7)], "fail"),
+        ([by_side(0.95, 0.9), by_side(0.7, 0.9)], "fail"),
+        ([by_side(0.95, None)], "error"),
+        ([(by_side(0.95, 0.9)[0].model_copy(update={"column": "region"}),)], "error"),
+        ([()], "error"),
+        ([], "error"),
+    ],
+    ids=["good", "one is worse", "the worst of two counts", "not of all", "of another column", "of none", "nothing"],
+)  # fmt: skip
+def test_a_policy_judges_every_group_of_what_was_measured_and_one_that_is_missing_refuses(
+    court: World, found: list[Any], result: str
+) -> None:
+    rule = "keys(candidate.measured_slices.side).all(g, candidate.measured_slices.side[g].accuracy >= 0.8)"
+    base: dict[str, Any] = {**pinned(on_main(court)), **policy(rules={"no-group-left-behind": rule})}
+    for slices in found:
+        base |= measured(on_main(court).with_edits(base), 3, slices=slices, accuracy=0.93)
+    report = weighed(court, promoted(court, 3, base=on_main(court).with_edits(base)), on=base)
+    assert came(report)["x/no-group-left-behind"] == result
+    assert ("x/no-group-left-behind" in refused(report)) == (result != "pass")
+
+
+def test_groups_that_only_the_change_itself_brings_count_for_nothing(court: World) -> None:
+    base = {**pinned(on_main(court)), **policy(rules={"measured": "'side' in candidate.measured_slices"})}
+    own = measured(on_main(court).with_edits(base), 3, slices=by_side(0.95, 0.9), accuracy=0.93)
+    report = weighed(court, {**promoted(court, 3, base=on_main(court).with_edits(base)), **own}, on=base)
+    assert came(report)["x/measured"] == "fail"
 
 
 def registered(world: World, name: str, *, stage: str = "", alias: str = "", **facts: Any) -> Files:

@@ -20,7 +20,7 @@ from shlex import quote
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.exports.carrying import MODULE, Carried, carried, is_text_of_graph, python_of
+from gitops_registry.exports.carrying import MODULE, Carried, about_bytes, carried, must_be_there, python_of
 from gitops_registry.exports.subject import Subject, Written
 
 _SERVICE = "registered_service"
@@ -62,9 +62,13 @@ def _served(subject: Subject) -> Carried:
     odd = next((column for column in signature.inputs if column.shape or column.type not in _SERVED), None)
     if odd is not None:
         what = "a tensor" if odd.shape else odd.type
+        other = (
+            "serve tensors by the Open Inference Protocol: --to openinference"
+            if subject.artifact("onnx")
+            else "register it with a table, a column for each number of a row; or: --to mlflow, which takes arrays"
+        )
         raise RegistryError(
-            f"the input {odd.name!r} of {subject.reference} is {what}, which rows of JSON here do not carry",
-            hint="serve tensors by the Open Inference Protocol: --to openinference",
+            f"the input {odd.name!r} of {subject.reference} is {what}, which rows of JSON here do not carry", hint=other
         )
     return carried(subject)
 
@@ -132,11 +136,12 @@ def _tag(name: str) -> str:
 def _notes(subject: Subject, model: Carried) -> tuple[str, ...]:
     signature = subject.version.signature
     assert signature is not None
-    notes = []
+    notes = list(about_bytes(model))
     filled = [
         column.name
         for column in signature.inputs
-        if is_text_of_graph(column, model.artifact.format) and (column.may_be_missing or not column.required)
+        if must_be_there(column, model.artifact.format, model.said["missing"])
+        and (column.may_be_missing or not column.required)
     ]
     if filled:
         notes.append(f"text may not be missing in ONNX, so the service insists on {', '.join(map(repr, filled))}")

@@ -1,4 +1,4 @@
-"""An MLflow model folder around the registered bytes: its own flavor (onnx or sklearn) for them, and `python_function`.
+"""An MLflow model folder around a version's model: its own flavor (onnx or sklearn) for those, and `python_function`.
 
 MLflow's own function for ONNX gives a graph flat columns and takes flat answers, which graphs of classifiers are not; so
 `python_function` is the module that lies in `code`. It compares the SHA-256 first. Nothing in the folder is a pickle.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
-from gitops_registry.exports.carrying import MODULE, Carried, carried
+from gitops_registry.exports.carrying import MODULE, Carried, about_bytes, carried
 from gitops_registry.exports.subject import Subject, Written
 from gitops_registry.formats.loaded import reason
 from gitops_registry.manifest.columns import Column, Parameter, Signature
@@ -30,13 +30,15 @@ _LARGEST_EXAMPLE = 1 << 20
 
 
 def write(subject: Subject, target: Path) -> Written:
-    """Write a folder that `mlflow.pyfunc.load_model` reads, and the flavor's own `load_model`.
+    """Write a folder that `mlflow.pyfunc.load_model` reads, and of ONNX and skops the flavor's own `load_model`.
+
+    MLflow's flavor for torch unpickles whole modules: what torch's formats hold is read by `python_function` alone.
 
     Raises RegistryError without MLflow, and where MLflow cannot express the signature's types.
     """
     with _mlflow() as mlflow:
         model = carried(subject)
-        notes: list[str] = []
+        notes = list(about_bytes(model))
         described = mlflow.models.Model(signature=_signature(subject, model, notes), metadata=_metadata(subject, model))
         data = f"data/{_FOLDER}"
         if model.artifact.format == "onnx":
@@ -46,7 +48,7 @@ def write(subject: Subject, target: Path) -> Written:
                 "onnx", onnx_version=onnx.__version__, data=f"{data}/{model.file}",
                 providers=["CPUExecutionProvider"], onnx_session_options=None, code=None,
             )  # fmt: skip
-        else:
+        elif model.artifact.format == "skops":
             import sklearn
 
             described.add_flavor(
@@ -75,7 +77,8 @@ def _save(mlflow: Any, subject: Subject, model: Carried, described: Any, target:
             )  # fmt: skip
         except Exception as error:  # MLflow's own classes, and whatever it stumbles over
             raise RegistryError(
-                f"MLflow cannot save {subject.reference}: {reason(error)}", hint="export the file itself: --to onnx"
+                f"MLflow cannot save {subject.reference}: {reason(error)}",
+                hint=f"get the files themselves: gitops-registry pull {subject.reference}",
             ) from error
 
 
@@ -147,7 +150,7 @@ def _signature(subject: Subject, model: Carried, notes: list[str]) -> Any:
     except (MlflowException, ValueError, TypeError, OverflowError) as error:
         raise RegistryError(
             f"MLflow has no words for the signature of {subject.reference}: {reason(error)}",
-            hint="export the file itself: --to onnx",
+            hint=f"get the files themselves: gitops-registry pull {subject.reference}",
         ) from error
 
 

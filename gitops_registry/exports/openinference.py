@@ -91,7 +91,7 @@ def _metadata(subject: Subject, inputs: Sequence[Column], outputs: Sequence[Colu
 def _mlserver(subject: Subject, model: Carried, inputs: Sequence[Column], outputs: Sequence[Column]) -> dict[str, Any]:
     """Return the settings of MLServer, which has no reader of ONNX: the one beside them is named."""
     number = str(subject.reference.number)
-    extra = {key: model.said[key] for key in ("version", "commit", "sha256", "columns", "labels")}
+    extra = {key: model.said[key] for key in ("version", "commit", "sha256", "columns", "labels", "scores")}
     return {
         "name": subject.reference.name,
         "implementation": f"{_RUNTIME}.RegisteredModel",
@@ -108,17 +108,18 @@ def _triton(
 ) -> str:
     """Return the configuration as protobuf's text: shapes are whole (max_batch_size 0), for an answer may be one number a row."""
     lines = [f"name: {_quoted(subject.reference.name)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
+    scores = 0 if model.said["scores"] else 1
     for kind, columns in (("input", inputs), ("output", outputs)):
         for place, column in enumerate(columns):
             datatype = _datatype(column).replace("BYTES", "STRING")
             shape = ", ".join(map(str, column.shape or ()))
-            named = f" label_filename: {_quoted(_LABELS)}" if labels and kind == "output" and place == 1 else ""
+            named = f" label_filename: {_quoted(_LABELS)}" if labels and kind == "output" and place == scores else ""
             lines.append(
                 f"{kind} {{ name: {_quoted(column.name)} data_type: TYPE_{datatype} dims: [ {shape} ]{named} }}"
             )
     lines.append("instance_group { kind: KIND_CPU count: 1 }")
     lines.append(f"version_policy {{ specific {{ versions: {subject.reference.number} }} }}")
-    for key in ("version", "commit", "sha256", "columns", "labels"):
+    for key in ("version", "commit", "sha256", "columns", "labels", "scores"):
         if value := model.said[key]:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             lines.append(f'parameters {{ key: "registry.{key}" value {{ string_value: {_quoted(text)} }} }}')
@@ -136,6 +137,8 @@ def _notes(subject: Subject, model: Carried, inputs: Sequence[Column]) -> tuple[
     if columns and len(inputs) == 1:
         shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
         notes.append(f"the input {inputs[0].name!r} has {len(columns)} columns without names, in this order: {shown}")
+    if filled := model.said["missing"]:
+        notes.append(f"empty text is what stands for a missing value of {', '.join(map(repr, filled))}")
     if subject.version.signature and subject.version.signature.parameters:
         notes.append("parameters of prediction are left out: the graph has none")
     return tuple(notes)

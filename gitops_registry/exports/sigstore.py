@@ -43,7 +43,7 @@ def write(subject: Subject, target: Path) -> Written:
             else "it is no private key in PEM on a curve P-256, P-384 or P-521"
         )
         raise RegistryError(f"{key.name} cannot sign: {why}", hint=_MAKE_ONE) from None
-    public_half = f"openssl ec -in {quote(key.name)} -pubout -out PUBLIC.pem"
+    public_half = f"openssl ec -in {quote(str(key))} -pubout -out PUBLIC.pem"
     checked = f"{quote(str(target))} --signature {quote(str(target / SIGNATURE))} --public_key PUBLIC.pem"
     notes = [
         f"check it: {public_half} && python -m model_signing verify key {checked}",

@@ -100,6 +100,24 @@ def open_model(format: str, path: Path, *, trust: Trust) -> LoadedModel:  # noqa
     return open_model(kind, path / file, trust=trust)
 
 
+def rewritten(format: str, path: Path, *, trust: Trust) -> bytes | None:  # noqa: A002
+    """Return the bytes that a library may be given in a file's place; None where it may be given the file's own.
+
+    Raises as `open_model` does for what is not trusted.
+    """
+    write_anew = getattr(import_module(_module(format)), "rewritten", None)
+    return write_anew(path, trust) if write_anew else None
+
+
+def needs_table(model: LoadedModel | None) -> bool:
+    """Say whether an opened model takes a DataFrame and no array, for it picks columns by name."""
+    if model is None or not hasattr(model.native, "get_params"):
+        return False
+    from gitops_registry.formats import estimator
+
+    return estimator.needs_table(model.native)
+
+
 def _module(format: str) -> str:  # noqa: A002
     module = FORMATS.get(format)
     if module is None:

@@ -56,6 +56,28 @@ class EstimatorModel:
         return table[list(names)]
 
 
+def needs_table(estimator: Any) -> bool:
+    """Say whether some part of an estimator picks columns by name, which only a DataFrame has: an array would be refused."""
+    from sklearn.compose import ColumnTransformer
+
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    return any(
+        _is_by_name(columns)
+        for part in parts
+        if isinstance(part, ColumnTransformer)
+        for _, _, columns in part.transformers
+    )
+
+
+def _is_by_name(columns: Any) -> bool:
+    """Say whether names, or a rule such as make_column_selector, pick the columns."""
+    if callable(columns):
+        return True
+    ends = (columns.start, columns.stop) if isinstance(columns, slice) else [columns]
+    given = columns if hasattr(columns, "__iter__") and not isinstance(columns, str) else ends
+    return any(isinstance(one, str) for one in given)
+
+
 def facts_of(estimator: Any) -> tuple[Task, str, Framework, dict[str, Param]]:
     """Return the task, the kind of model, the framework and the parameters of a fitted estimator.
 

@@ -1,126 +1,30 @@
-"""ONNX: what a model is served as. Conversion from scikit-learn, prediction with onnxruntime, and their agreement.
+"""ONNX: what a model is served as. Files are opened, predict with onnxruntime, and are compared with what they were made from.
 
-A converted file is a function of the estimator and the sample's columns: converting twice gives the same
-bytes. What a graph cannot say (the task, the labels' own type, the columns' names) stands in its metadata.
+What a graph cannot say (the labels' own type, the columns' names, which text may be missing) stands in its metadata.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.formats.loaded import PARITY_FLOOR, Description, LoadedModel, Trust, lacking, reason
-from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format, renumber
-from gitops_registry.formats.onnx_session import MOST_MEMORY, is_too_much, session_of
+from gitops_registry.formats.onnx_conversion import KEY, convert, task_of
+from gitops_registry.formats.onnx_graph import class_labels, has_external_data, is_format
+from gitops_registry.formats.onnx_session import MOST_MEMORY, is_late, is_too_much, run, session_of
 from gitops_registry.manifest.facts import Parity
 from gitops_registry.manifest.parts import Task
 
 __all__ = ["PARITY_FLOOR", "OnnxModel", "convert", "is_format", "load", "parity"]
 
-_KEY = "gitops_registry."
 _TOLERANCE = 1e-4
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(int64)": "int64",
     "tensor(int32)": "int32", "tensor(bool)": "bool", "tensor(string)": "object",
 }  # fmt: skip
-
-
-# ── conversion
-
-
-def convert(estimator: Any, path: Path, *, sample: Any, opset: int = 18) -> None:
-    """Write the fitted scikit-learn estimator as ONNX of an operator set, for tables with the columns of the DataFrame `sample`.
-
-    A table of numbers becomes one float32 input; with text among the columns, or where the pipeline picks
-    columns by name, every column is an input of its own. Raises where some part has no ONNX equivalent.
-    """
-    from sklearn.base import is_classifier
-
-    labels = _labels_of(estimator) if is_classifier(estimator) else None
-    columns = [str(name) for name in sample.columns]
-    is_text = [_is_text(str(name), dtype) for name, dtype in zip(sample.columns, sample.dtypes, strict=True)]
-    attempts = ([] if any(is_text) else [_one_input(len(columns))]) + [_input_each(columns, is_text)]
-    failure: Exception | None = None
-    for inputs in attempts:
-        try:
-            model = _converted(estimator, inputs, opset, is_classifier=labels is not None)
-            break
-        except Exception as error:  # converters fail with whatever they stumble over
-            if failure is None or "column name" in str(failure):  # else the first attempt's reason is the real one
-                failure = error
-    else:
-        assert failure is not None
-        raise RegistryError(
-            f"{type(estimator).__name__} cannot be converted to ONNX: {reason(failure)}",
-            hint="keep the skops file alone, or use steps that skl2onnx knows",
-        ) from failure
-    if labels is not None and not hasattr(estimator, "predict_proba"):
-        del model.graph.output[1:]  # a decision function, which readers would take for probabilities
-    renumber(model.graph)
-    task = _task(labels, is_values=labels is None)
-    for key, value in {"task": task, "labels": labels, "columns": columns}.items():
-        model.metadata_props.add(key=_KEY + key, value=json.dumps(value, ensure_ascii=False))
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _labels_of(estimator: Any) -> list[Any]:
-    classes = getattr(estimator, "classes_", None)
-    if getattr(classes, "ndim", 0) != 1 or classes is None:
-        raise RegistryError(
-            f"{type(estimator).__name__} predicts several targets, which ONNX models here cannot",
-            hint="keep the skops file alone",
-        )
-    labels: list[Any] = classes.tolist()
-    if len(labels) < 2:
-        raise RegistryError("a classifier of one class cannot be converted to ONNX", hint="train it on two or more")
-    if any(isinstance(label, float) and not label.is_integer() for label in labels):
-        raise RegistryError("labels that are fractions cannot be converted to ONNX", hint="use whole numbers or text")
-    return labels
-
-
-def _is_text(name: str, dtype: Any) -> bool:
-    values = (
-        dtype.categories.dtype if str(dtype) == "category" else dtype
-    )  # categories are given to a graph as their values
-    kind = getattr(values, "kind", "O")
-    if kind not in "biufOUT":
-        raise RegistryError(
-            f"column {name!r} of type {dtype} cannot be an input of an ONNX model",
-            hint="keep the skops file alone, or give the model numbers and text",
-        )
-    return kind in "OUT"
-
-
-def _one_input(columns: int) -> list[tuple[str, Any]]:
-    from skl2onnx.common.data_types import FloatTensorType
-
-    return [("input", FloatTensorType([None, columns]))]
-
-
-def _input_each(columns: Sequence[str], is_text: Sequence[bool]) -> list[tuple[str, Any]]:
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
-    kinds = (StringTensorType if text else FloatTensorType for text in is_text)
-    return [(name, kind([None, 1])) for name, kind in zip(columns, kinds, strict=True)]
-
-
-def _converted(estimator: Any, inputs: list[tuple[str, Any]], opset: int, *, is_classifier: bool) -> Any:
-    from skl2onnx import convert_sklearn
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return convert_sklearn(
-            estimator,
-            name="model",  # without it the name is random
-            initial_types=inputs,
-            target_opset=opset,
-            # By identity: of options by name alone, skl2onnx looks through every part of the model four times.
-            options={id(estimator): {"zipmap": False}} if is_classifier else None,
-        )
 
 
 # ── opening
@@ -172,21 +76,22 @@ def _parsed(data: bytes) -> Any:
 
 
 class OnnxModel:
-    """An onnxruntime session behind the interface of `LoadedModel`."""
+    """An onnxruntime session behind the interface of `LoadedModel`. `missing` are the columns whose missing text it fills in."""
 
     format = "onnx"
 
     def __init__(self, session: Any, data: bytes) -> None:
         self.native = session
         meta = session.get_modelmeta().custom_metadata_map
-        said = {key.removeprefix(_KEY): json.loads(value) for key, value in meta.items() if key.startswith(_KEY)}
+        said = {key.removeprefix(KEY): json.loads(value) for key, value in meta.items() if key.startswith(KEY)}
         outputs = session.get_outputs()
         is_label = outputs[0].type in {"tensor(int64)", "tensor(string)"}
         _require_plain(said)
         labels = said.get("labels") or class_labels(_parsed(data)) if is_label else None
         self.labels: list[Any] | None = list(labels) if labels else None
-        self.task: Task = _task(self.labels, is_values=not is_label and outputs[0].type in _DTYPES)
+        self.task: Task = task_of(self.labels, is_values=not is_label and outputs[0].type in _DTYPES)
         self._columns: list[str] | None = said.get("columns")
+        self.missing = frozenset(said.get("missing") or ())
         self._has_scores = len(outputs) > 1 and self.labels is not None
         self._names = [output.name for output in outputs]
 
@@ -219,13 +124,18 @@ class OnnxModel:
 
     def _run(self, table: Any, names: list[str]) -> Any:
         try:
-            return self.native.run(names, self._feed(table))
+            return run(self.native, names, self._feed(table), rows=len(table))
         except RegistryError:
             raise
         except Exception as error:  # onnxruntime's classes derive from Exception alone
             if is_too_much(error):
                 told = f"the model needs more than {MOST_MEMORY >> 20} MB of memory"
                 raise RegistryError(told, hint="predict fewer rows at once") from error
+            if is_late(error):
+                told = f"the model did not answer {len(table)} rows in the time it has"
+                raise RegistryError(
+                    told, hint="predict fewer rows at once; it may hold a loop without an end"
+                ) from error
             raise RegistryError(
                 f"the model cannot predict from this data: {reason(error)}",
                 hint="compare the data with the model's signature",
@@ -235,10 +145,14 @@ class OnnxModel:
         import pandas
 
         inputs = self.native.get_inputs()
+        if len(inputs) == 1 and getattr(table, "ndim", 2) > 2:
+            return {inputs[0].name: table.astype(_dtype(inputs[0].type))}
         frame = table if hasattr(table, "columns") else pandas.DataFrame(table)
         names = self._columns
         if names is None and len(inputs) > 1:
             names = [entry.name for entry in inputs]
+        if names is not None and not hasattr(table, "columns") and len(names) == frame.shape[1]:
+            frame = frame.set_axis(names, axis=1)
         if names is not None and hasattr(table, "columns"):
             frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
             missing = [name for name in names if name not in frame.columns]
@@ -246,17 +160,19 @@ class OnnxModel:
                 raise lacking(missing, list(frame.columns))
             frame = frame[names]
         if len(inputs) == 1:
-            return {inputs[0].name: _cast(frame, inputs[0].type)}
+            return {inputs[0].name: _cast(frame, inputs[0].type, self.missing)}
         if frame.shape[1] != len(inputs):
             raise RegistryError(
                 f"the model needs {len(inputs)} columns, not {frame.shape[1]}", hint="compare the data with it"
             )
-        return {entry.name: _cast(frame.iloc[:, [index]], entry.type) for index, entry in enumerate(inputs)}
+        return {
+            entry.name: _cast(frame.iloc[:, [index]], entry.type, self.missing) for index, entry in enumerate(inputs)
+        }
 
 
 def _require_plain(said: Mapping[str, Any]) -> None:
     """Raise ValueError unless labels are plain values and columns are names: whoever made the file wrote them."""
-    for key, kinds in {"labels": (str, int, float, bool), "columns": (str,)}.items():
+    for key, kinds in {"labels": (str, int, float, bool), "columns": (str,), "missing": (str,)}.items():
         values = said.get(key)
         if values is None:
             continue
@@ -265,31 +181,44 @@ def _require_plain(said: Mapping[str, Any]) -> None:
         json.dumps(values, allow_nan=False, ensure_ascii=False).encode()  # half of a surrogate pair is no text
 
 
-def _cast(frame: Any, kind: str) -> Any:
-    """Return the columns as the array an input takes. Text may not be missing: ONNX has no missing text."""
+def _cast(frame: Any, kind: str, missing: frozenset[str]) -> Any:
+    """Return the columns as the array an input takes. ONNX has no missing text: the graph fills it in, or there is none."""
     import numpy
 
-    dtype = _DTYPES.get(kind)
-    if dtype is None:
-        raise RegistryError(f"the model wants {kind} inputs, which are not tables", hint="use onnxruntime directly")
+    dtype = _dtype(kind)
     if dtype == "object":
-        missing = [str(name) for name in frame.columns if frame[name].isna().any()]
-        if missing:
-            raise RegistryError(
-                f"column {missing[0]!r} has missing values, which ONNX text cannot have",
-                hint="fill them in, or use the model's skops file",
-            )
-        return frame.astype(str).to_numpy(dtype=object)
+        return _text(frame, missing)
     with numpy.errstate(over="ignore"):  # beyond float32 is infinite, for trees the right side all the same
         if dtype.startswith("float"):
             return frame.to_numpy(dtype="float64", na_value=numpy.nan).astype(dtype)
         return frame.to_numpy(dtype=dtype)
 
 
-def _task(labels: Sequence[Any] | None, *, is_values: bool) -> Task:
-    if labels is None:
-        return "regression" if is_values else "other"
-    return "binary-classification" if len(labels) == 2 else "multiclass-classification"
+def _dtype(kind: str) -> str:
+    if kind not in _DTYPES:
+        raise RegistryError(f"the model wants {kind} inputs, which are not tables", hint="use onnxruntime directly")
+    return _DTYPES[kind]
+
+
+def _text(frame: Any, missing: frozenset[str]) -> Any:
+    """Return columns of text, with empty text for what is missing of the columns that the graph fills in."""
+    absent = frame.isna()
+    for place, name in enumerate(map(str, frame.columns)):
+        cells, gone = frame.iloc[:, place], absent.iloc[:, place]
+        if name not in missing:
+            if gone.any():
+                raise RegistryError(
+                    f"column {name!r} has missing values, which ONNX text cannot have",
+                    hint="fill them in, or use the model's skops file",
+                )
+        elif (cells == "").any() or any(value is None for value in cells[gone]):  # neither is NaN, which is filled in
+            raise RegistryError(
+                f"column {name!r} has empty text or None, which would be taken for a missing value (NaN) in ONNX",
+                hint="give NaN for what is missing, or use the model's skops file",
+            )
+    return (
+        (frame.astype(object).where(~absent, "") if absent.any(axis=None) else frame).astype(str).to_numpy(dtype=object)
+    )
 
 
 # ── agreement

@@ -52,9 +52,14 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: B008 - a f
     """
     torch = library()
     inputs = describe(path).inputs
-    data = pack(reviewed(read(path), trust.types))
+    data = rewritten(path, trust)
     try:
         module = torch.export.load(BytesIO(data)).module()
     except Exception as error:  # the file decides what the reader stumbles over
         raise damaged(path.name, why(error)) from error
     return TorchModel(module, "torch-export", inputs=inputs)
+
+
+def rewritten(path: Path, trust: Trust) -> bytes:
+    """Return the archive written anew of what was reviewed, which is all that torch may be given. Raises as `load` does."""
+    return pack(reviewed(read(path), trust.types))

@@ -30,6 +30,11 @@ class TorchModel:
         if torch.get_num_threads() > _MOST_THREADS:
             torch.set_num_threads(min(_MOST_THREADS, os.cpu_count() or 1))
 
+    @property
+    def takes(self) -> tuple[str, tuple[int, ...] | None]:
+        """The type of the tensor that it takes, as torch calls it, and its shape, -1 for any length; None where nobody knows."""
+        return _dtype(self.native, self._input), self._input.shape if self._input else None
+
     def predict(self, table: Any) -> Any:
         """Return the module's output for each row: (n,) where it is one number, else (n, k) or the shape it has.
 

@@ -53,15 +53,18 @@ def load(path: Path, trust: Trust = Trust()) -> LoadedModel:  # noqa: B008 - a f
     Raises Unreviewed before torch sees any of it if the program calls an operator, or holds an object, that neither the
     reviewed list nor `trust.types` (`aten::name`) allows; and for damaged files.
     """
-    archive = _archive(path)
     torch = library()
-    records = reviewed(archive, trust.types)
-    inputs = said(archive).inputs
+    data, inputs = rewritten(path, trust), said(_archive(path)).inputs
     try:
-        module = torch.jit.load(BytesIO(pack(records)), map_location="cpu").eval()
+        module = torch.jit.load(BytesIO(data), map_location="cpu").eval()
     except Exception as error:  # the file decides what the compiler stumbles over
         raise damaged(path.name, why(error)) from error
     return TorchModel(module, "torchscript", inputs=inputs)
+
+
+def rewritten(path: Path, trust: Trust) -> bytes:
+    """Return the archive written anew of what was reviewed, which is all that torch may be given. Raises as `load` does."""
+    return pack(reviewed(_archive(path), trust.types))
 
 
 def _archive(path: Path) -> Archive:

@@ -58,6 +58,8 @@ def field(column: dict[str, Any]) -> tuple[Any, Any]:
         "string": StrictStr,
         "datetime": datetime,
     }[column["type"]]
+    if column["filled"]:
+        kind = Annotated[StrictStr, Field(min_length=1)]
     if column["categories"]:
         kind = Annotated[kind, is_one_of(column)]
     if column["nullable"]:
@@ -95,6 +97,8 @@ def table_of(rows: list[Any]) -> Any:
     for n, column in enumerate(SAID["inputs"]):
         values = [getattr(row, f"column_{n}") for row in rows]
         dtype = DTYPES.get(column["type"], "object")
+        if column["type"] == "string":  # scikit-learn takes NaN for missing text, and None for a word of its own
+            values = [float("nan") if value is None else value for value in values]
         if any(value is None for value in values) and dtype != "object":
             dtype = "object" if dtype == "bool" else "float64"
         columns[column["name"]] = pandas.Series(values, dtype=dtype)
