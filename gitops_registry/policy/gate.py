@@ -27,20 +27,25 @@ from gitops_registry.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the policies say of a change or of a registry: findings, and a verdict for each rule of each that applied."""
+    """What the policies say of a change or of a registry: findings, and a verdict for each rule of each that applied.
+
+    `is_whole`: no limit ended anything, so that they would say the same again.
+    """
 
     findings: tuple[Finding, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    is_whole: bool = True
 
 
 def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None) -> Ruling:
     """Return what the policies of the base say of some versions, and what is wrong with policies that the change writes.
 
-    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried.
+    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried, unless it
+    is asked about some versions alone.
     """
     book = rulebook(judgement.before or judgement.after)
+    new = rulebook(judgement.after, _written(judgement, is_whole=asked is None))
     asked = subjects(judgement, book.events) if asked is None else asked
-    new = rulebook(judgement.after, _written(judgement))
     work = Work()
     questions = [question for subject in asked for question in _asked(work, book, subject)]
     prepared = [one for sheet in new.sheets for one in trials.prepare(work, sheet)]
@@ -66,7 +71,7 @@ def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None
         finding for one in meant for verdict in one.verdicts for finding in _told(judgement, verdict, one.question)
     ]
     verdicts = [verdict for one in meant for verdict in one.verdicts]
-    return Ruling(tuple(found), tuple(verdicts))
+    return Ruling(tuple(found), tuple(verdicts), run.is_whole)
 
 
 def standing(judgement: Judgement, engine: Engine, came_back: Callable[[Reference, str], bool]) -> tuple[Verdict, ...]:
@@ -96,8 +101,10 @@ def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
         yield ask(work, sheet, subject, facts=facts, base=base, was=was if is_old else None)
 
 
-def _written(judgement: Judgement) -> frozenset[str]:
-    """The policies and waivers that the change writes; all of them where there is no change."""
+def _written(judgement: Judgement, *, is_whole: bool) -> frozenset[str]:
+    """The policies and waivers that the change writes; where there is no change all of them, if all is judged."""
+    if judgement.before is None and not is_whole:
+        return frozenset()
     if judgement.before is None:
         return frozenset(
             f"{folder}/{name}"

@@ -72,7 +72,7 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     drawing.require()
     there = _known(folder)
     known = {} if is_anew else there
-    site = contents(place, commit_page=_commit_page(place))
+    site = contents(place, commit_page=_commit_page(place), is_anew=is_anew)
     words = words_in(site.language)
     studio = drawing.Studio(words, _kept_in(place))
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
