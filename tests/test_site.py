@@ -524,6 +524,31 @@ def test_the_page_of_a_version_that_is_the_champion_by_now_is_made_anew(filled: 
     }  # fmt: skip
 
 
+def test_the_page_of_policies_tells_a_rule_in_words_first_and_its_expression_behind_them(
+    filled: World, tmp_path: Path
+) -> None:
+    policy = {
+        "kind": "Policy", "schema_version": 1, "name": "worded", "match": {"to": ["production"]}, "params": {"least": 0.85},
+        "validations": [
+            {"id": "told", "description": "it is <b>good</b>", "expression": "candidate.task != 'x'", "message": "it is bad"},
+            {"id": "shaped", "expression": "candidate.measured.accuracy >= params.least", "message_expression": "'only ' + string(1)"},
+            {"id": "strange", "expression": "candidate.task.matches('b.*')"},
+        ],
+    }  # fmt: skip
+    filled.commit({"policies/worded.yaml": yaml.safe_dump(policy).encode()})
+    made(filled, tmp_path / "site")
+    page = (tmp_path / "site/policies.html").read_text(encoding="utf-8")
+    cells = re.findall(r'<tr id="rule-worded-[a-z]+">.*?</tr>', page, re.DOTALL)
+    told, shaped, strange = (re.sub(r"\s+", " ", cell) for cell in cells)
+    behind = '<details><summary class="small">as an expression</summary><code dir="ltr">'
+    assert f'<td><span dir="auto">it is &lt;b&gt;good&lt;/b&gt;</span>{behind}candidate.task != ' in told
+    assert '<td><span dir="auto">it is bad</span>' in told
+    assert f"measured accuracy of the candidate is at least 0.85 (least)</span>{behind}candidate.measured" in shaped
+    assert f'<td><span dir="auto">only …</span>{behind}&#39;only ' in shaped
+    assert '<td><code dir="ltr">candidate.task.matches(' in strange
+    assert "<details>" not in strange
+
+
 def test_a_policy_that_cannot_be_read_is_told_once(filled: World, tmp_path: Path) -> None:
     filled.commit({"policies/broken.yaml": b"kind: Policy\nschema_version: 1\nname: broken\nmatch: 7\n"})
     made(filled, tmp_path / "site")
