@@ -37,14 +37,16 @@ class Ruling:
     is_whole: bool = True
 
 
-def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None) -> Ruling:
+def ruling(
+    judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None, *, is_tried: bool = True
+) -> Ruling:
     """Return what the policies of the base say of some versions, and what is wrong with policies that the change writes.
 
-    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried, unless it
-    is asked about some versions alone.
+    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried; none where
+    nobody wants to know that.
     """
     book = rulebook(judgement.before or judgement.after)
-    new = rulebook(judgement.after, _written(judgement, is_whole=asked is None))
+    new = rulebook(judgement.after, _written(judgement) if is_tried else frozenset())
     asked = subjects(judgement, book.events) if asked is None else asked
     work = Work()
     questions = [question for subject in asked for question in _asked(work, book, subject)]
@@ -83,7 +85,7 @@ def standing(judgement: Judgement, engine: Engine, came_back: Callable[[Referenc
     asked = [replace(one, came_back=came_back(one.reference, one.stage)) for one in subjects(judgement)]
     if broken := [problem for problem in rulebook(judgement.after).broken if problem.result == "error"]:
         raise RegistryError(f"{broken[0].path} cannot be read: {broken[0].message}", hint=broken[0].hint)
-    said = ruling(judgement, engine, asked)
+    said = ruling(judgement, engine, asked, is_tried=False)
     if unclear := [one for one in said.findings if one.rule == "policies" and one.version]:
         raise RegistryError(unclear[0].message, hint=unclear[0].hint)
     return tuple(one for one in said.verdicts if one.enforcement != "advisory" and one.result in {"fail", "error"})
@@ -101,10 +103,8 @@ def _asked(work: Work, book: Rulebook, subject: Subject) -> Iterator[Question]:
         yield ask(work, sheet, subject, facts=facts, base=base, was=was if is_old else None)
 
 
-def _written(judgement: Judgement, *, is_whole: bool) -> frozenset[str]:
-    """The policies and waivers that the change writes; where there is no change all of them, if all is judged."""
-    if judgement.before is None and not is_whole:
-        return frozenset()
+def _written(judgement: Judgement) -> frozenset[str]:
+    """The policies and waivers that the change writes; all of them where there is no change."""
     if judgement.before is None:
         return frozenset(
             f"{folder}/{name}"

@@ -102,7 +102,7 @@ def _asked(
             continue
         asked += [replace(one, came_back=(one.reference.number, one.stage) in back[name]) for one in mine]
     try:
-        told = ruling(judgement, place.engine, asked)
+        told = ruling(judgement, place.engine, asked, is_tried=False)
         until = ends(judgement, place.engine, asked) if told.is_whole else [now] * len(asked)
     except RegistryError as error:
         return {name: Said((), error.message, now, now) for name in back}
