@@ -428,6 +428,33 @@ def test_the_site_is_shown_to_this_machine_alone_and_follows_the_registry(filled
         assert "challenger" in answer.read().decode()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whatever_ends_the_server_of_pages_its_temporary_folder_is_gone(
+    filled: World, tmp_path: Path, number: signal.Signals
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    command = [sys.executable, "-m", "gitops_registry", "-C", str(filled.root), "site", "serve", "--port", "0"]
+    environment = {**os.environ, "TMPDIR": str(place), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        assert [entry.name.startswith("gitops-registry-site-") for entry in place.iterdir()] == [True]
+        process.send_signal(number)
+        assert process.wait(60) == 130
+    assert [*place.iterdir()] == []
+
+
+def test_a_manifest_that_cannot_be_read_is_named_and_a_finding_of_the_build(filled: World, tmp_path: Path) -> None:
+    filled.commit({"models/fraud/versions/2/version.yaml": b"kind: ModelVersion\nno: 1\n"})
+    done = filled.cli("site", "build", "-o", str(tmp_path / "site"), check=1)
+    assert done.stderr.startswith("not shown: models/fraud/versions/2/version.yaml:")
+    told = json.loads(filled.cli("site", "build", "-o", str(tmp_path / "site"), "--json", check=1).stdout)
+    assert [one.split(":")[0] for one in told["unread"]] == ["models/fraud/versions/2/version.yaml"]
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(filled: World, tmp_path: Path) -> None:
     import socket
 

@@ -46,7 +46,7 @@ class Built:
     """What a build did: where the site is, of which commit, how many pages there are, were made and were taken away.
 
     `problems` are the pages that lack what should be on them and say so, with why. They are made again by each build until
-    nothing is wrong with them.
+    nothing is wrong with them. `unread` says of each model and version that has no page why it cannot be read.
     """
 
     folder: Path
@@ -55,11 +55,17 @@ class Built:
     made: int
     removed: int
     problems: Mapping[str, RegistryError] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that the registry holds is shown."""
+        return not self.problems and not self.unread
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         told = [{"page": path, "message": why.message, "hint": why.hint} for path, why in self.problems.items()]
-        return {**self.__dict__, "folder": str(self.folder), "problems": told}
+        return {**self.__dict__, "folder": str(self.folder), "problems": told, "unread": list(self.unread)}
 
 
 def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = False) -> Built:
@@ -95,7 +101,7 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
         _remove(folder, path)
     _keep(folder, kept | dict.fromkeys(problems, ""))
     place.tell("")
-    return Built(folder, site.commit, len(found), len(stale), len(gone), problems)
+    return Built(folder, site.commit, len(found), len(stale), len(gone), problems, site.problems)
 
 
 _ASSETS = "assets"
