@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,12 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     studio = drawing.Studio(words, _kept_in(place))
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
     found = list(pages(place, site, made_by, words))
-    stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
+    there_are = set(_files(folder))
+    stale = [
+        page
+        for page in found
+        if known.get(page.path) != page.key or not {f"{page.path}.html", f"{page.path}.json"} <= there_are
+    ]
     gone = sorted(set(there) - {page.path for page in found} - {_ASSETS})
     folder.mkdir(parents=True, exist_ok=True)
     kept = {page.path: page.key for page in found} | {_ASSETS: made_by}
@@ -238,8 +244,14 @@ def _known(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _is_there(folder: Path, page: Page) -> bool:
-    return _is_file(folder, f"{page.path}.html") and _is_file(folder, f"{page.path}.json")
+def _files(folder: Path, below: str = "") -> Iterator[str]:
+    """Yield the paths of all files of a site. What a symbolic link leads to is none."""
+    with suppress(FileNotFoundError), os.scandir(folder / below) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(folder, f"{below}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{below}{entry.name}"
 
 
 def _is_file(folder: Path, path: str) -> bool:
