@@ -26,6 +26,8 @@ EACH = 50
 """Versions of a model."""
 _ACCURACY = 0.9173
 """Stands nowhere else in what is written of the pattern."""
+_PRECISION, _COUNT = 0.8261, 271_828
+"""The like, of the precision and of one cell of the confusion matrix."""
 _PATTERN = Reference("pattern-of-all", 424242)
 _SIZE = 4096
 
@@ -91,7 +93,13 @@ def _pattern(root: Path, facts: Version) -> dict[str, bytes]:
     """Return the files of one version as `register` writes them: path → bytes."""
     place = Registry.open(root).place
     artifacts = tuple(_artifact(artifact, _PATTERN) for artifact in facts.artifacts)
-    version = facts.model_copy(update={"metrics": {**facts.metrics, "accuracy": _ACCURACY}, "artifacts": artifacts})
+    matrix = facts.confusion_matrix
+    assert matrix is not None
+    own = {
+        "metrics": {**facts.metrics, "accuracy": _ACCURACY, "precision": _PRECISION}, "artifacts": artifacts,
+        "confusion_matrix": matrix.model_copy(update={"counts": ((_COUNT, *matrix.counts[0][1:]), *matrix.counts[1:])}),
+    }  # fmt: skip
+    version = facts.model_copy(update=own)
     files = {f"{artifact.file}.dvc": pointer(artifact) for artifact in artifacts}
     before = place.snapshot()
     after = edits.register(before, _PATTERN.name, version, card=CARD, files=files, model={})
@@ -107,7 +115,11 @@ def _pattern(root: Path, facts: Version) -> dict[str, bytes]:
 def _version(written: Mapping[str, bytes], facts: Version, reference: Reference) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a version, made from those of the pattern."""
     accuracy = round(0.91 + ((reference.number * 7919) % 89) / 1000 + 0.0001 * (int(reference.name[-3:]) % 9 + 1), 4)
-    swaps = {_PATTERN.name: reference.name, str(_PATTERN.number): str(reference.number), str(_ACCURACY): str(accuracy)}
+    place = int(reference.name[-3:]) * 53 + reference.number  # each has charts of its own, as versions have
+    swaps = {
+        _PATTERN.name: reference.name, str(_PATTERN.number): str(reference.number), str(_ACCURACY): str(accuracy),
+        str(_PRECISION): str(round(0.1 + place % 8999 / 10_000, 4)), str(_COUNT): str(place),
+    }  # fmt: skip
     for artifact in facts.artifacts:
         old, new = _artifact(artifact, _PATTERN), _artifact(artifact, reference)
         swaps |= {old.md5: new.md5, old.sha256: new.sha256}

@@ -1,4 +1,7 @@
-"""The site of 1,000 versions: the first build, one where nothing changed, one after a promotion, and its index in a browser."""
+"""The site of 1,000 versions: the first build, one where nothing changed, one after a promotion, and its index in a browser.
+
+Of 20 models with 50 versions each, and of 500 with two, one of which serves.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +18,35 @@ from gitops_registry.drawing.charts import compiled
 from gitops_registry.registry import Registry
 from gitops_registry.site.words import words_in
 
-MODELS = 20
+SHAPES = ((20, bulk.EACH), (500, 2))
+"""How many models, and how many versions of each."""
 FIRST, AGAIN, SIZE, READY = 60.0, 3.0, 1_000_000, 1_000.0
 
 
 def main() -> None:
     """Print the tables."""
-    with folder() as there:
-        root, site = there / "registry", there / "site"
-        facts = started(root)
-        bulk.fill(root, facts, MODELS)
-        building(root, site)
-        looking(site)
+    for models, each in SHAPES:
+        with folder() as there:
+            root, site = there / "registry", there / "site"
+            facts = started(root)
+            bulk.fill(root, facts, models, each=each)
+            building(root, site, models, each)
+            looking(site, each)
     charting()
 
 
-def building(root: Path, site: Path) -> None:
+def building(root: Path, site: Path, models: int, each: int) -> None:
     """Print the seconds by the clock and of the processor that a build takes, from the start of Python."""
     command = [*COMMAND, "site", "build", "--out", str(site)]
     rows = [_row("the first", root, command, FIRST)]
     rows.append(_row("nothing changed", root, command, AGAIN))
     registry = Registry.open(root)
     for number in (1, 2, 3):
-        done = registry.promote(f"model-{number:03}", 7, to="staging", direct=True)
+        done = registry.promote(f"model-{number:03}", 1, to="staging", direct=True)
         assert done.commit, "the promotion was refused"
         rows.append(_row(f"after promotion {number}", root, command, AGAIN))
     pages = len(list(site.rglob("*.html")))
-    title = f"site build of {MODELS * bulk.EACH + 1:,} versions, {pages:,} pages"
+    title = f"site build of {models:,} models with {each} versions, {pages:,} pages"
     table(title, ["", "s", "CPU s", "target, s", "", "said"], rows)
 
 
@@ -67,12 +72,12 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def looking(site: Path) -> None:
+def looking(site: Path, each: int) -> None:
     """Print the size of pages, and the milliseconds until a browser could use them; nothing where there is no browser."""
     names = (
         "index.html",
         "models/model-003/index.html",
-        "models/model-003/v50.html",
+        f"models/model-003/v{each}.html",
         "models/model-003/compare.html",
         "audit/index.html",
     )

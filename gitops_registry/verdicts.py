@@ -1,22 +1,14 @@
 """What a check of a whole registry remembers in the git directory: units without fault, and what history said.
 
-Both are true of content that they name by digest, whatever is checked out, as long as this package is what it is. A file
-that is missing, of another version, damaged or not writable is as good as none. No decision reads it.
+Both are true of content that they name by digest, whatever is checked out. No decision reads it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import secrets
-import sys
-import time
 from collections.abc import Iterator, MutableSet
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 
 from gitops_registry.errors import RegistryError
 from gitops_registry.git.landing import state_folder
@@ -24,14 +16,13 @@ from gitops_registry.git.repository import Repository
 from gitops_registry.history import Past
 from gitops_registry.policy.report import Alteration
 from gitops_registry.reference import Reference
+from gitops_registry.sealed import load, save
 
 _CLEAN = "check.clean"
 _PAST = "check.past"
 _SIZE = 32
 _MOST = 200_000
 """Units of other revisions that are kept beside those of the one that was checked."""
-_LARGEST = 1 << 26
-_DAY = 86_400
 
 
 class Clean(MutableSet[bytes]):
@@ -81,15 +72,15 @@ def verdicts(repository: Repository, *, is_anew: bool = False) -> Iterator[Verdi
     folder = repository.common_dir / "gitops-registry"
     held, past = b"", None
     if not is_anew:
-        held, past = _load(folder / _CLEAN), _past(_load(folder / _PAST))
+        held, past = load(folder / _CLEAN), _past(load(folder / _PAST))
     found = Verdicts(Clean(_units(held)), past)
     yield found
     with suppress(OSError, RegistryError):
         folder = state_folder(repository)
         if (kept := found.clean.kept()) != held:
-            _save(folder / _CLEAN, kept)
+            save(folder / _CLEAN, kept)
         if found.past is not None and found.past != past:
-            _save(folder / _PAST, _told(found.past))
+            save(folder / _PAST, _told(found.past))
 
 
 def _units(held: bytes) -> frozenset[bytes]:
@@ -110,53 +101,3 @@ def _past(held: bytes) -> Past | None:
 def _told(past: Past) -> bytes:
     altered = [[*reference, *found] for reference, found in sorted(past.altered.items())]
     return json.dumps({"tip": past.tip, "altered": altered, "gone": sorted(past.gone)}).encode()
-
-
-# ── files
-
-
-def _load(file: Path) -> bytes:
-    """Return what was kept in a file; nothing where it is not exactly what this version of the package wrote there."""
-    try:
-        if file.stat().st_size > _LARGEST:
-            return b""
-        seal, _, held = file.read_bytes().partition(b"\n")
-    except OSError:
-        return b""
-    return held if seal == _seal(file.name, held) else b""
-
-
-def _save(file: Path, held: bytes) -> None:
-    for leftover in file.parent.glob(f"{file.name}.*.new"):  # of a check that was killed as it wrote
-        if time.time() - leftover.stat().st_mtime > _DAY:
-            leftover.unlink(missing_ok=True)
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(16)}.new")
-    try:
-        draft.write_bytes(_seal(file.name, held) + b"\n" + held)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _seal(name: str, held: bytes) -> bytes:
-    digest = hashlib.sha256(_rules() + name.encode() + b"\0")
-    digest.update(held)
-    return digest.hexdigest().encode()
-
-
-@lru_cache(maxsize=1)
-def _rules() -> bytes:
-    """Return a digest of everything here that makes a verdict: this package to the letter, and what reads and renders."""
-    from importlib.metadata import version
-
-    digest = hashlib.sha256(sys.version.encode())
-    for name in ("jinja2", "pydantic", "pydantic_core", "PyYAML", "ruamel.yaml"):
-        digest.update(f"{name} {version(name)}\n".encode())
-    root = Path(__file__).parent
-    for folder, names, files in os.walk(root):
-        names.sort()
-        for file in sorted(files):
-            if file.endswith((".py", ".j2", ".yaml")):
-                path = Path(folder) / file
-                digest.update(f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.digest()

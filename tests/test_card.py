@@ -10,15 +10,17 @@ from builder import CREATED, FINISHED_CARD
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_registry.card.content import card_content
+from gitops_registry.card.content import Moving, card_content
 from gitops_registry.card.escaping import cell, prose_text
 from gitops_registry.card.rendering import MARKDOWN, stamped
 from gitops_registry.card.words import REQUIRED, unfinished
 from gitops_registry.manifest.facts import (
     Artifact,
+    Code,
     Column,
     ConfusionMatrix,
     Environment,
+    Evaluation,
     EvaluationData,
     Framework,
     Parity,
@@ -69,6 +71,31 @@ def test_a_card_shows_every_fact() -> None:
         f"| m.onnx | 10 | `{'a' * 64}` | 1 |", "Python 3.11.7, linux-x86\\_64", "- numpy==2.4",
     ):  # fmt: skip
         assert line in text.split("\n"), (line, text)
+
+
+def test_a_card_says_which_code_trained_the_version() -> None:
+    code = Code(repository="https://example.com/a|b", commit="0123abc", dirty=True)
+    text = rendered(version(training=Training(code=code)))
+    assert "| Code | https://example.com/a\\|b, commit 0123abc (with changes that were not committed) |" in text.split(
+        "\n"
+    )
+    assert "| コード | https://example.com/a\\|b, コミット 0123abc (未コミットの変更あり) |" in rendered(
+        version(training=Training(code=code)), language="ja"
+    )
+    assert "| Code |" not in rendered(version())
+
+
+def test_a_later_measurement_is_shown_with_its_confusion_matrix() -> None:
+    later = Evaluation(
+        created=CREATED, author=Person(name="Alice"), dataset=EvaluationData(dataset="newer", rows=4), metrics={"accuracy": 0.75},
+        confusion_matrix=ConfusionMatrix(labels=("no", "yes"), counts=((2, 0), (1, 1))),
+    )  # fmt: skip
+    (text,) = printed(
+        MARKDOWN, packaged("en"), [Job(card_content(THIS, version(), FINISHED_CARD, Moving(later=(later,))))]
+    )
+    assert isinstance(text, str)
+    lines = text.partition("Evaluated on: newer")[2].split("\n")
+    assert {"| true \\ predicted | no | yes |", "| no | 2 | 0 |", "| yes | 1 | 1 |"} <= {*lines}
 
 
 def test_every_table_has_as_many_cells_in_each_row_as_in_its_head() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,13 @@ def test_a_registry_can_call_one_thing_otherwise(fraud: World) -> None:
     assert "## Figures\n" in fraud.registry.card("fraud@1")
     assert "## Facts\n" in fraud.registry.card("fraud@1")
     assert "## Figures\n" not in fraud.registry.card("fraud@1", language="ja")
+
+
+@pytest.mark.parametrize("language", ["../../x", "EN", "a b", "en.yaml", "e"])
+def test_what_is_no_tag_of_a_language_is_refused_without_a_path_to_write(fraud: World, language: str) -> None:
+    with pytest.raises(RegistryError, match="is no language") as caught:
+        fraud.registry.card("fraud@1", language=language)
+    assert caught.value.hint == "name one by its tag, like en, ja or pt-BR"
 
 
 def test_a_language_that_nobody_wrote_labels_in_is_refused(fraud: World) -> None:
@@ -272,16 +280,24 @@ def test_a_hostile_template_is_one_line_and_never_the_end(text: str, told: str) 
     assert told in failed(text)
 
 
-def test_a_template_that_takes_too_much_is_tried_once_and_not_for_every_card() -> None:
-    endless = own(
-        "{{ name }}{% if version > 2 %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
-    )
-    jobs = [Job({**JOB.content, "version": number}) for number in (1, 2, 3, 1)]
-    made = printed(MARKDOWN, endless, jobs, limits=TIGHT)
-    assert made[:2] == ["fraud", "fraud"]
-    assert [str(one) for one in made[2:]] == [
-        "card.md.j2: it takes more than 1 s of processor time", "card.md.j2 was not tried again: it takes more than 1 s of processor time",
-    ]  # fmt: skip
+ENDLESS = "{{ name }}{% if version > 2 %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
+TOO_LONG = "card.md.j2: it takes more than 1 s of processor time"
+
+
+def versions(*numbers: int) -> list[Job]:
+    return [Job({**JOB.content, "version": number}) for number in numbers]
+
+
+def test_a_card_that_takes_too_much_costs_no_other_card_anything() -> None:
+    made = printed(MARKDOWN, own(ENDLESS), versions(1, 3, 2, 1, 4, 1), limits=TIGHT)
+    assert [str(one) for one in made] == ["fraud", TOO_LONG, "fraud", "fraud", TOO_LONG, "fraud"]
+
+
+def test_cards_that_take_too_much_are_given_up_once_all_of_them_took_their_time() -> None:
+    made = printed(MARKDOWN, own(ENDLESS), versions(1, 3, 4, 5, 6, 1), limits=replace(TIGHT, total=2.5))
+    assert str(made[0]) == "fraud"
+    assert str(made[1]) == TOO_LONG
+    assert str(made[-1]) == "card.md.j2 was not tried: others took too long"
 
 
 @pytest.fixture

@@ -482,3 +482,9 @@ def test_no_token_goes_over_a_line_that_others_read():
         {**environ, "GITHUB_SERVER_URL": "http://git.corp.example"},
     )
     assert plain._api._token is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("url", ["javascript://git.corp.example/%0aalert(1)", "ftp://git.corp.example", "//git.corp.example", "file://git.corp.example/x"])  # fmt: skip
+def test_a_forge_is_on_the_web_and_no_other_address_becomes_a_link(url: str) -> None:
+    with pytest.raises(RegistryError, match="is on no web server"):
+        site("https://git.corp.example/acme/models", kind="github", url=url)

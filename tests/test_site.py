@@ -428,6 +428,33 @@ def test_the_site_is_shown_to_this_machine_alone_and_follows_the_registry(filled
         assert "challenger" in answer.read().decode()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whatever_ends_the_server_of_pages_its_temporary_folder_is_gone(
+    filled: World, tmp_path: Path, number: signal.Signals
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    command = [sys.executable, "-m", "gitops_registry", "-C", str(filled.root), "site", "serve", "--port", "0"]
+    environment = {**os.environ, "TMPDIR": str(place), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        assert [entry.name.startswith("gitops-registry-site-") for entry in place.iterdir()] == [True]
+        process.send_signal(number)
+        assert process.wait(60) == 130
+    assert [*place.iterdir()] == []
+
+
+def test_a_manifest_that_cannot_be_read_is_named_and_a_finding_of_the_build(filled: World, tmp_path: Path) -> None:
+    filled.commit({"models/fraud/versions/2/version.yaml": b"kind: ModelVersion\nno: 1\n"})
+    done = filled.cli("site", "build", "-o", str(tmp_path / "site"), check=1)
+    assert done.stderr.startswith("not shown: models/fraud/versions/2/version.yaml:")
+    told = json.loads(filled.cli("site", "build", "-o", str(tmp_path / "site"), "--json", check=1).stdout)
+    assert [one.split(":")[0] for one in told["unread"]] == ["models/fraud/versions/2/version.yaml"]
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(filled: World, tmp_path: Path) -> None:
     import socket
 
@@ -522,6 +549,31 @@ def test_the_page_of_a_version_that_is_the_champion_by_now_is_made_anew(filled: 
     assert {path for path in after if before[path] != after[path]} == {
         "models/fraud/v1", "models/fraud/v2", "models/fraud/compare"
     }  # fmt: skip
+
+
+def test_the_page_of_policies_tells_a_rule_in_words_first_and_its_expression_behind_them(
+    filled: World, tmp_path: Path
+) -> None:
+    policy = {
+        "kind": "Policy", "schema_version": 1, "name": "worded", "match": {"to": ["production"]}, "params": {"least": 0.85},
+        "validations": [
+            {"id": "told", "description": "it is <b>good</b>", "expression": "candidate.task != 'x'", "message": "it is bad"},
+            {"id": "shaped", "expression": "candidate.measured.accuracy >= params.least", "message_expression": "'only ' + string(1)"},
+            {"id": "strange", "expression": "candidate.task.matches('b.*')"},
+        ],
+    }  # fmt: skip
+    filled.commit({"policies/worded.yaml": yaml.safe_dump(policy).encode()})
+    made(filled, tmp_path / "site")
+    page = (tmp_path / "site/policies.html").read_text(encoding="utf-8")
+    cells = re.findall(r'<tr id="rule-worded-[a-z]+">.*?</tr>', page, re.DOTALL)
+    told, shaped, strange = (re.sub(r"\s+", " ", cell) for cell in cells)
+    behind = '<details><summary class="small">as an expression</summary><code dir="ltr">'
+    assert f'<td><span dir="auto">it is &lt;b&gt;good&lt;/b&gt;</span>{behind}candidate.task != ' in told
+    assert '<td><span dir="auto">it is bad</span>' in told
+    assert f"measured accuracy of the candidate is at least 0.85 (least)</span>{behind}candidate.measured" in shaped
+    assert f'<td><span dir="auto">only …</span>{behind}&#39;only ' in shaped
+    assert '<td><code dir="ltr">candidate.task.matches(' in strange
+    assert "<details>" not in strange
 
 
 def test_a_policy_that_cannot_be_read_is_told_once(filled: World, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def serve(address: str) -> None:
 
 def warm() -> None:
     """Make what every process would make for itself and keep: readers of manifests, compiled templates, the digest of the rules."""
-    from gitops_registry import verdicts
+    from gitops_registry import sealed
     from gitops_registry.card import rendering
     from gitops_registry.manifest.parts import Part
     from gitops_registry.printing.templates import packaged
@@ -235,7 +235,7 @@ def warm() -> None:
         templates = packaged(language)
         for name in ("card.md.j2", "card.html.j2"):
             rendering._environment(name, templates).get_template(name)
-    verdicts._rules()
+    sealed._rules()
 
 
 def tell_ends(running: dict[int, socket.socket]) -> None:

@@ -135,7 +135,8 @@ class CommonExpressions:
                 break
             self._go_on(work)
         types = [work.types[at] for at in range(len(work.types))]
-        return Run(types, work.troubles, [work.answers[at] for at in range(len(work.answers))])
+        answers = [work.answers[at] for at in range(len(work.answers))]
+        return Run(types, work.troubles, answers, is_whole=not (work.failures or work.over))
 
     def _go_on(self, work: _Work) -> None:
         """Work on in a new child until all is answered, or something ends it; then answer that with an error."""

@@ -73,6 +73,8 @@ def card_command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, d
     reference = one_version(words)
     if given["update"] or given["source"] is not None:
         return _update(registry, reference, given["source"], direct, as_json, dry_run)
+    if as_json and given["form"] not in {None, "json"}:
+        raise RegistryError(f"--json and --format {given['form']} exclude each other", hint="leave one of the two out")
     return _show(registry, reference, "json" if as_json else given["form"] or "markdown", given)
 
 

@@ -116,18 +116,21 @@ class Studio:
     def draw(self, pictures: Sequence[Picture]) -> list[str]:
         """Return each picture as an SVG element that stands in a page: no script, no style, no address, ids of its own.
 
-        Raises RegistryError where the renderer does not manage one.
+        Pictures of the same rows are drawn once. Raises RegistryError where the renderer does not manage one.
         """
+        distinct = {json.dumps([picture.kind, picture.rows]): picture for picture in pictures}
+        drawn = dict(zip(distinct, self._drawn([*distinct.values()]), strict=True))
+        return [_standing(drawn[json.dumps([picture.kind, picture.rows])], picture) for picture in pictures]
+
+    def _drawn(self, pictures: Sequence[Picture]) -> list[str]:
         workers = min(os.cpu_count() or 1, 4) if len(pictures) >= _MANY else 1
         if workers == 1:
-            drawn = [self._here(picture) for picture in pictures]
-        else:
-            parts = [pictures[start::workers] for start in range(workers)]
-            self.specifications  # noqa: B018 - once, before they are asked for by several threads
-            with ThreadPoolExecutor(workers) as pool:
-                found = list(pool.map(self._by_a_child, parts))
-            drawn = [found[at % workers][at // workers] for at in range(len(pictures))]
-        return [_standing(svg, picture) for svg, picture in zip(drawn, pictures, strict=True)]
+            return [self._here(picture) for picture in pictures]
+        parts = [pictures[start::workers] for start in range(workers)]
+        self.specifications  # noqa: B018 - once, before they are asked for by several threads
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(self._by_a_child, parts))
+        return [found[at % workers][at // workers] for at in range(len(pictures))]
 
     def _here(self, picture: Picture) -> str:
         import vl_convert

@@ -65,6 +65,8 @@ def site(remote: str, *, kind: Known | None = None, url: str = "") -> Site | Non
     if told is None or path.count("/") < 1 or (told != "gitlab" and path.count("/") != 1):
         return None
     if url:
+        if named.scheme not in {"https", "http"}:
+            raise RegistryError(f"the forge {url} is on no web server", hint="say https://… in registry.yaml")
         if named.scheme != "https" and named.netloc != host:
             raise RegistryError(f"the forge {url} is not on https", hint="say https://… in registry.yaml")
         if named.hostname != urlsplit(server).hostname and not _is_ssh(remote):

@@ -111,12 +111,14 @@ class Variable(Part):
 
 
 class Rule(Part):
-    """One rule: it passes where its expression is true. `hint` tells what would make it pass.
+    """One rule: it passes where its expression is true. `description` tells people what must hold, `hint` what would make it
+    pass.
 
     `on_rollback: skip` leaves it out where a version goes back to a stage that an approved decision gave it before.
     """
 
     id: RuleId
+    description: Line = ""
     expression: Expression
     message: Line = ""
     message_expression: Expression | None = None

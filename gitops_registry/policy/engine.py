@@ -54,11 +54,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a run: per program its type or its trouble, per case the answers of its steps."""
+    """What came of a run: per program its type or its trouble, per case the answers of its steps.
+
+    `is_whole`: nothing was ended by a limit, so that another run would say the same.
+    """
 
     types: Sequence[str]
     troubles: Mapping[int, Trouble]
     answers: Sequence[Sequence[Answer]]
+    is_whole: bool = True
 
 
 class Engine(Protocol):

@@ -22,7 +22,7 @@ from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Snapshot
 
 _LARGEST_INTEGER = 1 << 63
-_SKEW = timedelta(minutes=5)
+SKEW = timedelta(minutes=5)
 """As much as the clocks of two machines may differ."""
 
 
@@ -174,7 +174,7 @@ def _on_pinned(judgement: Judgement, side: Snapshot, reference: Reference, pinne
         for one in measurements(side, reference)
         if one.metrics
         and (one.dataset.sha256, one.dataset.target) == (pinned.sha256, pinned.target)
-        and (now is None or one.created <= now + _SKEW)
+        and (now is None or one.created <= now + SKEW)
     ]
 
 

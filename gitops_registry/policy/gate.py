@@ -27,20 +27,27 @@ from gitops_registry.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the policies say of a change or of a registry: findings, and a verdict for each rule of each that applied."""
+    """What the policies say of a change or of a registry: findings, and a verdict for each rule of each that applied.
+
+    `is_whole`: no limit ended anything, so that they would say the same again.
+    """
 
     findings: tuple[Finding, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    is_whole: bool = True
 
 
-def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None) -> Ruling:
+def ruling(
+    judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None = None, *, is_tried: bool = True
+) -> Ruling:
     """Return what the policies of the base say of some versions, and what is wrong with policies that the change writes.
 
-    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried.
+    Without `asked` the versions are those of the judgement. Of a registry as it stands, all its policies are tried; none where
+    nobody wants to know that.
     """
     book = rulebook(judgement.before or judgement.after)
+    new = rulebook(judgement.after, _written(judgement) if is_tried else frozenset())
     asked = subjects(judgement, book.events) if asked is None else asked
-    new = rulebook(judgement.after, _written(judgement))
     work = Work()
     questions = [question for subject in asked for question in _asked(work, book, subject)]
     prepared = [one for sheet in new.sheets for one in trials.prepare(work, sheet)]
@@ -66,7 +73,7 @@ def ruling(judgement: Judgement, engine: Engine, asked: Sequence[Subject] | None
         finding for one in meant for verdict in one.verdicts for finding in _told(judgement, verdict, one.question)
     ]
     verdicts = [verdict for one in meant for verdict in one.verdicts]
-    return Ruling(tuple(found), tuple(verdicts))
+    return Ruling(tuple(found), tuple(verdicts), run.is_whole)
 
 
 def standing(judgement: Judgement, engine: Engine, came_back: Callable[[Reference, str], bool]) -> tuple[Verdict, ...]:
@@ -78,7 +85,7 @@ def standing(judgement: Judgement, engine: Engine, came_back: Callable[[Referenc
     asked = [replace(one, came_back=came_back(one.reference, one.stage)) for one in subjects(judgement)]
     if broken := [problem for problem in rulebook(judgement.after).broken if problem.result == "error"]:
         raise RegistryError(f"{broken[0].path} cannot be read: {broken[0].message}", hint=broken[0].hint)
-    said = ruling(judgement, engine, asked)
+    said = ruling(judgement, engine, asked, is_tried=False)
     if unclear := [one for one in said.findings if one.rule == "policies" and one.version]:
         raise RegistryError(unclear[0].message, hint=unclear[0].hint)
     return tuple(one for one in said.verdicts if one.enforcement != "advisory" and one.result in {"fail", "error"})

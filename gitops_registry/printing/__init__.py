@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -51,7 +51,7 @@ def printed(
 ) -> list[str | RegistryError]:
     """Return what a template makes of each content, in order, or why it makes nothing of it.
 
-    Once a child was ended by one card, the rest are not tried: a template that takes too much does so again.
+    Where a card ends its child, the others are tried in a new one, as long as there is time for all of them together.
     """
     if templates.is_own(name):
         return _by_child(name, templates, jobs, limits or Limits())
@@ -79,6 +79,30 @@ def _by_child(name: str, templates: Templates, jobs: Sequence[Job], limits: Limi
 
 
 def _ask(templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limits) -> list[str | RegistryError]:
+    """Return what becomes of each task, in order. What ends a child is not tried again, and what comes after it once.
+
+    All the children together have the processor time and the waiting of the limits; what is left then is not tried.
+    """
+    found: list[str | RegistryError] = []
+    until, seconds = time.monotonic() + limits.wait, 0.0
+    while len(found) < len(tasks):
+        left = tasks[len(found) :]
+        told, ended = _child(templates, left, replace(limits, total=limits.total - seconds), until)
+        found += told
+        if len(told) < len(left):
+            name = str(next(iter(left[len(told)].values())))
+            found.append(RegistryError(f"{name}: {_end(ended, limits)}", hint=HINT))
+            seconds += max(ended.seconds, 0.05)
+            if seconds >= limits.total or time.monotonic() >= until or ended.is_late:
+                untried = RegistryError(f"{name} was not tried: others took too long", hint=HINT)
+                found += [untried] * (len(tasks) - len(found))
+    return found
+
+
+def _child(
+    templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limits, until: float
+) -> tuple[list[str | RegistryError], Ended]:
+    """Return what one child made of the first tasks, and how it ended. Raises RegistryError where it did not start."""
     start = {
         "path": import_path(), "memory": limits.memory, "seconds": limits.seconds, "total": limits.total,
         "sources": dict(templates.sources), "labels": dict(templates.labels), "language": templates.language,
@@ -88,7 +112,7 @@ def _ask(templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limit
     command = [python, "-I", str(Path(__file__).with_name("worker.py"))]
     longest = LARGEST * _SAID_TWICE + 4096 * len(tasks) + min(len(tasks), 64) * LARGEST
     try:
-        ended = talk(command, told.encode(), until=time.monotonic() + limits.wait, longest=longest)
+        ended = talk(command, told.encode(), until=until, longest=longest)
     except OSError as error:
         raise RegistryError(
             f"what renders cards cannot be started: {error.strerror}", hint="see: gitops-registry doctor"
@@ -100,11 +124,7 @@ def _ask(templates: Templates, tasks: Sequence[Mapping[str, Any]], limits: Limit
     found: list[str | RegistryError] = [
         line["text"] if "text" in line else RegistryError(str(line["error"]), hint=HINT) for line in lines[: len(tasks)]
     ]
-    if len(found) < len(tasks):
-        name = str(next(iter(tasks[len(found)].values())))
-        why = RegistryError(f"{name}: {_end(ended, limits)}", hint=HINT)
-        found += [why, *(RegistryError(f"{name} was not tried again: {_end(ended, limits)}", hint=HINT) for _ in tasks)]
-    return found[: len(tasks)]
+    return found, ended
 
 
 def _is_answer(place: int, told: Any) -> bool:

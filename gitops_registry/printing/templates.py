@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from importlib import resources
 
-from gitops_registry.card.labels import FALLBACK, joined, read_labels
+from gitops_registry.card.labels import FALLBACK, LANGUAGE, joined, read_labels
 from gitops_registry.card.rendering import Templates
 from gitops_registry.errors import ManifestError, NotFound, RegistryError
 from gitops_registry.printing import problems as unreadable
@@ -27,9 +27,11 @@ _PACKAGED = ("card.md.j2", "card.html.j2", "card_body.html.j2")
 def templates_of(law: Snapshot, language: str | None = None) -> Templates:
     """Return the templates of a registry, with the labels of a language (its own, without one).
 
-    Raises NotFound where nobody wrote labels in that language, ManifestError where a file of the registry's cannot be read.
+    Raises RegistryError for what is no tag of a language, NotFound where nobody wrote labels in it, ManifestError where a file of the registry's cannot be read.
     """
     wanted = language or law.constitution.card.language
+    if not LANGUAGE.fullmatch(wanted):
+        raise RegistryError(f"{wanted!r} is no language", hint="name one by its tag, like en, ja or pt-BR")
     files = law.files(FOLDER)
     if not files:
         return packaged(wanted)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ class Built:
     """What a build did: where the site is, of which commit, how many pages there are, were made and were taken away.
 
     `problems` are the pages that lack what should be on them and say so, with why. They are made again by each build until
-    nothing is wrong with them.
+    nothing is wrong with them. `unread` says of each model and version that has no page why it cannot be read.
     """
 
     folder: Path
@@ -54,11 +55,17 @@ class Built:
     made: int
     removed: int
     problems: Mapping[str, RegistryError] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that the registry holds is shown."""
+        return not self.problems and not self.unread
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         told = [{"page": path, "message": why.message, "hint": why.hint} for path, why in self.problems.items()]
-        return {**self.__dict__, "folder": str(self.folder), "problems": told}
+        return {**self.__dict__, "folder": str(self.folder), "problems": told, "unread": list(self.unread)}
 
 
 def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = False) -> Built:
@@ -71,12 +78,17 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
     drawing.require()
     there = _known(folder)
     known = {} if is_anew else there
-    site = contents(place, commit_page=_commit_page(place))
+    site = contents(place, commit_page=_commit_page(place), is_anew=is_anew)
     words = words_in(site.language)
     studio = drawing.Studio(words, _kept())
     made_by = rendering.made_by(drawing.version(), site.language, site.title, url)
     found = list(pages(place, site, made_by, words))
-    stale = [page for page in found if known.get(page.path) != page.key or not _is_there(folder, page)]
+    there_are = set(_files(folder))
+    stale = [
+        page
+        for page in found
+        if known.get(page.path) != page.key or not {f"{page.path}.html", f"{page.path}.json"} <= there_are
+    ]
     gone = sorted(set(there) - {page.path for page in found} - {_ASSETS})
     folder.mkdir(parents=True, exist_ok=True)
     kept = {page.path: page.key for page in found} | {_ASSETS: made_by}
@@ -94,7 +106,7 @@ def build(place: Workplace, folder: Path, *, url: str = "", is_anew: bool = Fals
         _remove(folder, path)
     _keep(folder, kept | dict.fromkeys(problems, ""))
     place.tell("")
-    return Built(folder, site.commit, len(found), len(stale), len(gone), problems)
+    return Built(folder, site.commit, len(found), len(stale), len(gone), problems, site.problems)
 
 
 _ASSETS = "assets"
@@ -231,8 +243,14 @@ def _known(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _is_there(folder: Path, page: Page) -> bool:
-    return _is_file(folder, f"{page.path}.html") and _is_file(folder, f"{page.path}.json")
+def _files(folder: Path, below: str = "") -> Iterator[str]:
+    """Yield the paths of all files of a site. What a symbolic link leads to is none."""
+    with suppress(FileNotFoundError), os.scandir(folder / below) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(folder, f"{below}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{below}{entry.name}"
 
 
 def _is_file(folder: Path, path: str) -> bool:

@@ -6,8 +6,7 @@ The manifests come from the cache of search and the decisions from history; both
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,12 +14,11 @@ from gitops_registry import paths
 from gitops_registry.audit.decision import Event
 from gitops_registry.audit.ledger import by_version, events
 from gitops_registry.comparison import challenger, champion
-from gitops_registry.errors import ManifestError, NotFound, RegistryError
-from gitops_registry.policy.gate import ruling
-from gitops_registry.policy.report import Facts, Judgement, Verdict
-from gitops_registry.policy.subjects import Subject, subjects
+from gitops_registry.errors import ManifestError, NotFound
+from gitops_registry.policy.report import Verdict
 from gitops_registry.reference import Reference
 from gitops_registry.searching import FoundVersion, find_models, find_versions
+from gitops_registry.site.asking import said_of
 from gitops_registry.snapshot import Snapshot
 from gitops_registry.workplace import Workplace
 
@@ -111,8 +109,11 @@ class Contents:
         return self._folders.get(f"{reference.name}/{reference.number}", {})
 
 
-def contents(place: Workplace, *, commit_page: str = "") -> Contents:
-    """Return what the newest commit of a registry (or the revision it was opened at) holds. Raises RegistryError."""
+def contents(place: Workplace, *, commit_page: str = "", is_anew: bool = False) -> Contents:
+    """Return what the newest commit of a registry (or the revision it was opened at) holds. Raises RegistryError.
+
+    The policies are asked what is not remembered of an earlier time, and everything where that is asked for `anew`.
+    """
     commit = place.commit()
     snapshot = place.snapshot(commit)
     place.tell("reading the manifests")
@@ -125,19 +126,17 @@ def contents(place: Workplace, *, commit_page: str = "") -> Contents:
     decisions = tuple(event for event in events(place.repository, commit) if event.changes or event.problem)
     theirs = _by_model(decisions)
     place.tell("asking the policies")
-    verdicts, problems = _verdicts(place, snapshot, theirs, [model.name for model in found])
-    said: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        said.setdefault(verdict.model, []).append(verdict)
+    files = place.files(commit)
+    said = said_of(place, snapshot, files, {model.name: theirs.get(model.name, ()) for model in found}, is_anew=is_anew)
     models = tuple(
         ModelContents(
             model.name, model.state, tuple(versions[model.name]), tuple(theirs.get(model.name, ())),
-            tuple(said.get(model.name, ())), *_contest(snapshot, model.name),
-            serving=_serving(snapshot, model.name), problem=problems.get(model.name, ""),
+            said[model.name].verdicts, *_contest(snapshot, model.name),
+            serving=_serving(snapshot, model.name), problem=said[model.name].problem,
         )
         for model in found
     )  # fmt: skip
-    objects = {file.path: file.new_oid for file in place.files(commit)}
+    objects = {file.path: file.new_oid for file in files}
     place.tell("")
     unread = tuple(_problems(snapshot, models))
     return Contents(commit, snapshot, objects, models, decisions, commit_page, unread)
@@ -174,38 +173,6 @@ def _by_model(decisions: Sequence[Event]) -> dict[str, list[Event]]:
         for name in named:
             found.setdefault(name, []).append(event)
     return {name: lived[::-1] for name, lived in found.items()}
-
-
-def _verdicts(
-    place: Workplace, snapshot: Snapshot, theirs: Mapping[str, Sequence[Event]], names: Sequence[str]
-) -> tuple[tuple[Verdict, ...], dict[str, str]]:
-    """Return what the policies say of what serves, were it to come there today, and of which models they could not be asked.
-
-    What only a store, a forge or people could tell is not known here. A version that was put back into its stage is not asked
-    what rollbacks are not.
-    """
-    law = snapshot.constitution
-    judgement = Judgement(None, snapshot, (), (), Facts(now=datetime.now(UTC)), law, snapshot.access)
-    asked: list[Subject] = []
-    problems: dict[str, str] = {}
-    for name in names:
-        try:
-            found = subjects(replace(judgement, models=(name,)))
-        except ManifestError as error:
-            problems[name] = error.message
-            continue
-        lived = theirs.get(name, ())
-        asked += [replace(one, came_back=_came(lived, one.reference.number, one.stage) > 1) for one in found]
-    try:
-        return ruling(judgement, place.engine, asked).verdicts, problems
-    except RegistryError as error:
-        return (), dict.fromkeys(names, error.message)
-
-
-def _came(decisions: Sequence[Event], number: int, stage: str) -> int:
-    """Return how often decisions brought a version into a stage."""
-    moves = (change for event in decisions for change in event.changes if change.kind == "stage_transition")
-    return sum(change.version == number and change.after == stage for change in moves)
 
 
 def _contest(snapshot: Snapshot, name: str) -> tuple[int | None, int | None]:

@@ -62,7 +62,7 @@ def pages(place: Workplace, site: Contents, made_by: str, words: Mapping[str, st
     yield from _log(site, common)
     ruled = sorted((path, oid) for path, oid in site.objects.items() if path.startswith(f"{paths.POLICIES}/"))
     key = _key(common, ruled, waivers_of(site.snapshot))
-    yield Page("policies", "policies", key, lambda: policies_page(place, site))
+    yield Page("policies", "policies", key, lambda: policies_page(place, site, words))
 
 
 def _model(site: Contents, model: ModelContents, common: Sequence[Any], words: Mapping[str, str]) -> Page:

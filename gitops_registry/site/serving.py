@@ -80,4 +80,6 @@ def serve(place: Workplace, folder: Path | None, *, port: int, says: Callable[[s
 
 
 def _lacking(built: Built) -> str:
-    return f" ({len(built.problems)} without a card, which say why)" if built.problems else ""
+    lacking = [f"{len(built.problems)} without a card, which say why"] if built.problems else []
+    lacking += [f"{len(built.unread)} manifests cannot be read, as the index says"] if built.unread else []
+    return f" ({'; '.join(lacking)})" if lacking else ""

@@ -247,7 +247,7 @@ def test_output_is_a_new_file_and_never_somebodys(fraud: World, tmp_path: Path) 
 
 
 def test_a_language_that_there_is_not_is_one_line(fraud: World) -> None:
-    for language in ("xx", "../../x", "e"):
+    for language in ("xx", "qq-QQ"):
         assert (
             "nobody wrote the labels of cards in"
             in fraud.cli("card", "fraud@1", "--language", language, check=2).stderr
@@ -323,3 +323,9 @@ def test_who_approved_a_move_is_on_the_page_and_in_the_data_and_not_on_the_commi
     bob.git("clone", "--quiet", "--depth", "1", bob.root.as_uri(), str(shallow))
     found = json.loads(cli(shallow, "card", "fraud@1", "--json").stdout)
     assert (found["history"], found["approvals"]) == (None, None)
+
+
+def test_json_and_another_format_exclude_each_other(fraud: World) -> None:
+    done = fraud.cli("card", "fraud@1", "--format", "html", "--json", check=2)
+    assert (done.stdout, "error: --json and --format html exclude each other" in done.stderr) == ("", True)
+    assert fraud.cli("card", "fraud@1", "--format", "json", "--json").stdout.startswith("{")
