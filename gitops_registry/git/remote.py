@@ -6,7 +6,6 @@ as everything else.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -247,6 +246,8 @@ def _reason(error: object) -> str:
 
 
 def _porcelain(repository: Repository) -> Repo:
+    import logging
+
     from git import Repo
 
     logging.getLogger("git").addHandler(logging.NullHandler())  # what it has to say, we say
