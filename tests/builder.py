@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zygote
+from filelock import FileLock
 
 from gitops_registry import edits, paths
 from gitops_registry.edits import Edit
@@ -251,3 +253,17 @@ def cli(
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run DVC's own command line in a folder, in a process without any module of ours."""
     return zygote.run(list(arguments), folder, os.environ, timeout=120, program="dvc")
+
+
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Make a folder once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / name
+    with FileLock(shared / f"{name}.lock"):
+        if not (folder / "made").exists():
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 from builder import FLOORS, World, cli, dvc, errors
-from filelock import FileLock
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.importing import Imported
@@ -26,24 +25,11 @@ from gitops_registry.manifest.facts import Code, Framework
 from gitops_registry.mlflow_source import Address, address
 from gitops_registry.starting import Start
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="session")
-def built(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a real MLflow registry, made once for all workers; see mlflow_world.py."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    root = shared / "mlflow"
-    with FileLock(shared / "mlflow.lock"):
-        if not (shared / "mlflow.done").exists():
-            root.mkdir()
-            subprocess.run(
-                [sys.executable, str(HERE / "mlflow_world.py"), str(root)], check=True, timeout=200, cwd=shared
-            )
-            (shared / "mlflow.done").touch()
-    return root
+def built(mlflow_made: Path) -> Path:
+    """A folder with a real MLflow registry; only looked at."""
+    return mlflow_made
 
 
 @pytest.fixture(scope="session")
@@ -564,7 +550,7 @@ def server(built: Path, tmp_path: Path) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{there}/mlflow.db", "--workers", "1",
         "--artifacts-destination", str(there / "mlruns"), "--host", "127.0.0.1", "--port", str(port),
     ]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, cwd=tmp_path, start_new_session=True

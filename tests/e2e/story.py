@@ -7,15 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import zygote
 from builder import World, cli
-from filelock import FileLock
 
 from gitops_registry.__main__ import main
 
@@ -75,20 +72,6 @@ class Lived:
     def copy(self, target: Path) -> World:
         """Return a registry of one's own to change."""
         return World(target, template=self.world.root)
-
-
-def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Make a folder once for all workers of a run."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / name
-    with FileLock(shared / f"{name}.lock"):
-        if not (folder / "made").exists():
-            folder.mkdir()
-            make(folder)
-            (folder / "made").touch()
-    return folder
 
 
 def train(folder: Path) -> None:
