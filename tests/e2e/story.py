@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import zygote
 from builder import World, cli
-
-from gitops_registry.__main__ import main
 
 CARD = """\
 kind: ModelCard
@@ -154,19 +150,3 @@ def from_a_shell(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-
-
-def asked(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process: the same answers without the start of an interpreter, for long tables."""
-    out, err = io.StringIO(), io.StringIO()
-    before = sys.argv
-    sys.argv = ["gitops-registry", *arguments]
-    code: object = 0
-    try:
-        with chdir(world.root), redirect_stdout(out), redirect_stderr(err):
-            code = main()
-    except SystemExit as end:
-        code = end.code
-    finally:
-        sys.argv = before
-    return subprocess.CompletedProcess(list(arguments), int(str(code or 0)), out.getvalue(), err.getvalue())
