@@ -8,20 +8,25 @@ the bytes are small, for most tests never load them.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zygote
+from filelock import FileLock
 
 from gitops_registry import edits, paths
+from gitops_registry.__main__ import main
 from gitops_registry.edits import Edit
 from gitops_registry.git.landing import local_file, move_branches, write_commit, writer
 from gitops_registry.manifest.facts import Artifact, Person, Version
@@ -263,6 +268,36 @@ def cli(
     )  # fmt: skip
 
 
+def asked(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process: the same answers without the start of an interpreter, for long tables."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv
+    sys.argv = ["gitops-registry", *arguments]
+    code: object = 0
+    try:
+        with chdir(world.root), redirect_stdout(out), redirect_stderr(err):
+            code = main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(list(arguments), int(str(code or 0)), out.getvalue(), err.getvalue())
+
+
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run DVC's own command line in a folder, in a process without any module of ours."""
     return zygote.run(list(arguments), folder, os.environ, timeout=120, program="dvc")
+
+
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Make a folder once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / name
+    with FileLock(shared / f"{name}.lock"):
+        if not (folder / "made").exists():
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder

@@ -7,13 +7,14 @@ Some tests need a program of the system. Where it is missing they are left out, 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import zygote
-from builder import FINISHED_CARD, World
+from builder import FINISHED_CARD, World, once
 from hypothesis import settings
 
 from gitops_registry import cage, edits
@@ -120,6 +121,17 @@ def court(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     world.model("churn").version().commit()
     world.commit(edits.moved(world.registry.snapshot, "fraud", {1: "archived", 2: "production"}), "serve 2")
     return world
+
+
+@pytest.fixture(scope="session")
+def mlflow_made(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a real MLflow registry, made once for all workers; see mlflow_world.py. It can be copied."""
+
+    def make(folder: Path) -> None:
+        script = str(Path(__file__).with_name("mlflow_world.py"))
+        subprocess.run([sys.executable, script, str(folder)], check=True, timeout=200, cwd=folder, capture_output=True)
+
+    return once(tmp_path_factory, "mlflow", make)
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +88,18 @@ def found(forge: LocalForge, kind: str, folder: Path) -> Hub:
     return hub
 
 
-def founded(kind: str, forge: type[LocalForge], folder: Path) -> Path:
-    """Make a team's registry on a forge that runs no more, to copy for each test."""
+KEPT = ("pulls", "comments", "statuses", "_id")
+"""What a forge keeps beside its repository."""
+
+
+def founded(kind: str, forge: type[LocalForge], folder: Path, *, then: Callable[[Hub], object] | None = None) -> Path:
+    """Make a team's registry on a forge that runs no more, to copy for each test; `then` is what has happened there before."""
     with forge.running(folder / "forge") as there:
-        found(there, kind, folder / "people")
+        hub = found(there, kind, folder / "people")
+        if then is not None:
+            then(hub)
+            kept = {name: getattr(there, name) for name in KEPT}
+            (folder / "kept.json").write_text(json.dumps({"url": there.url, **kept}))
     return folder
 
 
@@ -100,10 +109,14 @@ def copied(template: Path, kind: str, forge: type[LocalForge], folder: Path) -> 
     shutil.copytree(template, folder, symlinks=True, dirs_exist_ok=True)
     with forge.running(folder / "forge") as there:
         hub = Hub(there, kind, folder / "people")
-        for name in PEOPLE:
-            config = hub.folder / name / ".git/config"
+        for config in hub.folder.glob("*/.git/config"):
             text = re.sub(r"(?m)^(\turl = ).*$", rf"\g<1>{there.remote}", config.read_text())
             config.write_text(text.replace(str(template), str(folder)))
+        if (folder / "kept.json").exists():
+            text = (folder / "kept.json").read_text()
+            kept = json.loads(text.replace(json.loads(text)["url"], there.url))
+            kept["pulls"] = {int(number): pull for number, pull in kept["pulls"].items()}
+            vars(there).update({name: kept[name] for name in KEPT})
         yield hub
 
 

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import hooked
 from builder import FLOORS, World, cli, git
 
 from gitops_registry import edits
@@ -53,8 +54,8 @@ def key(folder: Path, name: str, kind: str = "ed25519") -> Path:
     return folder / f"{name}.key.pub"
 
 
-def found(folder: Path) -> Team:
-    """Make a team: fraud@1 waits in staging, production asks for one approval and a good accuracy."""
+def found(folder: Path, *, is_quick: bool = False) -> Team:
+    """Make a team: fraud@1 waits in staging, production asks for one approval and a good accuracy; `is_quick`: see `hooked`."""
     folder.mkdir()
     keys = {name: key(folder, name).read_text().strip() for name in PEOPLE}
     members = tuple(
@@ -78,6 +79,8 @@ def found(folder: Path) -> Team:
     git(folder, "clone", "--quiet", "--bare", str(alice), str(team.server))
     done = cli(folder, "hook", "install", str(team.server))
     assert done.returncode == 0, done.stderr
+    if is_quick:
+        hooked.quicken(team.server, team.server / "hooks/pre-receive", team.server / "hooks/post-receive")
     git(alice, "remote", "add", "origin", str(team.server))
     git(alice, "fetch", "--quiet", "origin")
     git(alice, "branch", "--quiet", "--set-upstream-to=origin/main", "main")

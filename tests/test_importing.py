@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from builder import FLOORS, World, cli, dvc, errors
-from filelock import FileLock
+from builder import FLOORS, World, asked, cli, dvc, errors
 
 from gitops_registry.errors import NotFound, RegistryError
 from gitops_registry.importing import Imported
@@ -26,24 +25,11 @@ from gitops_registry.manifest.facts import Code, Framework
 from gitops_registry.mlflow_source import Address, address
 from gitops_registry.starting import Start
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="session")
-def built(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a real MLflow registry, made once for all workers; see mlflow_world.py."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    root = shared / "mlflow"
-    with FileLock(shared / "mlflow.lock"):
-        if not (shared / "mlflow.done").exists():
-            root.mkdir()
-            subprocess.run(
-                [sys.executable, str(HERE / "mlflow_world.py"), str(root)], check=True, timeout=200, cwd=shared
-            )
-            (shared / "mlflow.done").touch()
-    return root
+def built(mlflow_made: Path) -> Path:
+    """A folder with a real MLflow registry; only looked at."""
+    return mlflow_made
 
 
 @pytest.fixture(scope="session")
@@ -229,7 +215,8 @@ def test_the_dry_run_tells_the_same_and_writes_nothing(
 ) -> None:
     _, real = imported
     before = world.git("rev-parse", "HEAD")
-    done = world.cli("import", f"mlflow://{built}/mlflow.db", "--dry-run", "--json", check=1)
+    done = asked(world, "import", f"mlflow://{built}/mlflow.db", "--dry-run", "--json")
+    assert done.returncode == 1
     told = json.loads(done.stdout)
     shown = [(e["theirs"], e["number"], e["name"], e["stage"]) for e in told["versions"] if e["state"] == "imported"]
     for name, number in (("hostile", 6), ("awaited", 2), ("awaited", 3)):  # nothing is read, nothing fetched
@@ -438,16 +425,17 @@ def test_any_other_address_is_refused_without_its_password(text: str) -> None:
 
 
 def test_a_database_that_is_none_is_refused_in_one_line_and_not_made(world: World, tmp_path: Path) -> None:
-    done = world.cli("import", f"mlflow:{tmp_path}/none.db", check=2)
+    done = asked(world, "import", f"mlflow:{tmp_path}/none.db")
+    assert done.returncode == 2
     assert done.stderr.splitlines() == [
         f"error: there is no file {tmp_path}/none.db",
         "hint: name the database of the MLflow registry: mlflow.db",
     ]
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "text.db").write_text("not a database, whatever its name says" * 100)
-    assert "cannot be read as a SQLite database" in world.cli("import", f"mlflow:{tmp_path}/text.db", check=2).stderr
+    assert "cannot be read as a SQLite database" in asked(world, "import", f"mlflow:{tmp_path}/text.db").stderr
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (a)").connection.close()
-    assert "is no MLflow registry" in world.cli("import", f"mlflow:{tmp_path}/other.db", check=2).stderr
+    assert "is no MLflow registry" in asked(world, "import", f"mlflow:{tmp_path}/other.db").stderr
 
 
 def test_a_database_is_read_where_nobody_may_write_and_while_somebody_writes(
@@ -564,7 +552,7 @@ def server(built: Path, tmp_path: Path) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{there}/mlflow.db", "--workers", "1",
         "--artifacts-destination", str(there / "mlruns"), "--host", "127.0.0.1", "--port", str(port),
     ]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, cwd=tmp_path, start_new_session=True

@@ -12,7 +12,7 @@ import atexit
 import gc
 import importlib
 import io
-import json
+import marshal
 import os
 import runpy
 import select
@@ -49,10 +49,19 @@ IMPORTED = (
 )  # fmt: skip
 DVC = (
     "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
-    "dvc.stage.cache", "dvc.dvcfile", "dvc_data.hashfile.db", "dvc_data.index", "dvc_data.index.push", "dvc_data.index.checkout",
+    "gto.cli", "dvc.stage.cache", "dvc.dvcfile", "dvc_data.hashfile.db", "dvc_data.index", "dvc_data.index.push", "dvc_data.index.checkout",
     "dvc_data.index.fetch", "dvc.ui", "dvc.scm", "dvc.daemon", "dvc.updater", "dvc.analytics", "dvc.cachemgr", "dulwich.repo", "pygit2", "git",
 )  # fmt: skip
-"""What DVC alone needs: where a test asks it as its users do, none of our modules is in the process."""
+"""What DVC and GTO alone need: where a test asks them as their users do, none of our modules is in the process."""
+MLFLOW = (
+    "mlflow", "mlflow.pyfunc", "mlflow.sklearn", "mlflow.store.artifact.models_artifact_repo", "sklearn.linear_model", "skops.io",
+    "gitops_registry.mlflow_store.store", "gitops_registry.mlflow_store.artifacts", "gitops_registry.registering", "gitops_registry.publishing",
+    "gitops_registry.git.mirror", "gitops_registry.verbs", "gitops_registry.intake", "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db",
+)  # fmt: skip
+"""What a script needs that somebody wrote for MLflow."""
+KINDS = {"": IMPORTED, ".dvc": DVC, ".mlflow": MLFLOW}
+"""What has been imported by the one that forks, by the end of its address."""
+ASKING = f"{sys.executable} -I -S {Path(__file__).with_name('asking.py')} --status"
 _running: dict[str, subprocess.Popen[bytes]] = {}
 
 
@@ -127,9 +136,9 @@ def run(
 def doors(folder: Path) -> Path:
     """Make a folder of commands, `gitops-registry`, `dvc` and `python SCRIPT`, that are run here; return it."""
     folder.mkdir()
-    for name in PROGRAMS:
+    for name in ("gitops-registry", "dvc", "python"):
         door = folder / name
-        door.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} {_address()} {name} "$@"\n')
+        door.write_text(f'#!/bin/sh\nexec {ASKING} {_address()} {name} "$@"\n')
         door.chmod(0o755)
     return folder
 
@@ -142,7 +151,7 @@ def cage_door() -> str:
 def _cage_door(address: str) -> str:
     """Make what stands for the interpreter that measures models in a cage: it is forked too, and limits itself as ever."""
     door = Path(f"{address}.python")
-    door.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -I -S {__file__} {address} python "$@"\n')
+    door.write_text(f'#!/bin/sh\nshift\nexec {ASKING} {address} python "$@"\n')
     door.chmod(0o755)
     return str(door)
 
@@ -151,7 +160,7 @@ def _asked(
     address: str, words: list[str], folder: str, environment: Mapping[str, str], fds: list[int]
 ) -> socket.socket:
     """Have one process run and return where its pid is told, and then its status as `wait` knows it."""
-    request = json.dumps({"words": words, "folder": folder, "environment": dict(environment)}).encode()
+    request = marshal.dumps((words, folder, dict(environment)))
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.connect(address)
     client.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
@@ -159,9 +168,9 @@ def _asked(
 
 
 def _address(program: str = "gitops-registry") -> str:
-    """Return where the one that forks listens; it is started once for each process of tests, and one more for DVC alone."""
+    """Return where the one that forks listens; it is started once for each process of tests, and one more for DVC or MLflow."""
     folder = os.environ.get("ZYGOTE_FOLDER") or tempfile.mkdtemp(prefix="zygote-")
-    address = f"{folder}/{os.getpid()}" + (".dvc" if program == "dvc" else "")
+    address = f"{folder}/{os.getpid()}" + {"dvc": ".dvc", "gto": ".dvc", "mlflow": ".mlflow"}.get(program, "")
     if address not in _running:
         os.environ["ZYGOTE_FOLDER"] = folder
         process = subprocess.Popen(
@@ -176,9 +185,10 @@ def _address(program: str = "gitops-registry") -> str:
 
 def serve(address: str) -> None:
     """Fork for whoever asks, until killed."""
-    for name in DVC if address.endswith(".dvc") else IMPORTED:
+    kind = Path(address).suffix
+    for name in KINDS[kind]:
         importlib.import_module(name)
-    if not address.endswith(".dvc"):
+    if kind != ".dvc":
         from gitops_registry import cage
         from gitops_registry.formats.sklearn import skops_io
 
@@ -212,7 +222,7 @@ def serve(address: str) -> None:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     for one in (server, client, ended, wake, *running.values()):
                         one.close()
-                    end(PROGRAMS[become(json.loads(request), fds)])
+                    end(PROGRAMS[become(*marshal.loads(request), fds)])
                 for fd in fds:
                     os.close(fd)
                 running[pid] = client
@@ -265,19 +275,19 @@ def end(main: Callable[[], None]) -> None:
         os._exit(code if isinstance(code, int) else int(bool(code)))
 
 
-def become(request: dict[str, object], fds: list[int]) -> str:
+def become(words: list[str], folder: str, environment: dict[str, str], fds: list[int]) -> str:
     """Become the process that was asked for, and return the name of its program."""
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
     os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[call-overload]
-    os.chdir(str(request["folder"]))
+    os.environ.update(environment)
+    os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", line_buffering=True)
-    sys.argv = request["words"]  # type: ignore[assignment]
+    sys.argv = words
     return sys.argv[0]
 
 
@@ -295,19 +305,22 @@ def dvc() -> None:
     sys.exit(main())
 
 
+def gto() -> None:
+    """GTO's own command line."""
+    from gto.cli import app
+
+    sys.exit(app())
+
+
 def script() -> None:
-    """`python SCRIPT`."""
+    """`python SCRIPT`; as `mlflow SCRIPT`, where MLflow is there already."""
     del sys.argv[0]
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-PROGRAMS = {"gitops-registry": registry, "dvc": dvc, "python": script}
+PROGRAMS = {"gitops-registry": registry, "dvc": dvc, "gto": gto, "python": script, "mlflow": script}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        with _asked(sys.argv[1], sys.argv[2:], os.getcwd(), os.environ, [0, 1, 2]) as asked:
-            asked.recv(64)
-            sys.exit(max(os.waitstatus_to_exitcode(int(asked.recv(64))), -1) % 256)
     serve(sys.argv[1])

@@ -12,9 +12,9 @@ import pytest
 import scenes
 import sites
 import workshop
-from builder import World
+from builder import World, once
 from fortress import Server
-from story import Lived, Said, Trained, live, once, train
+from story import Lived, Said, Trained, live, train
 from workshop import Workshop
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import zygote
 from builder import World, cli
-from filelock import FileLock
-
-from gitops_registry.__main__ import main
 
 CARD = """\
 kind: ModelCard
@@ -75,20 +68,6 @@ class Lived:
     def copy(self, target: Path) -> World:
         """Return a registry of one's own to change."""
         return World(target, template=self.world.root)
-
-
-def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Make a folder once for all workers of a run."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / name
-    with FileLock(shared / f"{name}.lock"):
-        if not (folder / "made").exists():
-            folder.mkdir()
-            make(folder)
-            (folder / "made").touch()
-    return folder
 
 
 def train(folder: Path) -> None:
@@ -171,19 +150,3 @@ def from_a_shell(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-
-
-def asked(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process: the same answers without the start of an interpreter, for long tables."""
-    out, err = io.StringIO(), io.StringIO()
-    before = sys.argv
-    sys.argv = ["gitops-registry", *arguments]
-    code: object = 0
-    try:
-        with chdir(world.root), redirect_stdout(out), redirect_stderr(err):
-            code = main()
-    except SystemExit as end:
-        code = end.code
-    finally:
-        sys.argv = before
-    return subprocess.CompletedProcess(list(arguments), int(str(code or 0)), out.getvalue(), err.getvalue())

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builder import FINISHED_CARD, World, cli
-from story import Lived, Trained, asked, files, from_a_shell
+from builder import FINISHED_CARD, World, asked, cli
+from story import Lived, Trained, files, from_a_shell
 
 READS = {
     "list": ["list"],

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from builder import World, git
-from story import asked
+from builder import World, asked, git
 
 from gitops_registry import edits, paths
 from gitops_registry.artifact import Store

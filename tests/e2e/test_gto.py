@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import team
+import zygote
 from builder import World, dvc, git
 from mlflow_pair import freed, model_folder
 from story import Lived, Trained
@@ -20,10 +21,7 @@ from gitops_registry.mlflow_store.store import RegistryStore
 
 def gto(folder: Path, *arguments: str) -> Any:
     """Run GTO's own command line and return what it printed as JSON."""
-    program = Path(sys.executable).with_name("gto")
-    done = subprocess.run(
-        [str(program), *arguments, "--json"], cwd=folder, capture_output=True, text=True, check=False, env=os.environ
-    )
+    done = zygote.run([*arguments, "--json"], folder, os.environ, timeout=120, program="gto")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -181,7 +179,7 @@ def test_a_registry_at_a_url_tags_there_at_once(kept: World, tmp_path: Path) -> 
 
 
 def test_a_server_with_the_hook_takes_the_tags_that_are_true_and_no_others(tmp_path: Path) -> None:
-    crew = team.found(tmp_path / "team")
+    crew = team.found(tmp_path / "team", is_quick=True)
     alice, bob = crew.at("alice"), crew.at("bob")
     alice.cli("interop", "on")
     alice.cli("merge", "change/interop")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fortress
 import githost
 import pytest
 import servers
+import zygote
 from builder import World, git
 from forging import Actor
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow_pair import freed
 
 TRAIN = """
@@ -42,20 +44,28 @@ for name in ("models:/fraud/Production", "models:/fraud@champion", "models:/frau
 
 @dataclass(frozen=True)
 class Hub:
-    """A bare repository behind a server: its folder, the address that MLflow is told, and what opens the door."""
+    """A bare repository behind a server: its folder, the address that MLflow is told, what opens the door, an empty database of runs."""
 
     folder: Path
     uri: str
     door: dict[str, str]
+    database: Path
 
     def run(self, script: str, home: Path) -> subprocess.CompletedProcess[str]:
-        """Run a script as somebody who has a home, and through it clones and caches, of their own."""
+        """Run a script as somebody who has a home, and through it clones and caches, of their own; MLflow is imported already."""
         home.mkdir()
         environment = {**os.environ, "XDG_CACHE_HOME": str(home / "cache"), "GIT_TERMINAL_PROMPT": "0", **self.door}
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script.format(uri=self.uri)], cwd=home, env=environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        shutil.copy(self.database, home / "mlflow.db")  # else MLflow makes it, which takes a second
+        (home / "script.py").write_text(script.format(uri=self.uri))
+        return zygote.run(["script.py"], home, environment, timeout=200, program="mlflow")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What MLflow makes wherever it begins."""
+    file = tmp_path_factory.mktemp("runs") / "mlflow.db"
+    SqlAlchemyStore(f"sqlite:///{file}")._dispose_engine()
+    return file
 
 
 @pytest.fixture
@@ -71,24 +81,24 @@ def folder(world: World, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def over_https(folder: Path, tmp_path: Path) -> Iterator[Hub]:
+def over_https(folder: Path, database: Path, tmp_path: Path) -> Iterator[Hub]:
     helper = f"!f() {{ echo username=alice; echo password={servers.PASSWORD}; }}; f"
     with githost.served(tmp_path, login=f"alice:{servers.PASSWORD}", authority=tmp_path / "authority.pem") as host:
         door = {
             "GIT_SSL_CAINFO": str(tmp_path / "authority.pem"), "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": helper,
         }  # fmt: skip
-        yield Hub(folder, f"gitops+{host}/{folder.name}", door)
+        yield Hub(folder, f"gitops+{host}/{folder.name}", door, database)
 
 
 @pytest.fixture
-def over_ssh(folder: Path, tmp_path: Path) -> Iterator[Hub]:
+def over_ssh(folder: Path, database: Path, tmp_path: Path) -> Iterator[Hub]:
     keys = tmp_path / "keys"
     keys.mkdir()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / "alice")], check=True)
     with servers.sshd(keys, keys / "alice.pub") as port:
         door = {"GIT_SSH_COMMAND": fortress.ssh(Actor("alice", keys / "alice"))}
-        yield Hub(folder, f"gitops+ssh://{getpass.getuser()}@127.0.0.1:{port}{folder}", door)
+        yield Hub(folder, f"gitops+ssh://{getpass.getuser()}@127.0.0.1:{port}{folder}", door, database)
 
 
 @pytest.mark.parametrize("road", ["over_https", pytest.param("over_ssh", marks=pytest.mark.needs("ssh"))])
@@ -110,7 +120,7 @@ def test_what_one_person_registers_at_a_url_another_loads(
 
 
 def test_a_server_that_nobody_vouches_for_is_not_trusted(over_https: Hub, tmp_path: Path) -> None:
-    stranger = Hub(over_https.folder, over_https.uri, {**over_https.door, "GIT_SSL_CAINFO": "/dev/null"})
+    stranger = replace(over_https, door={**over_https.door, "GIT_SSL_CAINFO": "/dev/null"})
     refused = stranger.run(USE, tmp_path / "carol")
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]

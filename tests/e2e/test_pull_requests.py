@@ -28,6 +28,24 @@ def made(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return founded("github", LocalGitHub, tmp_path_factory.mktemp("made"))
 
 
+@pytest.fixture(scope="module")
+def opened(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a promotion was opened as pull request 1, with a clone for the jobs."""
+
+    def then(hub: Hub) -> None:
+        hub.run("carol", *PROMOTE)
+        git(hub.folder, "clone", "--quiet", hub.forge.remote, "job")
+
+    return founded("github", LocalGitHub, tmp_path_factory.mktemp("opened"), then=then)
+
+
+@pytest.fixture
+def proposed(opened: Path, tmp_path: Path) -> Iterator[Hub]:
+    """Everybody's checkouts where carol has proposed a version for production."""
+    with copied(opened, "github", LocalGitHub, tmp_path / "hub") as team:
+        yield team
+
+
 @pytest.fixture
 def hub(made: Path, tmp_path: Path) -> Iterator[Hub]:
     with copied(made, "github", LocalGitHub, tmp_path / "hub") as team:
@@ -80,13 +98,12 @@ def test_a_promotion_is_pushed_and_opened_with_its_plan_labels_and_reviewers(hub
         assert words in told["body"], words
 
 
-def test_the_same_command_again_changes_nothing_on_the_forge(hub):
-    hub.run("carol", *PROMOTE)
-    before, asked = hub.forge.tip(BRANCH), len(hub.forge.writes())
-    again = hub.run("carol", *PROMOTE, "--json")
+def test_the_same_command_again_changes_nothing_on_the_forge(proposed):
+    before, asked = proposed.forge.tip(BRANCH), len(proposed.forge.writes())
+    again = proposed.run("carol", *PROMOTE, "--json")
     assert json.loads(again.stdout)["pull_request"]["number"] == 1
-    assert hub.forge.tip(BRANCH) == before
-    assert hub.forge.writes()[asked:] == []
+    assert proposed.forge.tip(BRANCH) == before
+    assert proposed.forge.writes()[asked:] == []
 
 
 def test_a_new_reason_updates_the_text_and_what_people_wrote_and_ticked_stays(hub):
@@ -103,32 +120,30 @@ def test_a_new_reason_updates_the_text_and_what_people_wrote_and_ticked_stays(hu
     assert body.count("- [x]") == 1
 
 
-def test_commits_of_somebody_else_on_the_branch_stay(hub):
-    hub.run("carol", *PROMOTE)
-    bob = hub.at("bob")
+def test_commits_of_somebody_else_on_the_branch_stay(proposed):
+    bob = proposed.at("bob")
     git(bob.root, "fetch", "--quiet", "origin")
     git(bob.root, "switch", "--quiet", BRANCH)
     git(bob.root, "commit", "--quiet", "--allow-empty", "-S", "-m", "looked at it")
     git(bob.root, "push", "--quiet", "origin", BRANCH)
-    theirs = hub.forge.tip(BRANCH)
-    hub.run("carol", *PROMOTE)
-    assert hub.forge.tip(BRANCH) == theirs
-    assert len(hub.forge.pulls) == 1
+    theirs = proposed.forge.tip(BRANCH)
+    proposed.run("carol", *PROMOTE)
+    assert proposed.forge.tip(BRANCH) == theirs
+    assert len(proposed.forge.pulls) == 1
 
 
-def test_a_branch_that_does_something_else_by_now_is_refused_and_left_alone(hub):
-    hub.run("carol", *PROMOTE)
-    bob = hub.at("bob")
+def test_a_branch_that_does_something_else_by_now_is_refused_and_left_alone(proposed):
+    bob = proposed.at("bob")
     git(bob.root, "fetch", "--quiet", "origin")
     snapshot = bob.registry.place.snapshot(f"origin/{BRANCH}")
     git(bob.root, "branch", "--quiet", BRANCH, f"origin/{BRANCH}")
     other = edits.promote(snapshot, Reference("fraud", 2), "staging")
     bob.commit(other, "and version 2 to staging", branch=BRANCH)
     git(bob.root, "push", "--quiet", "origin", BRANCH)
-    theirs = hub.forge.tip(BRANCH)
-    done = hub.run("carol", *PROMOTE, check=2)
+    theirs = proposed.forge.tip(BRANCH)
+    done = proposed.run("carol", *PROMOTE, check=2)
     assert "does something else" in done.stderr
-    assert hub.forge.tip(BRANCH) == theirs
+    assert proposed.forge.tip(BRANCH) == theirs
 
 
 @pytest.mark.parametrize(
@@ -158,22 +173,20 @@ def test_what_the_forge_does_not_take_of_labels_and_reviewers_is_a_note(hub, pat
     assert "registry" in pull(hub)["labels"]
 
 
-@pytest.mark.parametrize(
-    ("words", "title"),
-    [
-        (("archive", "fraud", "1"), "archive fraud 1"),
-        (("alias", "set", "fraud", "1", "shadow"), "alias"),
-        (("alias", "remove", "fraud", "old"), "alias"),
-        (("delete", "fraud", "2"), "delete fraud 2"),
-    ],
-)
-def test_every_verb_opens_a_pull_request(hub, words, title):
+def test_every_verb_opens_a_pull_request(hub):
     alice = hub.at("alice")
     alice.commit(edits.set_alias(alice.registry.snapshot, Reference("fraud", 1), "old"))
     git(alice.root, "push", "--quiet", "origin", "main")
-    hub.run("alice", *words, "--pull-request")
-    assert title in pull(hub)["title"]
-    assert pull(hub)["state"] == "open"
+    verbs = {
+        ("archive", "fraud", "1"): "archive fraud 1",
+        ("alias", "set", "fraud", "1", "shadow"): "alias fraud shadow",
+        ("alias", "remove", "fraud", "old"): "alias fraud old",
+        ("delete", "fraud", "2"): "delete fraud 2",
+    }
+    for number, (words, title) in enumerate(verbs.items(), 1):
+        hub.run("alice", *words, "--pull-request")
+        assert title in hub.forge.pulls[number]["title"]
+        assert hub.forge.pulls[number]["state"] == "open"
 
 
 def test_a_registration_is_a_pull_request_once(hub):
@@ -241,22 +254,18 @@ def test_no_token_is_ever_printed(hub):
 # ── reviews
 
 
-def test_a_review_of_who_may_decide_is_an_approval_and_the_verdict_follows_it(hub):
-    hub.run("carol", *PROMOTE)
-    assert "approvals" in rules(judged(hub, check=1))
-    review = hub.forge.review("bob", 1)
-    assert judged(hub, check=0)["ok"]
-    hub.forge.dismiss(review)
-    assert "approvals" in rules(judged(hub, check=1))
+def test_a_review_of_who_may_decide_is_an_approval_and_the_verdict_follows_it(proposed):
+    assert "approvals" in rules(judged(proposed, check=1))
+    review = proposed.forge.review("bob", 1)
+    assert judged(proposed, check=0)["ok"]
+    proposed.forge.dismiss(review)
+    assert "approvals" in rules(judged(proposed, check=1))
 
 
-@pytest.mark.parametrize(
-    ("who", "word"), [("carol", "approved"), ("robot", "approved"), ("bob", "commented"), ("bob", "rejected")]
-)
-def test_other_reviews_are_no_approval(hub, who, word):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review(who, 1, word)
-    assert "approvals" in rules(judged(hub, check=1))
+def test_other_reviews_are_no_approval(proposed):
+    for who, word in (("carol", "approved"), ("robot", "approved"), ("bob", "commented"), ("bob", "rejected")):
+        proposed.forge.review(who, 1, word)
+        assert "approvals" in rules(judged(proposed, check=1)), (who, word)
 
 
 def test_who_wrote_it_and_who_opened_it_approve_nothing(hub):
@@ -270,9 +279,8 @@ def test_who_wrote_it_and_who_opened_it_approve_nothing(hub):
     assert "bob wrote part of it" in told
 
 
-def test_whoever_hides_behind_an_unsigned_commit_does_not_approve_it_alone(hub):
-    hub.run("carol", *PROMOTE)
-    bob = hub.at("bob")
+def test_whoever_hides_behind_an_unsigned_commit_does_not_approve_it_alone(proposed):
+    bob = proposed.at("bob")
     git(bob.root, "fetch", "--quiet", "origin", BRANCH)
     git(bob.root, "switch", "--quiet", "-c", BRANCH, "FETCH_HEAD")
     path = bob.root / "models/fraud/model.yaml"
@@ -280,79 +288,73 @@ def test_whoever_hides_behind_an_unsigned_commit_does_not_approve_it_alone(hub):
     named = ("-c", "user.name=Carol", "-c", "user.email=carol@example.com", "-c", "commit.gpgSign=false")
     git(bob.root, *named, "commit", "--quiet", "-am", "promote fraud 2")
     git(bob.root, "push", "--quiet", "origin", BRANCH)
-    hub.forge.review("bob", 1)
-    report = judged(hub)
+    proposed.forge.review("bob", 1)
+    report = judged(proposed)
     assert "approvals" in rules(report)
     assert "is signed by no member" in json.dumps(report)
-    hub.forge.review("alice", 1)
-    assert "approvals" not in rules(judged(hub))
+    proposed.forge.review("alice", 1)
+    assert "approvals" not in rules(judged(proposed))
 
 
-def test_a_login_without_its_number_is_nobody(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    hub.forge.accounts["bob"].id = 4711  # somebody else has the login by now
-    report = judged(hub, check=1)
+def test_a_login_without_its_number_is_nobody(proposed):
+    proposed.forge.review("bob", 1)
+    proposed.forge.accounts["bob"].id = 4711  # somebody else has the login by now
+    report = judged(proposed, check=1)
     assert "4711" in " ".join(finding["message"] for finding in report["findings"])
 
 
-def test_a_branch_brought_up_to_date_keeps_its_approval_whoever_pressed_the_button(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    alice = hub.at("alice")
+def test_a_branch_brought_up_to_date_keeps_its_approval_whoever_pressed_the_button(proposed):
+    proposed.forge.review("bob", 1)
+    alice = proposed.at("alice")
     alice.model("churn", owners=("alice",)).version().commit()
     git(alice.root, "push", "--quiet", "origin", "main")
-    hub.forge.update_branch(1, "bob")
-    assert judged(hub, check=0)["ok"]
+    proposed.forge.update_branch(1, "bob")
+    assert judged(proposed, check=0)["ok"]
 
 
-def test_a_decision_about_the_same_model_meanwhile_voids_it(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    alice = hub.at("alice")
+def test_a_decision_about_the_same_model_meanwhile_voids_it(proposed):
+    proposed.forge.review("bob", 1)
+    alice = proposed.at("alice")
     alice.commit(edits.promote(alice.registry.place.snapshot(), Reference("fraud", 2), "staging"), "stage 2")
     git(alice.root, "push", "--quiet", "origin", "main")
-    assert "approvals" in rules(judged(hub, check=1))
-    hub.run("carol", *PROMOTE)  # both changed the same file, which the forge cannot join
-    assert hub.forge.tip("main") in hub.forge.git("rev-list", BRANCH).split()
-    assert "approvals" in rules(judged(hub, check=1))
-    hub.forge.review("bob", 1)
-    assert judged(hub, check=0)["ok"]
+    assert "approvals" in rules(judged(proposed, check=1))
+    proposed.run("carol", *PROMOTE)  # both changed the same file, which the forge cannot join
+    assert proposed.forge.tip("main") in proposed.forge.git("rev-list", BRANCH).split()
+    assert "approvals" in rules(judged(proposed, check=1))
+    proposed.forge.review("bob", 1)
+    assert judged(proposed, check=0)["ok"]
 
 
-def test_another_plan_under_an_approval_voids_it(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    carol = hub.at("carol")
+def test_another_plan_under_an_approval_voids_it(proposed):
+    proposed.forge.review("bob", 1)
+    carol = proposed.at("carol")
     snapshot = carol.registry.place.snapshot(BRANCH)
     carol.commit(edits.set_alias(snapshot, Reference("fraud", 2), "champion"), "and a champion", branch=BRANCH)
     git(carol.root, "push", "--quiet", "origin", BRANCH)
-    report = judged(hub, check=1)
+    report = judged(proposed, check=1)
     assert "another plan" in " ".join(finding["message"] for finding in report["findings"])
 
 
-def test_a_merge_groups_commit_is_judged_with_the_reviews_of_its_pull_request(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    group = hub.forge.merge_group(1)
-    assert judged(hub, group, "--publish", check=0)["ok"]
-    assert [(s["sha"], s["state"]) for s in hub.forge.statuses] == [(group, "success")]
+def test_a_merge_groups_commit_is_judged_with_the_reviews_of_its_pull_request(proposed):
+    proposed.forge.review("bob", 1)
+    group = proposed.forge.merge_group(1)
+    assert judged(proposed, group, "--publish", check=0)["ok"]
+    assert [(s["sha"], s["state"]) for s in proposed.forge.statuses] == [(group, "success")]
 
 
 # ── the verdict where people look
 
 
-def test_the_verdict_is_one_status_and_one_comment_that_is_kept_up_to_date(hub):
-    hub.run("carol", *PROMOTE)
-    judged(hub, "", "--publish")
-    assert hub.forge.statuses[-1]["context"] == "registry/verdict"
-    assert hub.forge.statuses[-1]["state"] == "pending"
-    hub.forge.review("bob", 1)
-    judged(hub, "", "--publish")
-    judged(hub, "", "--publish")
-    assert hub.forge.statuses[-1]["state"] == "success"
-    assert [comment["user"] for comment in hub.forge.comments] == ["robot"]
-    assert hub.forge.comments[0]["body"].startswith("<!-- gitops-registry: check -->")
+def test_the_verdict_is_one_status_and_one_comment_that_is_kept_up_to_date(proposed):
+    judged(proposed, "", "--publish")
+    assert proposed.forge.statuses[-1]["context"] == "registry/verdict"
+    assert proposed.forge.statuses[-1]["state"] == "pending"
+    proposed.forge.review("bob", 1)
+    judged(proposed, "", "--publish")
+    judged(proposed, "", "--publish")
+    assert proposed.forge.statuses[-1]["state"] == "success"
+    assert [comment["user"] for comment in proposed.forge.comments] == ["robot"]
+    assert proposed.forge.comments[0]["body"].startswith("<!-- gitops-registry: check -->")
 
 
 def test_a_rule_of_the_policies_about_who_approved_is_waited_for_too(hub):
@@ -369,36 +371,33 @@ def test_a_rule_of_the_policies_about_who_approved_is_waited_for_too(hub):
     assert hub.forge.statuses[-1]["state"] == "success"
 
 
-def test_a_comment_that_somebody_else_wrote_under_the_marker_is_not_touched(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.comments.append(
+def test_a_comment_that_somebody_else_wrote_under_the_marker_is_not_touched(proposed):
+    proposed.forge.comments.append(
         {"id": 1, "issue": 1, "user": "carol", "body": "<!-- gitops-registry: check -->\nall fine", "html_url": ""}
     )
-    judged(hub, "", "--publish")
-    assert [comment["user"] for comment in hub.forge.comments] == ["carol", "robot"]
-    assert hub.forge.comments[0]["body"].endswith("all fine")
+    judged(proposed, "", "--publish")
+    assert [comment["user"] for comment in proposed.forge.comments] == ["carol", "robot"]
+    assert proposed.forge.comments[0]["body"].endswith("all fine")
 
 
-def test_what_cannot_be_judged_gets_an_error_in_place_of_an_old_verdict(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    judged(hub, "", "--publish", check=0)
-    alice = hub.at("alice")
+def test_what_cannot_be_judged_gets_an_error_in_place_of_an_old_verdict(proposed):
+    proposed.forge.review("bob", 1)
+    judged(proposed, "", "--publish", check=0)
+    alice = proposed.at("alice")
     snapshot = alice.registry.place.snapshot()
     alice.commit(edits.promote(snapshot, Reference("fraud", 1), "archived"), "take it away")
     git(alice.root, "push", "--quiet", "origin", "main")
-    judged(hub, "", "--publish", check=2)
-    assert hub.forge.statuses[-1]["state"] == "error"
+    judged(proposed, "", "--publish", check=2)
+    assert proposed.forge.statuses[-1]["state"] == "error"
 
 
-def test_a_pull_request_that_moved_on_is_not_judged_under_its_old_head(hub):
-    hub.run("carol", *PROMOTE)
-    old = hub.forge.tip(BRANCH)
-    carol = hub.at("carol")
+def test_a_pull_request_that_moved_on_is_not_judged_under_its_old_head(proposed):
+    old = proposed.forge.tip(BRANCH)
+    carol = proposed.at("carol")
     snapshot = carol.registry.place.snapshot(BRANCH)
     carol.commit(edits.set_alias(snapshot, Reference("fraud", 2), "next"), "more", branch=BRANCH)
     git(carol.root, "push", "--quiet", "origin", BRANCH)
-    assert "newer commit" in judged(hub, old, check=2, number="1")["error"]
+    assert "newer commit" in judged(proposed, old, check=2, number="1")["error"]
 
 
 # ── landing
@@ -424,13 +423,12 @@ def test_merge_takes_reviews_for_approvals_and_writes_them_down_signed(hub):
     assert "approved by bob" in hub.run("alice", "log").stdout
 
 
-def test_the_forges_own_merge_is_attested_and_says_so(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    done = hub.run("bob", "merge", f"origin/{BRANCH}", "--by-forge")
+def test_the_forges_own_merge_is_attested_and_says_so(proposed):
+    proposed.forge.review("bob", 1)
+    done = proposed.run("bob", "merge", f"origin/{BRANCH}", "--by-forge")
     assert "attested by github, not verifiable offline" in done.stdout
-    assert pull(hub)["merged_as"] == hub.forge.tip("main")
-    assert "attested by github (pull request 1)" in hub.run("bob", "log").stdout
+    assert pull(proposed)["merged_as"] == proposed.forge.tip("main")
+    assert "attested by github (pull request 1)" in proposed.run("bob", "log").stdout
 
 
 def landed(hub: Hub, base: str) -> tuple[int, str]:
@@ -449,23 +447,23 @@ def landed(hub: Hub, base: str) -> tuple[int, str]:
         ("rebase", 1, "was rebased on github"),
     ],
 )
-def test_what_the_button_landed_is_judged_and_squash_and_rebase_are_explained(hub, how, code, words):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    judged(hub, check=0)
-    base = hub.forge.tip("main")
+def test_what_the_button_landed_is_judged_and_squash_and_rebase_are_explained(proposed, how, code, words):
+    proposed.forge.review("bob", 1)
+    judged(proposed, check=0)
+    base = proposed.forge.tip("main")
     if how == "rebase":
-        carol = hub.at("carol")
+        carol = proposed.at("carol")
         git(carol.root, "switch", "--quiet", BRANCH)
         git(carol.root, "commit", "--quiet", "--allow-empty", "-S", "-m", "one more")
         (carol.root / "docs" / "note.md").write_text("more\n")
         git(carol.root, "add", "docs/note.md")
         git(carol.root, "commit", "--quiet", "-S", "-m", "a note")
         git(carol.root, "push", "--quiet", "origin", BRANCH)
-        hub.forge.head(1)
-    hub.forge.merge_by_button(1, how)
-    assert landed(hub, base)[0] == code, landed(hub, base)[1]
-    assert words in landed(hub, base)[1]
+        proposed.forge.head(1)
+    proposed.forge.merge_by_button(1, how)
+    ended, told = landed(proposed, base)
+    assert ended == code, told
+    assert words in told
 
 
 def test_a_push_past_the_pull_request_is_found(hub):
@@ -481,16 +479,15 @@ def test_a_push_past_the_pull_request_is_found(hub):
     assert "no pull request landed as it" in told
 
 
-def test_a_merge_that_the_forge_made_otherwise_is_found(hub):
-    hub.run("carol", *PROMOTE)
-    hub.forge.review("bob", 1)
-    judged(hub, check=0)
-    base, head = hub.forge.tip("main"), hub.forge.head(1)
-    tree = hub.forge.git("rev-parse", f"{base}^{{tree}}")  # the merge that takes nothing of the branch
-    made = hub.forge._commit(tree, [base, head], "Merge pull request #1 from acme/x", "bob")
-    hub.forge.git("update-ref", "refs/heads/main", made)
-    pull(hub).update({"state": "closed", "merged_as": made, "merged_by": "bob"})
-    code, told = landed(hub, base)
+def test_a_merge_that_the_forge_made_otherwise_is_found(proposed):
+    proposed.forge.review("bob", 1)
+    judged(proposed, check=0)
+    base, head = proposed.forge.tip("main"), proposed.forge.head(1)
+    tree = proposed.forge.git("rev-parse", f"{base}^{{tree}}")  # the merge that takes nothing of the branch
+    made = proposed.forge._commit(tree, [base, head], "Merge pull request #1 from acme/x", "bob")
+    proposed.forge.git("update-ref", "refs/heads/main", made)
+    pull(proposed).update({"state": "closed", "merged_as": made, "merged_by": "bob"})
+    code, told = landed(proposed, base)
     assert code == 1
     assert "not the merge that would be made" in told
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fortress
+import hooked
 import pytest
 from fortress import Server, accept, pushed, ssh
 from workshop import Workshop
@@ -195,6 +196,8 @@ def test_a_member_gets_in_from_the_decision_on_that_adds_them_until_the_one_that
     def removed(access: Access) -> Access:
         return access.model_copy(update={"members": tuple(m for m in access.members if m.name != "mallory")})
 
+    hooks = (own.path / "hooks/pre-receive", own.path / "hooks/post-receive")
+    hooked.quicken(own.path, *hooks)  # they are started from the interpreter in the test before this one
     base = shop.tip
     for change, gets_in in ((added, True), (removed, False)):
         head = shop.approval(shop.carol, shop.commit(shop.alice, shop.members(change, base=base), base=base), base=base)

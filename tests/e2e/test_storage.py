@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from builder import World, dvc
+from builder import World, asked, dvc
 from servers import PASSWORD, SITES, Lane, Site, free_port
-from story import Trained, asked, started
+from story import Trained, started
 from zygote import Started
 
 from gitops_registry.artifact import Store

@@ -22,7 +22,7 @@ BRANCH = "promote/fraud/1/production"
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A team whose alice proposed to let fraud@1 serve, pushed; nothing happens to it."""
-    team = teams.found(tmp_path_factory.mktemp("team") / "team")
+    team = teams.found(tmp_path_factory.mktemp("team") / "team", is_quick=True)
     alice = team.at("alice")
     alice.cli("promote", "fraud@1", "--to", "production")
     alice.cli("push")

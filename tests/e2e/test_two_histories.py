@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,29 @@ from story import Trained, started
 HUB = "hub.git"
 
 
-@pytest.fixture
-def two(world: World, tmp_path: Path) -> tuple[World, World]:
-    """Alice's and Bob's clones of one hub; both know versions 1 to 3 of fraud."""
+@pytest.fixture(scope="module")
+def met(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a hub and Alice's and Bob's clones of it; both know versions 1 to 3 of fraud."""
+    folder = tmp_path_factory.mktemp("met")
+    world = World(folder / "world", template=template)
     world.model("fraud").version().version().version().commit()
-    git(tmp_path, "clone", "--quiet", "--bare", world.root.as_uri(), HUB)
-    found = []
+    git(folder, "clone", "--quiet", "--bare", world.root.as_uri(), HUB)
     for name in ("alice", "bob"):
-        git(tmp_path, "clone", "--quiet", str(tmp_path / HUB), name)
-        clone = World.__new__(World)
-        clone.root = tmp_path / name
-        git(clone.root, "config", "user.name", name)
-        git(clone.root, "config", "user.email", f"{name}@example.com")
-        found.append(clone)
+        git(folder, "clone", "--quiet", str(folder / HUB), name)
+        git(folder / name, "config", "user.name", name)
+        git(folder / name, "config", "user.email", f"{name}@example.com")
+    return folder
+
+
+@pytest.fixture
+def two(met: Path, tmp_path: Path) -> tuple[World, World]:
+    """Such clones of the test's own."""
+    shutil.copytree(met / HUB, tmp_path / HUB, symlinks=True)
+    found = [World(tmp_path / name, template=met / name) for name in ("alice", "bob")]
+    for clone in found:
+        config = clone.root / ".git" / "config"
+        config.write_text(config.read_text().replace(str(met), str(tmp_path)))
+        clone.git("status")  # a copy has other inodes
     return found[0], found[1]
 
 
@@ -42,8 +53,8 @@ class Away:
 
 
 def stages(world: World, name: str = "fraud") -> dict[str, list[int]]:
-    found: dict[str, list[int]] = json.loads(world.cli("show", name, "--json").stdout)["stages"]
-    return found
+    model = world.registry.snapshot.known_model(name)
+    return {stage: list(numbers) for stage, numbers in model.stages.items()}
 
 
 def subjects(world: World) -> list[str]:

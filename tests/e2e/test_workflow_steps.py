@@ -107,7 +107,7 @@ def runner(hub: Hub, wheels: Path, installed: Path, tmp_path: Path) -> Runner:
     """A machine with the token of a job."""
     folder, token = tmp_path / "machine", hub.forge.accounts["robot"].token
     folder.mkdir()
-    return Runner(folder, hub.forge.remote, wheels, server=hub.forge.url, token=token, installed=installed)
+    return Runner(folder, hub.forge.remote, wheels, hub.forge.url, token, installed=installed, forked=True)
 
 
 def trusted(hub: Hub, path: str) -> bytes:
@@ -147,10 +147,11 @@ def verdicts(hub: Hub) -> list[tuple[str, str, str]]:
 # ── validate
 
 
-def test_a_pull_request_waits_for_its_review_and_passes_after_it(hub: Hub, runner: Runner) -> None:
+def test_a_pull_request_waits_for_its_review_and_passes_after_it(hub: Hub, runner: Runner, installed: Path) -> None:
     head = opened(hub)
     runner.installed = None
     first = requested(hub, runner, head)
+    runner.installed = installed
     assert first.code == 1, first.told
     assert verdicts(hub) == [(head, "registry/verdict", "pending")]
     hub.forge.review("bob", 1)  # type: ignore[attr-defined]
@@ -212,8 +213,12 @@ def test_a_forge_that_fails_leaves_no_verdict_that_could_pass(hub: Hub, runner: 
     assert hub.forge.accounts["robot"].token not in ran.told
 
 
-def hostile(hub: Hub, canary: Path, *, update: str = "none") -> str:
-    """Propose, from a fork, a promotion with everything that could make somebody else's machine run it; return the head."""
+def hostile(hub: Hub, runner: Runner, canary: Path, *, update: str = "none") -> str:
+    """Propose, from a fork, a promotion with everything that could make somebody else's machine run it; return the head.
+
+    That machine starts every interpreter itself, for that is when it would.
+    """
+    runner.forked = False
     carol = hub.at("carol")
     place = carol.registry.place
     spy = f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n".encode()
@@ -253,7 +258,7 @@ def hostile(hub: Hub, canary: Path, *, update: str = "none") -> str:
 def test_what_a_pull_request_brings_is_never_run_and_its_rules_decide_nothing(
     hub: Hub, runner: Runner, canary: Path
 ) -> None:
-    head = hostile(hub, canary)
+    head = hostile(hub, runner, canary)
     ran = requested(hub, runner, head, "pull_request_fork")
     assert ran.code == 1, ran.told
     assert verdicts(hub)[-1][0::2] == (head, "failure")
@@ -291,7 +296,7 @@ def test_this_repository_s_own_copy_installs_the_base_and_not_the_index(
 
 
 def test_objects_that_git_itself_finds_hostile_are_not_even_kept(hub: Hub, runner: Runner, canary: Path) -> None:
-    head = hostile(hub, canary, update=f"!touch {canary}")
+    head = hostile(hub, runner, canary, update=f"!touch {canary}")
     ran = requested(hub, runner, head, "pull_request_fork")
     assert ran.code == 128
     assert "gitmodulesUpdate" in ran.told
@@ -305,7 +310,7 @@ def test_objects_that_git_itself_finds_hostile_are_not_even_kept(hub: Hub, runne
 def test_who_measures_gets_base_and_head_without_any_access_and_cannot_reach_anything(
     hub: Hub, runner: Runner, canary: Path
 ) -> None:
-    head = hostile(hub, canary)
+    head = hostile(hub, runner, canary)
     verify = trusted(hub, ".github/workflows/verify.yml")
     said = event("pull_request_fork", number=1, head=head, stale=head)
     runner.secrets = {"REGISTRY_STORAGE_KEY_ID": "key-of-the-store", "REGISTRY_STORAGE_KEY": "secret-of-the-store"}
@@ -357,7 +362,7 @@ def test_a_false_claim_in_a_merge_queue_is_found_by_the_job_that_measures(
     verify, said = trusted(hub, ".github/workflows/verify.yml"), event("merge_group", head=tried, base=base)
     fetched = runner.run(verify, "bytes", "merge_group", said)
     assert fetched.code == 0, fetched.told
-    runner.remote, runner.token = "/nowhere", ""
+    runner.remote, runner.token, runner.forked = "/nowhere", "", False  # what is forked would be outside the cage
     measured = runner.run(verify, "measure", "merge_group", said)
     assert measured.code == 1
     assert "✗ tumour@2: accuracy is registered as 0.999 and measured as 0.9" in measured.told
@@ -370,7 +375,7 @@ def test_a_false_claim_in_a_merge_queue_is_found_by_the_job_that_measures(
 def test_gitea_fetches_the_head_as_objects_for_each_of_its_events(
     hub: Hub, runner: Runner, canary: Path, name: str, recorded: str
 ) -> None:
-    head = hostile(hub, canary)
+    head = hostile(hub, runner, canary)
     said = event(recorded, number=1, head=head, stale=head, body="/check please", event="pull_request_review")
     workflow = trusted(hub, ".gitea/workflows/validate.yml")
     ran = runner.run(workflow, "check", name, said, until="Judge")
@@ -395,7 +400,7 @@ def test_a_comment_that_asks_for_nothing_starts_nothing_on_gitea(hub: Hub, runne
 def test_gitlab_works_in_a_folder_of_its_own_with_the_head_as_objects(
     hub: Hub, runner: Runner, canary: Path, job: str
 ) -> None:
-    head = hostile(hub, canary)
+    head = hostile(hub, runner, canary)
     hub.forge.git("update-ref", "refs/merge-requests/1/head", head)
     runner.workspace.mkdir(parents=True)
     for name in ("pip.py", "sitecustomize.py", "setup.py"):  # what the job of another merge request left
@@ -448,19 +453,6 @@ def test_the_first_push_of_all_has_nothing_to_look_back_to(hub: Hub, runner: Run
     assert landed(hub, runner, "0" * 40).code is None
 
 
-def test_the_site_is_published_only_where_somebody_wants_it(hub: Hub, runner: Runner) -> None:
-    assert landed(hub, runner, hub.forge.tip("main"), "site").code is None
-    runner.variables["REGISTRY_PAGES"] = "true"
-    ran = landed(hub, runner, hub.forge.tip("main"), "site")
-    assert ran.code == 0, ran.told
-    pages = runner.folder / "pages"
-    assert '<a href="models/fraud/index.html" dir="auto">fraud</a>' in (pages / "index.html").read_text()
-    assert (pages / "models/fraud/v2.html").is_file()
-    assert 'href="https://acme.example.com/models/decisions/' in (pages / "feed.xml").read_text()
-    assert json.loads((pages / "audit/index.json").read_text())["decisions"][0]["url"].startswith("http")
-    assert landed(hub, runner, hub.forge.tip("main"), "deploy").code == 0
-
-
 def one_card_fails(hub: Hub) -> None:
     """Land a template of cards that fails at one version."""
     alice = hub.at("alice")
@@ -468,15 +460,22 @@ def one_card_fails(hub: Hub) -> None:
     git(alice.root, "push", "--quiet", "origin", "main")
 
 
-def test_a_card_that_cannot_be_shown_keeps_no_other_page_from_being_published(hub: Hub, runner: Runner) -> None:
+def test_the_site_is_published_only_where_somebody_wants_it_and_a_card_that_cannot_be_shown_keeps_no_other_page_back(
+    hub: Hub, runner: Runner
+) -> None:
     one_card_fails(hub)
+    assert landed(hub, runner, hub.forge.tip("main"), "site").code is None
     runner.variables["REGISTRY_PAGES"] = "true"
     ran = landed(hub, runner, hub.forge.tip("main"), "site")
     assert ran.code == 0, ran.told
     assert "models/fraud/v1.html has no card: card_body.html.j2:1" in ran.told
     pages = runner.folder / "pages"
+    assert '<a href="models/fraud/index.html" dir="auto">fraud</a>' in (pages / "index.html").read_text()
     assert "The card cannot be shown" in (pages / "models/fraud/v1.html").read_text()
     assert "<p>1</p>" in (pages / "models/fraud/v2.html").read_text()
+    assert 'href="https://acme.example.com/models/decisions/' in (pages / "feed.xml").read_text()
+    assert json.loads((pages / "audit/index.json").read_text())["decisions"][0]["url"].startswith("http")
+    assert landed(hub, runner, hub.forge.tip("main"), "deploy").code == 0
 
 
 def test_what_was_registered_is_tagged_once_by_the_job(hub: Hub, runner: Runner) -> None:
@@ -513,7 +512,7 @@ def test_what_holds_no_more_gets_one_pull_request_from_the_job_on_gitea(
         git(team.at("alice").root, "push", "--quiet", "origin", "main")
         (tmp_path / "machine").mkdir()
         token = forge.accounts["robot"].token
-        runner = Runner(tmp_path / "machine", forge.remote, wheels, server=forge.url, token=token, installed=installed)
+        runner = Runner(tmp_path / "machine", forge.remote, wheels, forge.url, token, installed=installed, forked=True)
         monitored(team, runner, ".gitea/workflows/monitor.yml")
 
 
@@ -605,7 +604,8 @@ def test_the_action_judges_with_the_release_that_is_asked_for_or_its_own(
             tmp_path / "own/.github/actions/check",
             {**inputs, "pull-request": "auto", "publish": "true", "token": runner.token},
         )
-    runner.installed = None
+        runner.installed = None
+    runner.forked = False
     ran = runner.composite(action, inputs, job)
     assert ran.code == 1, ran.told
     assert (job / "registry.sarif").exists()
