@@ -22,9 +22,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import zygote
+
 IMPORTED = (
     "gitops_registry.hook", "gitops_registry.receiving.records", "gitops_registry.receiving.installing",
-    "gitops_registry.receiving.serving", "gitops_registry.git.graph",
+    "gitops_registry.receiving.serving", "gitops_registry.git.graph", "gitops_registry.signing.verdict", "gitops_registry.cel",
+    "cryptography.hazmat.primitives.serialization", "cryptography.exceptions", "jinja2.sandbox", "platformdirs.unix",
+    "dvc.config", "dvc.config_schema", "dvc.fs", "dvc.fs.dvc", "dvc_http",
 )  # fmt: skip
 INSTALLED = f"{sys.executable} -I -m gitops_registry.hook "
 _running: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
@@ -72,12 +76,16 @@ def serve(address: str, repository: Path) -> None:
 
 
 def _warm_up(repository: Path) -> None:
-    """Judge the last decisions once, for what is imported, built and compiled on the way; nothing that is said is kept."""
+    """Judge the last decisions once, for what is imported, built and compiled on the way; nothing that is said is kept.
+
+    They bring no version: what its card and the whereabouts of its bytes need is made by itself.
+    """
     from gitops_registry.git.repository import Repository
     from gitops_registry.receiving.pushes import Pusher, judge
     from gitops_registry.receiving.updates import Update
     from gitops_registry.workplace import Workplace
 
+    zygote.warm()
     place = Workplace(Repository.open(repository))
     tip = place.repository.tip("refs/heads/main") or ""
     for commit in (tip, place.repository.commit(tip).parents[0]):

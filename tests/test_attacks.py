@@ -20,11 +20,17 @@ from gitops_registry.reference import Reference
 from gitops_registry.snapshot import LARGEST_STORED, Content, Stored
 
 
-@pytest.fixture
-def fraud(world: World) -> World:
-    """Two versions in staging, of which 2 is too weak to serve, and a new third one."""
+@pytest.fixture(scope="module")
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("made") / "world", template=template)
     fraud = world.model("fraud").version().version(metrics={"accuracy": 0.5}).version()
     return fraud.in_stage("staging", 1, 2).commit()
+
+
+@pytest.fixture
+def fraud(made: World, tmp_path: Path) -> World:
+    """Two versions in staging, of which 2 is too weak to serve, and a new third one."""
+    return World(tmp_path / "world", template=made.root)
 
 
 def weak(world: World, *, branch: str = "promote/fraud/2/production", base: str = "main", rules: bytes = b"") -> str:

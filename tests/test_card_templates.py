@@ -31,9 +31,16 @@ JOB = Job(card_content(THIS, full(), FINISHED_CARD))
 TIGHT = Limits(memory=400 << 20, seconds=1.0, wait=60.0)
 
 
-@pytest.fixture
-def fraud(world: World) -> World:
+@pytest.fixture(scope="module")
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("made") / "world", template=template)
     return world.model("fraud").version().version().version().in_stage("production", 2).in_stage("staging", 1).commit()
+
+
+@pytest.fixture
+def fraud(made: World, tmp_path: Path) -> World:
+    """Three versions: 2 serves, 1 waits in staging."""
+    return World(tmp_path / "world", template=made.root)
 
 
 def own(text: str, name: str = MARKDOWN) -> Templates:
@@ -44,6 +51,11 @@ def own(text: str, name: str = MARKDOWN) -> Templates:
 def failed(text: str, name: str = MARKDOWN, *, limits: Limits = TIGHT) -> str:
     """What is said of a template that fails: one line."""
     (made,) = printed(name, own(text, name), [JOB], limits=limits)
+    return reason(made)
+
+
+def reason(made: str | RegistryError) -> str:
+    """What is said of one card that was not made."""
     assert isinstance(made, RegistryError), made[:200]
     assert made.message.isprintable()
     assert len(made.message) < 300
@@ -257,27 +269,41 @@ PROBE = "{% for one in [1, 0.25, 1e-7, 1e9] %}{{ one | number }} {% endfor %}{{ 
 HOSTILE = {
     "an endless loop": ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "it takes more than 1 s of processor time"),
     "300 MB of text": ("{{ 'x' * 300000000 }}", "card.md.j2"),
-    "text without end": ("{% for a in range(99999) %}{{ 'x' * 10000 }}{% endfor %}", "card.md.j2 writes more than 1 MB"),
     "more memory than there is": ("{{ 'x' * 3000000000 }}", "memory"),
+    "a template that includes itself": ("{% include 'card.md.j2' %}", "card.md.j2"),
+    "a name that nobody knows": ("one\ntwo {{ nosuch }}", "card.md.j2:2: 'nosuch' is undefined"),
+    "no template at all": ("{% if %}", "card.md.j2:1: "),
+    "brackets without end": ("{{" + "(" * 20_000, "card.md.j2"),
+    "a long number": ("{{ 9 ** (9 ** 9) }}", "card.md.j2"),
+}  # fmt: skip
+"""Templates that may end the child, or are wrong as a whole: each has one of its own."""
+MISCHIEF = {
+    "text without end": ("{% for a in range(99999) %}{{ 'x' * 10000 }}{% endfor %}", "card.md.j2 writes more than 1 MB"),
     "text that doubles": ("{% set ns = namespace(t='x') %}{% for a in range(60) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}", "memory"),
     "a shell": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "card.md.j2:1: "),
     "a shell through a filter": ("{{ cell.__globals__ }}", "card.md.j2:1: 'cell' is undefined"),
     "a shell through format": ("{{ '{0.__class__.__init__.__globals__}'.format(name) }}{{ x }}", "card.md.j2:1: "),
     "a shell through attr": ("{{ name | attr('__class__') }}{{ labels | attr('__class__') }}{{ (name | attr('__class__')).x }}", "card.md.j2"),
-    "a name that nobody knows": ("one\ntwo {{ nosuch }}", "card.md.j2:2: 'nosuch' is undefined"),
     "a file of the machine": ("{% include '/etc/passwd' %}", "card.md.j2:1: /etc/passwd"),
-    "a template that includes itself": ("{% include 'card.md.j2' %}", "card.md.j2"),
-    "no template at all": ("{% if %}", "card.md.j2:1: "),
-    "brackets without end": ("{{" + "(" * 20_000, "card.md.j2"),
-    "a long number": ("{{ 9 ** (9 ** 9) }}", "card.md.j2"),
     "a list that is changed": ("{{ artifacts.append(1) }}", "card.md.j2:1: "),
     "a division by nothing": ("{{ 1 / 0 }}", "card.md.j2:1: "),
 }  # fmt: skip
+"""What a card can try and the child outlives."""
 
 
 @pytest.mark.parametrize(("text", "told"), HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_template_is_one_line_and_never_the_end(text: str, told: str) -> None:
     assert told in failed(text)
+
+
+def test_mischief_of_one_card_is_one_line_and_the_child_goes_on_to_the_next() -> None:
+    tried = enumerate((text for text, _ in MISCHIEF.values()), 1)
+    text = "".join(f"{{% if version == {number} %}}{one}{{% endif %}}" for number, one in tried)
+    jobs = [Job({**JOB.content, "version": number}) for number in range(1, len(MISCHIEF) + 2)]
+    *refused, last = printed(MARKDOWN, own(f"{text}{{{{ name }}}}"), jobs, limits=TIGHT)
+    assert last == "fraud"
+    for (name, (_, told)), made in zip(MISCHIEF.items(), refused, strict=True):
+        assert told in reason(made), name
 
 
 ENDLESS = "{{ name }}{% if version > 2 %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
@@ -326,10 +352,9 @@ def test_one_child_renders_all_cards_and_packaged_templates_need_none(fraud: Wor
 
 def test_a_template_that_fails_is_a_finding_and_a_verb_says_why_it_did_nothing(fraud: World) -> None:
     fraud.commit({OWN: b"{{ nosuch }}"})
-    assert {finding.result for finding in about_cards(fraud.registry.check())} == {"warning"}
-    assert "the card cannot be rendered: card.md.j2:1: 'nosuch' is undefined" in {
-        f.message for f in fraud.registry.check().findings
-    }
+    report = fraud.registry.check()
+    assert {finding.result for finding in about_cards(report)} == {"warning"}
+    assert "the card cannot be rendered: card.md.j2:1: 'nosuch' is undefined" in {f.message for f in report.findings}
     words = dump(
         FINISHED_CARD.model_copy(update={"limitations": "Trained on two regions."}), paths.card_path("fraud", 3)
     )

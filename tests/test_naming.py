@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from builder import World, errors
@@ -17,9 +18,9 @@ from gitops_registry.reference import Reference
 from gitops_registry.snapshot import Edits, Snapshot
 
 
-@pytest.fixture
-def fraud(world: World) -> World:
-    """fraud: 1 archived after it served, 2 serves and is champion, 3 waits in staging; churn beside it."""
+@pytest.fixture(scope="module")
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("made") / "world", template=template)
     world.model(
         "fraud", title="Fraud", owners=("risk",), tags={"domain": "cards"}
     ).version().version().version().in_stage("production", 1).in_stage("staging", 3).commit()
@@ -27,6 +28,12 @@ def fraud(world: World) -> World:
     world.commit(edits.set_alias(world.registry.snapshot, Reference("fraud", 2), "champion"), "champion")
     world.model("churn").version().commit()
     return world
+
+
+@pytest.fixture
+def fraud(made: World, tmp_path: Path) -> World:
+    """fraud: 1 archived after it served, 2 serves and is champion, 3 waits in staging; churn beside it."""
+    return World(tmp_path / "world", template=made.root)
 
 
 def plan(before: Snapshot, written: Edits) -> list[Change]:

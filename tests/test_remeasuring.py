@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,7 @@ class Net(torch.nn.Module):
         return found
 
 
+@cache
 def trained_net() -> tuple[Net, pd.DataFrame, pd.Series]:
     digits, classes = load_digits(return_X_y=True, as_frame=True)
     digits = digits / 16
@@ -291,18 +293,24 @@ def trained_net() -> tuple[Net, pd.DataFrame, pd.Series]:
 def test_a_torch_module_is_registered_measured_converted_and_loaded(kept: World, tmp_path: Path) -> None:
     world = World(tmp_path / "world", template=kept.root)
     net, digits, classes = trained_net()
-    made = world.registry.register("digits", net, X=digits, y=classes, keep_rows=True)
+    words = [f"digit {n}" for n in range(10)]
+    named = classes.map(lambda n: words[n])
+    with pytest.raises(RegistryError, match="3 classes are named, and the model gives 10 scores"):
+        world.registry.register("digits", net, X=digits[:50], y=named[:50], labels=words[:3])
+    made = world.registry.register("digits", net, X=digits, y=named, keep_rows=True, labels=words)
     assert [a.format for a in made.version.artifacts] == ["torchscript", "onnx", "csv"]
     assert made.version.task == "multiclass-classification"
     assert made.version.classes is not None
-    assert (made.version.classes.labels, made.version.classes.scores) == (tuple(range(10)), "logits")
+    assert (made.version.classes.labels, made.version.classes.scores) == (tuple(words), "logits")
+    assert made.version.confusion_matrix is not None
+    assert set(made.version.confusion_matrix.labels) == set(words)
     right = float((net(torch.tensor(digits.to_numpy(), dtype=torch.float32)).argmax(1).numpy() == classes).mean())
     assert right > 0.9
     assert made.version.metrics["accuracy"] == pytest.approx(right)
     for form in ("onnx", "torchscript"):
         model = world.registry.load("digits@1", format=form)
-        assert model.labels == list(range(10))
-        assert (model.predict(digits) == classes).mean() == pytest.approx(right, abs=2e-3)
+        assert model.labels == words
+        assert (model.predict(digits) == named).mean() == pytest.approx(right, abs=2e-3)
         chances = model.predict_proba(digits)
         assert chances is not None
         assert chances.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
@@ -310,13 +318,24 @@ def test_a_torch_module_is_registered_measured_converted_and_loaded(kept: World,
     assert not one.is_wrong, one.reason
     assert one.found is not None
     assert one.found.parities["onnx"].agreement >= 0.995
+
+
+def test_scripts_of_torch_are_registered_by_the_command_line_and_numbers_are_their_classes(
+    world: World, tmp_path: Path
+) -> None:
+    net, digits, classes = trained_net()
     scripted = tmp_path / "net.pt"
     torch.jit.save(torch.jit.script(net.eval()), scripted)
     file = tmp_path / "digits.csv"
     digits.assign(digit=classes).to_csv(file, index=False)
-    said = world.cli("register", "digits", str(scripted), "--data", str(file), "--target", "digit").stdout
-    assert "accuracy" in said
-    assert world.registry.resolve("digits", 2)
+    given = ("--data", str(file), "--target", "digit", "--keep-data")
+    assert "accuracy" in world.cli("register", "digits", str(scripted), *given).stdout
+    version = world.registry.snapshot.known_version(Reference("digits", 1))
+    assert version.classes is not None
+    assert (version.classes.labels, version.classes.scores) == (tuple(range(10)), "logits")
+    for artifact in version.artifacts:
+        if artifact.format in {"onnx", "torchscript"}:
+            assert world.registry.load("digits@1", format=artifact.format).labels == list(range(10))
 
 
 @pytest.mark.usefixtures("real_child")
@@ -327,23 +346,10 @@ def test_a_program_of_torch_export_is_measured_again_where_no_file_can_be_writte
     torch.export.save(
         torch.export.export(net.eval(), (pixels,), dynamic_shapes=({0: torch.export.Dim("rows")},)), program
     )
-    file = tmp_path / "digits.csv"
-    digits.assign(digit=classes).to_csv(file, index=False)
-    world.cli("register", "digits", str(program), "--data", str(file), "--target", "digit", "--keep-data")
+    world.registry.register("digits", program, X=digits, y=classes, keep_rows=True)
     (one,) = world.registry.remeasure([Reference("digits", 1)])
     assert one.found is not None, one.reason
     assert one.found.is_as_registered
-
-
-def test_scores_of_named_classes_are_labels_and_other_numbers_of_classes_are_refused(world: World) -> None:
-    net, digits, classes = trained_net()
-    words = [f"digit {n}" for n in range(10)]
-    with pytest.raises(RegistryError, match="3 classes are named, and the model gives 10 scores"):
-        world.registry.register("named", net, X=digits[:50], y=classes[:50].map(lambda n: words[n]), labels=words[:3])
-    made = world.registry.register("named", net, X=digits[:50], y=classes[:50].map(lambda n: words[n]), labels=words)
-    assert set(world.registry.load("named@1").predict(digits[:50])) <= set(words)
-    assert made.version.confusion_matrix is not None
-    assert set(made.version.confusion_matrix.labels) == set(words)
 
 
 MIXED = pd.DataFrame(

@@ -23,14 +23,21 @@ from gitops_registry.reference import Reference
 from gitops_registry.tagging import agree
 
 
-@pytest.fixture
-def kept(world: World) -> World:
-    """A registry with `interop: gto` from the start, and two models."""
+@pytest.fixture(scope="module")
+def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A registry with `interop: gto` from the start, and two models; it is made once and stays as it is."""
+    world = World(tmp_path_factory.mktemp("begun") / "world", template=template)
     world.cli("interop", "on")
     for name in ("fraud", "churn"):
         world.model(name).version().commit()
     world.cli("doctor", "--repair")
     return world
+
+
+@pytest.fixture
+def kept(begun: World, tmp_path: Path) -> World:
+    """The same, to change."""
+    return World(tmp_path / "world", template=begun.root)
 
 
 def names() -> st.SearchStrategy[str]:

@@ -52,7 +52,7 @@ FORGED = st.tuples(
 )  # fmt: skip
 """A tag that somebody makes by hand or with GTO: its name, on which decision, and its date."""
 BOUNDED = settings(
-    max_examples=12,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],

@@ -34,6 +34,7 @@ IMPORTED = (
     "gitops_registry.registering", "gitops_registry.publishing", "gitops_registry.formats.onnx", "gitops_registry.formats.sklearn",
     "git", "dvc.config", "dvc.data_cloud", "dvc_data.hashfile.db", "pandas", "sklearn.ensemble", "sklearn.metrics",
     "skl2onnx", "onnxruntime", "rich.cells", "jinja2.sandbox", "pyarrow",
+    "cryptography.exceptions", "cryptography.hazmat.primitives.serialization", "gitops_registry.cel", "gitops_registry.signing.verdict",
     "requests", "gitops_registry.forge.github", "gitops_registry.forge.gitlab", "gitops_registry.forge.gitea", "gitops_registry.connecting",
     "gitops_registry.delivery", "gitops_registry.landed", "gitops_registry.monitoring", "gitops_registry.proving", "gitops_registry.releasing",
     "gitops_registry.guarding", "gitops_registry.reporting.request", "gitops_registry.cli.checking", "gitops_registry.cli.membership",

@@ -20,12 +20,16 @@ from gitops_registry.manifest.kinds import Card
 CARD = "models/fraud/versions/1/card.yaml"
 
 
+@pytest.fixture(scope="module")
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("made") / "world", template=template)
+    fraud = world.model("fraud", title="Fraud").version().version(card=Card())
+    return fraud.in_stage("production", 1).in_stage("staging", 2).commit()
+
+
 @pytest.fixture
-def fraud(world: World) -> World:
-    world.model("fraud", title="Fraud").version().version(card=Card()).in_stage("production", 1).in_stage(
-        "staging", 2
-    ).commit()
-    return world
+def fraud(made: World, tmp_path: Path) -> World:
+    return World(tmp_path / "world", template=made.root)
 
 
 def editor(folder: Path, script: str) -> dict[str, str]:
