@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gitops_registry.card.content import Content
 from gitops_registry.card.escaping import cell, language_of, metric_names, number, prose_text, told, visible
 from gitops_registry.card.words import PROSE, REQUIRED
 from gitops_registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from gitops_registry.card.content import Content
 
 MARKDOWN, PAGE, BODY = "card.md.j2", "card.html.j2", "card_body.html.j2"
 """The templates of the committed card, of a page, and of what stands below the title of a page."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from gitops_registry.manifest.kinds import Card
+if TYPE_CHECKING:
+    from gitops_registry.manifest.kinds import Card
 
 REQUIRED = ("description", "intended_use", "limitations", "training_data")
 """The words a version must have before it serves."""
