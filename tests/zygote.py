@@ -46,7 +46,7 @@ IMPORTED = (
     "gitops_registry.removing", "gitops_registry.governing", "gitops_registry.auditing.verification", "gitops_registry.auditing.report",
     "gitops_registry.auditing.compliance", "gitops_registry.searching", "gitops_registry.collecting", "gitops_registry.timing", "gitops_registry.membership",
     "dvc.config_schema", "dvc.fs", "dvc.fs.dvc", "dvc_http", "encodings.utf_8_sig", "platformdirs.unix", "voluptuous", "markdown_it", "nh3",
-    "gitops_registry.site.building", "altair", "vl_convert",
+    "gitops_registry.site.building",
 )  # fmt: skip
 DVC = (
     "dvc.cli", "dvc.cli.parser", "dvc.repo", "dvc.repo.push", "dvc.repo.status", "dvc.repo.add", "dvc.repo.checkout", "dvc.data_cloud",
