@@ -13,12 +13,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 from ground import folder, forest, in_turns, started, table, verdict
 
+from gitops_registry.formats.pickle_reviewed import renamed
 from gitops_registry.manifest.kinds import Constitution
 from gitops_registry.manifest.writing import dump
 from gitops_registry.registry import Registry
@@ -74,8 +76,32 @@ def loading(registry: Registry, files: Mapping[str, Path]) -> None:
         took = in_turns(measures, times=15)
         ratio = took["ours"] / took["bare"]
         found.append([kind, f"{files[kind].stat().st_size / 1e6:.1f} MB", *shown(took), f"{ratio:.2f}", f"{TARGET:.2f}", verdict(ratio, TARGET)])  # fmt: skip
+    parts(files["joblib"])
     title = f"load a forest of {TREES} trees: CPU milliseconds, medians in turns; bare = the library and one SHA-256"
     table(title, ["format", "size", "bare", "ours", "ratio", "target", ""], found)
+
+
+def parts(file: Path) -> None:
+    """Print what a joblib file costs before and while anything is built of it, beside joblib's own reading."""
+    import joblib
+
+    from gitops_registry.formats.joblib_reading import built
+    from gitops_registry.formats.pickle_reader import examine
+
+    data = file.read_bytes()
+    found = examine(data, has_arrays=True)
+
+    def resolve(module: str, name: str) -> Any:
+        return getattr(import_module(renamed(module, name).rpartition(".")[0]), name)
+
+    measures = {
+        "joblib.load": partial(cpu, joblib.load, file),
+        "examined": partial(cpu, partial(examine, data, has_arrays=True)),
+        "built": partial(cpu, built, data, found.arrays, resolve),
+    }
+    took = in_turns(measures, times=15)
+    rows = [[name, f"{value * 1000:.1f}"] for name, value in took.items()]
+    table("a joblib file: CPU milliseconds, medians in turns", ["part", "ms"], rows)
 
 
 def predicting(registry: Registry, files: Mapping[str, Path], rows: Any) -> None:

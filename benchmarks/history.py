@@ -64,7 +64,7 @@ def main() -> None:
                     ]
                 )
     headings = [
-        "decisions", "git log --raw, s", "first log, s", "ratio", "aim 3", "all events, first", "all, again", f"log after {NEW} new, s", "aim 0.3",
+        "decisions", "git log --raw, s", "first log, s", "ratio", "aim 3", "all events, first", "all, again", f"log after {NEW} new, s", "aim 0.3", "list, s",
         "audit verify, s", "aim 15", "export, s", "report, s", "comply, s", "most MB", "aim 200",
     ]  # fmt: skip
     table("history: CPU seconds with those of git, medians; memory of the largest process", headings, rows)
@@ -99,6 +99,7 @@ def measured(root: Path, size: int, key: Any) -> list[str]:
         more(root, size + NEW * turn, key)
         later.append(run("log"))
     second = statistics.median(later)
+    listed = statistics.median(run("list") for _ in range(TURNS))
     checked = run("audit", "verify")
     exported = run("audit", "export", "--format", "jsonl")
     reported = run("audit", "report", "model-001")
@@ -106,7 +107,7 @@ def measured(root: Path, size: int, key: Any) -> list[str]:
     most = max(memory)
     return [
         f"{raw:.2f}", f"{first:.2f}", f"{first / raw:.1f}", verdict(first / raw, FIRST), f"{every:.2f}", f"{again:.2f}",
-        f"{second:.2f}", verdict(second, SECOND), f"{checked:.2f}", verdict(checked, VERIFY), f"{exported:.2f}", f"{reported:.2f}", f"{complied:.2f}", f"{most:.0f}", verdict(most, MEMORY),
+        f"{second:.2f}", verdict(second, SECOND), f"{listed:.2f}", f"{checked:.2f}", verdict(checked, VERIFY), f"{exported:.2f}", f"{reported:.2f}", f"{complied:.2f}", f"{most:.0f}", verdict(most, MEMORY),
     ]  # fmt: skip
 
 

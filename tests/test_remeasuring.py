@@ -346,7 +346,9 @@ def test_a_program_of_torch_export_is_measured_again_where_no_file_can_be_writte
     torch.export.save(
         torch.export.export(net.eval(), (pixels,), dynamic_shapes=({0: torch.export.Dim("rows")},)), program
     )
-    world.registry.register("digits", program, X=digits, y=classes, keep_rows=True)
+    file = tmp_path / "digits.csv"
+    digits.assign(digit=classes).to_csv(file, index=False)
+    world.cli("register", "digits", str(program), "--data", str(file), "--target", "digit", "--keep-data")
     (one,) = world.registry.remeasure([Reference("digits", 1)])
     assert one.found is not None, one.reason
     assert one.found.is_as_registered

@@ -73,11 +73,13 @@ def _print_unknown(registry: Registry, wanted: str) -> None:
     """Say which metrics and parameters of a search no version has at all: it was likely another name that was meant."""
     from gitops_registry.reference import did_you_mean
 
-    for kind, key in _asked_for(wanted, ""):
-        quoted = key.replace('"', '""')
-        if kind == "tags" or registry.search(f'not {kind}."{quoted}" is null', limit=1):
-            continue
-        known = sorted({name for one in registry.search(limit=_LOOKED_AT) for name in getattr(one, kind)})
+    quoted = [(kind, key, key.replace('"', '""')) for kind, key in _asked_for(wanted, "") if kind != "tags"]
+    unknown = [
+        (kind, key) for kind, key, inner in quoted if not registry.search(f'not {kind}."{inner}" is null', limit=1)
+    ]
+    there = registry.search(limit=_LOOKED_AT) if unknown else []
+    for kind, key in unknown:
+        known = sorted({name for one in there for name in getattr(one, kind)})
         click.echo(clean(f"no version has {kind}.{key}; {did_you_mean(key, tuple(known))}"))
 
 

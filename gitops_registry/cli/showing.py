@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gitops_registry.registry import Registry
     from gitops_registry.snapshot import Snapshot
 
+_OF_MLFLOW = "models:/"
+
 
 @click.command("show")
 @click.argument("words", nargs=-1, required=True, metavar="NAME[@REF]", shell_complete=references)
@@ -47,7 +49,7 @@ def show_command(ctx: click.Context, words: tuple[str, ...], moment: str, as_jso
         now, registry = registry, registry.at(instant(moment, "--at", is_end=True))
         words = (_as_then(now, registry, words[0]), *words[1:])
     snapshot = registry.snapshot
-    if len(words) == 1 and "@" not in words[0] and not words[0].startswith("models:/"):
+    if len(words) == 1 and "@" not in words[0] and not words[0].startswith(_OF_MLFLOW):
         anchor = registry.anchor() if moment else None
         _show_model(snapshot, words[0], anchor, as_json)
     else:
@@ -61,12 +63,14 @@ def show_command(ctx: click.Context, words: tuple[str, ...], moment: str, as_jso
 
 def _as_then(now: Registry, then: Registry, word: str) -> str:
     """Return a model, or a version of it, by the name that the model had on a day."""
-    name = split_reference(word)[0] if "@" in word or word.startswith("models:/") else word
+    name = split_reference(word)[0] if "@" in word or word.startswith(_OF_MLFLOW) else word
     called = now.name_at(name, then)
-    if called != name:
-        note = click.style("note: ", fg="cyan")
-        click.echo(f"{note}{clean(name)} was called {clean(called)} then", err=True)
-    return word.replace(name, called, 1) if called != name else word
+    if called == name:
+        return word
+    note = click.style("note: ", fg="cyan")
+    click.echo(f"{note}{clean(name)} was called {clean(called)} then", err=True)
+    begin = _OF_MLFLOW if word.startswith(_OF_MLFLOW) else ""
+    return begin + called + word[len(begin + name) :]
 
 
 def _past(registry: Registry, reference: Reference) -> list[Event] | str:

@@ -222,6 +222,15 @@ def test_what_was_in_production_is_found_by_the_name_that_the_model_has_now(worl
     assert "no model 'nobody'" in world.cli("show", "nobody@production", "--at", "2020-01-15", check=2).stderr
 
 
+def test_a_name_that_stands_in_the_address_of_mlflow_is_found_where_it_is_meant(world: World) -> None:
+    world.model("fraud").version().commit()
+    world.registry.rename("fraud", "models", direct=True)
+    world.dated("2020-01-01T12:00:00Z", "2020-02-01T12:00:00Z")
+    for address in ("models:/models/1", "models@1"):
+        told = world.cli("show", address, "--at", "2020-01-15", "--json")
+        assert json.loads(told.stdout)["name"] == "fraud"
+
+
 def test_refused_pushes_are_events_that_the_server_recorded(court: Courtroom) -> None:
     record = court.root / "gitops-registry/denials.jsonl"
     record.parent.mkdir(exist_ok=True)
